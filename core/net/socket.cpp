@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/socket.hpp"
+
+#include <netinet/tcp.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace hyperway::net {
+namespace {
+
+constexpr int kTcpFlags = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+bool switchOn(int fd, int level, int option) noexcept {
+  const int one = 1;
+  return ::setsockopt(fd, level, option, &one, sizeof(one)) == 0;
+}
+
+std::string explain(const SocketAddress& at, int error) {
+  const std::string port = std::to_string(at.port());
+  const std::string place = "port " + port + " on " + at.ip();
+  switch (error) {
+    case EADDRINUSE:
+      return place +
+             " is in use by another process: stop it or choose another port (`ss -ltnp 'sport = :" +
+             port + "'` names it)";
+    case EACCES:
+      return place +
+             " needs a right that this process does not have: give it CAP_NET_BIND_SERVICE, or use "
+             "an "
+             "unprivileged target port (1024 and above)";
+    case EADDRNOTAVAIL:
+      return place +
+             " cannot be bound, because no interface of this host has that address: add the "
+             "address (`ip addr add`, or `ip route add local " +
+             at.ip() + " dev lo`) or choose another";
+    case EAFNOSUPPORT:
+      return place + " cannot be bound, because this host has no " +
+             (at.family() == AF_INET6 ? "IPv6" : "IPv4") + ": use an address of the other family";
+    case EMFILE:
+    case ENFILE:
+      return place +
+             " cannot be opened, because the limit of open files is reached: raise it "
+             "(`ulimit -n`, LimitNOFILE= in the unit)";
+    default: return place + " cannot be opened: " + std::generic_category().message(error);
+  }
+}
+
+enum class Sharing { Exclusive, ReusePort };
+
+// A bound socket that does not listen yet. Error: errno.
+Result<Fd, int> bindTcp(const SocketAddress& at, Sharing sharing) {
+  Fd fd{::socket(at.family(), kTcpFlags, IPPROTO_TCP)};
+  if (!fd) return fail(int{errno});
+  // Without SO_REUSEADDR a restart fails for a minute, as long as old connections are in TIME_WAIT.
+  if (!switchOn(fd.get(), SOL_SOCKET, SO_REUSEADDR)) return fail(int{errno});
+  if (sharing == Sharing::ReusePort && !switchOn(fd.get(), SOL_SOCKET, SO_REUSEPORT)) {
+    return fail(int{errno});
+  }
+  // 0.0.0.0 and :: are separate listeners for us, whatever net.ipv6.bindv6only says.
+  if (at.family() == AF_INET6 && !switchOn(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY)) {
+    return fail(int{errno});
+  }
+  if (::bind(fd.get(), at.data(), at.size()) != 0) return fail(int{errno});
+  return fd;
+}
+
+// accept4() also hands out errors of connections that died in the queue (accept(2), "Error
+// handling"); the next connection behind them is fine.
+bool isErrorOfOneConnection(int error) noexcept {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Result<Fd, std::string> listenTcp(const SocketAddress& at, bool reuse_port, int backlog) {
+  auto bound = bindTcp(at, reuse_port ? Sharing::ReusePort : Sharing::Exclusive);
+  if (!bound) return fail(explain(at, bound.error()));
+  Fd fd = std::move(bound).value();
+  // Linux hands TCP_NODELAY on to accepted sockets, which saves a system call for each of them.
+  if (!switchOn(fd.get(), IPPROTO_TCP, TCP_NODELAY)) return fail(explain(at, errno));
+  if (::listen(fd.get(), backlog) != 0) return fail(explain(at, errno));
+  return fd;
+}
+
+Result<void, std::string> probeBind(const SocketAddress& at) {
+  const auto bound = bindTcp(at, Sharing::Exclusive);
+  if (!bound) return fail(explain(at, bound.error()));
+  return {};
+}
+
+Result<Fd, int> connectTcp(const SocketAddress& to) {
+  Fd fd{::socket(to.family(), kTcpFlags, IPPROTO_TCP)};
+  if (!fd) return fail(int{errno});
+  if (!switchOn(fd.get(), IPPROTO_TCP, TCP_NODELAY)) return fail(int{errno});
+  // EINTR on a non-blocking socket: the connection goes on being made (connect(2)).
+  if (::connect(fd.get(), to.data(), to.size()) != 0 && errno != EINPROGRESS && errno != EINTR) {
+    return fail(int{errno});
+  }
+  return fd;
+}
+
+Result<Fd, int> acceptTcp(int listener, SocketAddress& peer) {
+  for (;;) {
+    sockaddr_storage storage;
+    socklen_t size = sizeof(storage);
+    auto* address = reinterpret_cast<sockaddr*>(&storage);
+    Fd fd{::accept4(listener, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    if (fd) {
+      peer = SocketAddress::from(address, size);
+      return fd;
+    }
+    if (!isErrorOfOneConnection(errno)) return fail(int{errno});
+  }
+}
+
+int socketError(int fd) noexcept {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+  return error;
+}
+
+SocketAddress localAddress(int fd) noexcept {
+  sockaddr_storage storage;
+  socklen_t size = sizeof(storage);
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(fd, address, &size) != 0) return {};
+  return SocketAddress::from(address, size);
+}
+
+}  // namespace hyperway::net
