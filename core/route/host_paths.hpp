@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "route/candidates.hpp"
+#include "route/persistent_map.hpp"
+#include "route/prefix_tree.hpp"
+#include "route/ref.hpp"
+#include "route/regex.hpp"
+#include "route/table.hpp"
+#include "route/text_hash.hpp"
+
+namespace hyperway::route {
+
+/// A path and its hash, so that one request hashes it once.
+struct PathKey {
+  std::string_view text;   ///< Normalised path.
+  std::uint64_t hash = 0;  ///< hashText(text).
+};
+
+/// A match whose path is a regular expression.
+struct RegexCandidate {
+  RegexPtr path;        ///< Never null.
+  Candidate candidate;  ///< The rest.
+};
+
+/// Where a match is in a host's paths.
+struct PathPlace {
+  MatchKind kind = MatchKind::Prefix;  ///< Which structure.
+  std::string_view value;              ///< Path, prefix or pattern, as in the model.
+};
+
+/// Candidates of one exact path.
+class ExactPath : public RefCounted {
+ public:
+  /// A path with candidates.
+  [[nodiscard]] static Ref<ExactPath> make(std::uint64_t hash, std::string_view path,
+                                           Ref<CandidateList> candidates);
+  /// Frees it.
+  static void destroy(ExactPath* self) noexcept;
+  /// hashText(key()).
+  [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+  /// The path.
+  [[nodiscard]] std::string_view key() const noexcept {
+    return {reinterpret_cast<const char*>(this + 1), size_};
+  }
+
+ private:
+  ExactPath(std::uint64_t hash, std::size_t size) noexcept
+      : size_(static_cast<std::uint32_t>(size)), hash_(hash) {}
+  ~ExactPath() = default;
+
+  std::uint32_t size_;
+  std::uint64_t hash_;
+
+ public:
+  Ref<CandidateList> candidates;  ///< Never null.
+};
+
+/// All paths of one route hostname: exact ones by hash, regular expressions in precedence order,
+/// prefixes in a tree.
+class HostPaths : public RefCounted {
+ public:
+  /// No paths yet.
+  [[nodiscard]] static Ref<HostPaths> make(std::uint64_t hash, std::string_view key);
+  /// A copy that shares everything below.
+  [[nodiscard]] static Ref<HostPaths> copy(const HostPaths& other);
+  /// Frees it.
+  static void destroy(HostPaths* self) noexcept;
+  /// hashText(key()).
+  [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+  /// The host, or ".suffix" for a wildcard.
+  [[nodiscard]] std::string_view key() const noexcept {
+    return {reinterpret_cast<const char*>(this + 1), key_size_};
+  }
+
+  /// Adds a match; only while nobody shares this. `regex` is for places of kind Regex.
+  void add(const PathPlace& place, const RegexPtr& regex, Candidate candidate);
+  /// Takes away what leads to `rules` at a place; only while nobody shares this.
+  void remove(const PathPlace& place, std::span<const CompiledRule* const> rules);
+  /// True if no match is left.
+  [[nodiscard]] bool empty() const noexcept {
+    return exact_.empty() && prefixes_.empty() && regexes_ == nullptr;
+  }
+
+  /// The first match in precedence order that holds; `lost(candidate, place)` hears of those that
+  /// were tried before. A place's value is a view into the table.
+  template <class Lost>
+  [[nodiscard]] MatchResult match(const http::RequestHead& head, std::string_view method,
+                                  PathKey& path, Lost&& lost) const;
+  /// Calls `visit(place, candidate)` for all, in no useful order.
+  void forEach(const std::function<void(const PathPlace&, const Candidate&)>& visit) const;
+  /// Calls `visit` for each node, to see what two tables share.
+  void forEachNode(const std::function<void(const void*)>& visit) const;
+
+ private:
+  HostPaths(std::uint64_t hash, std::size_t key_size) noexcept
+      : key_size_(static_cast<std::uint32_t>(key_size)), hash_(hash) {}
+  ~HostPaths() = default;
+
+  std::uint32_t key_size_;
+  std::uint64_t hash_;
+  PersistentMap<ExactPath> exact_;
+  PrefixTree prefixes_;
+  // Copied as a whole by an edit of one of its own: a host with thousands of expressions is slow to
+  // match anyway.
+  std::shared_ptr<const std::vector<RegexCandidate>> regexes_;
+};
+
+template <class Lost>
+MatchResult HostPaths::match(const http::RequestHead& head, std::string_view method, PathKey& path,
+                             Lost&& lost) const {
+  const auto whole = static_cast<std::uint32_t>(path.text.size());
+  if (!exact_.empty()) {
+    if (path.hash == 0) path.hash = hashText(path.text);
+    if (const ExactPath* exact = exact_.find(path.hash, path.text)) {
+      for (const Candidate& each : std::as_const(*exact->candidates).items()) {
+        if (each.holds(head, method)) return {&each.rule, whole, each.match_index};
+        lost(each, PathPlace{MatchKind::Exact, exact->key()});
+      }
+    }
+  }
+  if (regexes_) {
+    for (const RegexCandidate& each : *regexes_) {
+      // Conditions first: they are cheaper than an expression.
+      if (each.candidate.holds(head, method) && each.path->matches(path.text)) {
+        return {&each.candidate.rule, whole, each.candidate.match_index};
+      }
+      lost(each.candidate, PathPlace{MatchKind::Regex, each.path->pattern()});
+    }
+  }
+  PrefixTree::Hits found;
+  for (std::size_t limit = std::numeric_limits<std::size_t>::max();;) {
+    prefixes_.covering(path.text, limit, found);
+    for (std::size_t i = found.count; i-- > 0;) {
+      for (const Candidate& each : found.hits[i].list->items()) {
+        if (each.holds(head, method)) return {&each.rule, found.hits[i].size, each.match_index};
+        lost(each, PathPlace{MatchKind::Prefix, path.text.substr(0, found.hits[i].size)});
+      }
+    }
+    if (!found.more) return {};
+    limit = found.hits[0].size;
+  }
+}
+
+}  // namespace hyperway::route

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "route/boxed.hpp"
+#include "route/filter_binding.hpp"
+
+/// The route model: what the cluster wants, as plain data, free of Kubernetes and of execution.
+/// Keys are text so that a snapshot can carry them; every host is lower case without a final dot.
+namespace hyperway::route {
+
+/// Protocol of a listener (Gateway API ProtocolType).
+enum class Protocol : std::uint8_t { Http, Https, Tls, Tcp, Udp };
+
+/// An address and port that the proxy binds.
+struct Bind {
+  std::string address;     ///< IPv4 or IPv6 literal without brackets; "0.0.0.0" or "::" for any.
+  std::uint16_t port = 0;  ///< 1 to 65535.
+
+  /// Field-wise order, so that binds can be map keys.
+  friend auto operator<=>(const Bind&, const Bind&) = default;
+};
+
+/// A listener that was accepted. Refused listeners are in the status, not in the model.
+struct Listener {
+  std::string key;                     ///< "gatewayNamespace/gatewayName/listenerName"; unique.
+  Protocol protocol = Protocol::Http;  ///< What is spoken.
+  std::uint16_t port = 0;              ///< The port in the Gateway's spec, as redirects see it.
+  std::vector<Bind> binds;             ///< Where it is bound; at least one.
+  std::string hostname;                ///< Exact, "*.suffix", or empty for any.
+  std::vector<std::string>
+      certificates;  ///< Keys of Certificate; Https and Tls only, at least one.
+};
+
+/// How a value is compared.
+enum class MatchKind : std::uint8_t { Exact, Prefix, Regex };
+
+/// HTTPPathMatch.
+struct PathMatch {
+  MatchKind kind = MatchKind::Prefix;  ///< Any of the three.
+  std::string value = "/";             ///< Normalised as request paths are, except for Regex.
+};
+
+/// HTTPHeaderMatch or HTTPQueryParamMatch.
+struct ValueMatch {
+  std::string name;                   ///< Lower case for headers; as given for query parameters.
+  std::string value;                  ///< Text or RE2 expression (full match).
+  MatchKind kind = MatchKind::Exact;  ///< Exact or Regex.
+};
+
+/// HTTPRouteMatch: all conditions must hold.
+struct Match {
+  PathMatch path;                   ///< Always present; the default is prefix "/".
+  std::string method;               ///< Empty for any.
+  std::vector<ValueMatch> headers;  ///< At most one per name.
+  std::vector<ValueMatch> query;    ///< At most one per name.
+};
+
+/// One filter of a rule or backend, in list order.
+struct Filter {
+  std::string type;  ///< Class id: "RequestHeaderModifier", …, or the plugin's for ExtensionRef.
+  std::string config;        ///< JSON as the plugin gets it.
+  std::string owner;         ///< "HTTPRoute ns/name" or "Filter ns/name": whose state it is.
+  FilterBindingPtr binding;  ///< Parsed configuration; null if unparsed (read from JSON).
+  std::string refused;       ///< Not empty: why it cannot run. The rule answers 500.
+};
+
+/// A share of a rule's requests.
+struct Backend {
+  std::string upstream;      ///< Key of an Upstream; empty if the reference did not resolve (500).
+  std::uint32_t weight = 1;  ///< 0 to 1,000,000.
+  std::vector<Filter> filters;  ///< Run after the draw, once for each attempt.
+  std::string name_space;       ///< Of the Service, for snapshots and explain.
+  std::string name;             ///< Of the Service.
+  std::uint16_t port = 0;       ///< Of the Service.
+};
+
+/// HTTPRequestMirrorFilter.
+struct Mirror {
+  std::string upstream;         ///< Key of an Upstream; empty if it did not resolve: no mirroring.
+  std::uint32_t numerator = 1;  ///< Share of requests that are mirrored…
+  std::uint32_t denominator = 1;  ///< …out of this many, at least 1.
+};
+
+/// HTTPRouteRetry.
+struct Retry {
+  std::uint32_t attempts = 1;            ///< Additional attempts; 0 switches retries off.
+  std::vector<std::uint16_t> codes;      ///< Response statuses that are retried, 400 to 599.
+  std::chrono::milliseconds backoff{0};  ///< Least wait before a retry.
+};
+
+/// One HTTPRoute rule.
+struct Rule {
+  std::string id;                 ///< "namespace/route/ruleIndex".
+  std::string name;               ///< HTTPRouteRule.name; may be empty.
+  std::vector<Match> matches;     ///< At least one.
+  std::vector<Filter> filters;    ///< In list order; CORS first wherever it is listed.
+  std::vector<Mirror> mirrors;    ///< In list order.
+  std::vector<Backend> backends;  ///< May be empty: 500, unless a filter answers.
+  std::optional<std::chrono::milliseconds>
+      request_timeout;  ///< 0: none; absent: the proxy's default.
+  std::optional<std::chrono::milliseconds> backend_timeout;  ///< Per attempt; the same.
+  Boxed<Retry> retry;  ///< Absent: connection errors of idempotent requests only.
+};
+
+/// Where a route is attached.
+struct Attachment {
+  std::string listener;  ///< Listener::key.
+  /// The route's own hostnames that meet the listener's, not the intersection: routes are ranked by
+  /// their own (Gateway API v1.7). One empty entry stands for any host of the listener.
+  std::vector<std::string> hostnames;
+};
+
+/// An HTTPRoute as far as it takes effect.
+struct Route {
+  std::string key;           ///< "HTTPRoute/namespace/name"; unique.
+  std::string name_space;    ///< Of the object.
+  std::string name;          ///< Of the object.
+  std::int64_t created = 0;  ///< creationTimestamp, seconds since the epoch; the oldest wins.
+  std::vector<Attachment> attachments;  ///< Where it serves; none: it has no effect.
+  std::shared_ptr<const std::vector<Rule>>
+      rules;  ///< Shared by all attachments and tables; not null.
+};
+
+/// What a backend connection speaks (Service appProtocol).
+enum class UpstreamProtocol : std::uint8_t { Http1, Http2, WebSocket, WebSocketTls };
+
+/// One address that can take a request.
+struct Endpoint {
+  std::string address;     ///< IPv4 or IPv6 literal.
+  std::uint16_t port = 0;  ///< 1 to 65535.
+
+  /// Field-wise order.
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+
+/// Endpoint choice.
+enum class Balance : std::uint8_t { RoundRobin, LeastRequest };
+
+/// The endpoints behind one port of one Service.
+struct Upstream {
+  std::string key;                                      ///< "namespace/service:port"; unique.
+  UpstreamProtocol protocol = UpstreamProtocol::Http1;  ///< Spoken to it.
+  Balance balance = Balance::RoundRobin;                ///< Policy.
+  std::vector<Endpoint> endpoints;  ///< Ready ones, sorted, no duplicates; none: 503.
+};
+
+/// A certificate chain with its key. Never printed, never in a snapshot.
+struct Certificate {
+  std::string key;          ///< "namespace/secret"; unique.
+  std::string chain_pem;    ///< Leaf first.
+  std::string private_pem;  ///< PKCS#8 or traditional PEM.
+};
+
+/// A change of the model: upserts and removals keyed by object. Removals and upserts of one kind
+/// are disjoint. `full` says that what is not named is gone.
+struct ModelBatch {
+  bool full = false;                              ///< Replaces everything.
+  std::vector<Listener> listeners;                ///< Upserts.
+  std::vector<std::string> removed_listeners;     ///< Keys.
+  std::vector<Route> routes;                      ///< Upserts.
+  std::vector<std::string> removed_routes;        ///< Keys.
+  std::vector<Upstream> upstreams;                ///< Upserts.
+  std::vector<std::string> removed_upstreams;     ///< Keys.
+  std::vector<Certificate> certificates;          ///< Upserts.
+  std::vector<std::string> removed_certificates;  ///< Keys.
+
+  /// True if nothing changes.
+  [[nodiscard]] bool empty() const noexcept {
+    return !full && listeners.empty() && removed_listeners.empty() && routes.empty() &&
+           removed_routes.empty() && upstreams.empty() && removed_upstreams.empty() &&
+           certificates.empty() && removed_certificates.empty();
+  }
+};
+
+}  // namespace hyperway::route

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "base/arena.hpp"
+#include "base/bytes.hpp"
+#include "http/uri.hpp"
+#include "route/host_table.hpp"
+#include "route/json_node.hpp"
+#include "route/json_writer.hpp"
+#include "route/model_json.hpp"
+
+namespace hyperway::route {
+
+namespace {
+
+namespace dom = simdjson::dom;
+using json::choice;
+using json::Node;
+
+constexpr std::int64_t kMaxWeight = 1'000'000;  // Gateway API BackendRef.weight
+constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
+
+using Kinds = std::array<std::pair<std::string_view, MatchKind>, 3>;
+constexpr Kinds kPathKinds{{{"exact", MatchKind::Exact},
+                            {"pathPrefix", MatchKind::Prefix},
+                            {"regularExpression", MatchKind::Regex}}};
+constexpr std::array<std::pair<std::string_view, MatchKind>, 2> kValueKinds{
+    {{"exact", MatchKind::Exact}, {"regularExpression", MatchKind::Regex}}};
+constexpr std::array<std::pair<std::string_view, Protocol>, 5> kProtocols{
+    {{"HTTP", Protocol::Http},
+     {"HTTPS", Protocol::Https},
+     {"TLS", Protocol::Tls},
+     {"TCP", Protocol::Tcp},
+     {"UDP", Protocol::Udp}}};
+constexpr std::array<std::pair<std::string_view, UpstreamProtocol>, 4> kUpstreamProtocols{
+    {{"http1", UpstreamProtocol::Http1},
+     {"h2c", UpstreamProtocol::Http2},
+     {"ws", UpstreamProtocol::WebSocket},
+     {"wss", UpstreamProtocol::WebSocketTls}}};
+constexpr std::array<std::pair<std::string_view, Balance>, 2> kBalances{
+    {{"roundRobin", Balance::RoundRobin}, {"leastRequest", Balance::LeastRequest}}};
+
+/// A hostname in lower case, without final dot, if it is one: exact or "*.suffix" (Gateway API
+/// Hostname).
+std::optional<std::string> hostOf(std::string_view text) {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  std::string host = lowered(text);
+  std::string_view rest = host;
+  if (rest.starts_with("*.")) rest.remove_prefix(2);
+  bool ok = !rest.empty() && host.size() <= kMaxHostBytes;
+  char before = '.';
+  for (const char c : rest) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    ok = ok && (plain || (c == '.' && before != '.'));
+    before = c;
+  }
+  if (!ok || before == '.') return {};
+  return host;
+}
+
+constexpr const char* kBadHost = "has to be a host name, or \"*.\" and one";
+
+PathMatch readPath(const Node& node) {
+  PathMatch path;
+  path.kind = choice(node, "matchType", MatchKind::Prefix, kPathKinds);
+  const std::string value = node.text("value");
+  if (value.empty()) return path.kind == MatchKind::Regex ? PathMatch{path.kind, ""} : path;
+  path.value = value;
+  if (path.kind == MatchKind::Regex) return path;
+  std::byte block[512];
+  Arena arena(block);
+  const auto normal = http::normalisePath(value, arena);
+  if (value.front() != '/' || !normal) {
+    node.wrong("value", "has to be an absolute path");
+    return path;
+  }
+  path.value = std::string(*normal);
+  return path;
+}
+
+std::vector<ValueMatch> readValues(const Node& node, std::string_view name, bool headers) {
+  std::vector<ValueMatch> out;
+  node.eachObject(name, [&](const Node& item) {
+    ValueMatch value;
+    value.name = item.needText("name");
+    if (headers) value.name = lowered(value.name);
+    value.value = item.text("value");
+    value.kind = choice(item, "matchType", MatchKind::Exact, kValueKinds);
+    // Gateway API: of several conditions with one name only the first counts.
+    const bool repeated = std::any_of(
+        out.begin(), out.end(), [&](const ValueMatch& each) { return each.name == value.name; });
+    if (!repeated) out.push_back(std::move(value));
+  });
+  return out;
+}
+
+std::vector<Match> readMatches(const Node& node) {
+  std::vector<Match> out;
+  node.eachObject("matches", [&](const Node& item) {
+    Match match;
+    if (const auto path = item.object("path")) match.path = readPath(*path);
+    match.method = item.text("method");
+    match.headers = readValues(item, "headers", true);
+    match.query = readValues(item, "queryParams", false);
+    out.push_back(std::move(match));
+  });
+  if (out.empty()) out.emplace_back();
+  return out;
+}
+
+std::vector<Filter> readFilters(const Node& node) {
+  std::vector<Filter> out;
+  node.eachObject("filters", [&](const Node& item) {
+    Filter filter;
+    filter.type = item.needText("type");
+    if (const auto config = item.member("config")) {
+      std::string_view text;
+      filter.config = config->get_string().get(text) == simdjson::SUCCESS
+                          ? std::string(text)
+                          : std::string(simdjson::minify(*config));
+    }
+    filter.owner = item.text("owner");
+    filter.refused = item.text("refused");
+    out.push_back(std::move(filter));
+  });
+  return out;
+}
+
+/// A redirect or rewrite of the contract in the form of the Gateway API: `path.modifierType` is
+/// `type` there.
+std::string withType(const Node& node, dom::object members) {
+  JsonWriter out;
+  out.beginObject();
+  for (const auto& member : members) {
+    dom::object path;
+    if (member.key != "path" || member.value.get_object().get(path) != simdjson::SUCCESS) {
+      out.raw(member.key, simdjson::minify(member.value));
+      continue;
+    }
+    out.beginObject("path");
+    for (const auto& part : path) {
+      std::string_view type;
+      if (part.key != "modifierType") {
+        out.raw(part.key, simdjson::minify(part.value));
+      } else if (part.value.get_string().get(type) == simdjson::SUCCESS &&
+                 (type == "replaceFullPath" || type == "replacePrefixMatch")) {
+        out.text("type", type == "replaceFullPath" ? "ReplaceFullPath" : "ReplacePrefixMatch");
+      } else {
+        node.problems().add(node.where() / "path" / "modifierType",
+                            "can be replacePrefixMatch or replaceFullPath");
+      }
+    }
+    out.endObject();
+  }
+  out.endObject();
+  return out.take();
+}
+
+/// The filters of a writer that has no `filters[]`.
+std::vector<Filter> readKnownFilters(const Node& node, const std::string& owner) {
+  struct Known {
+    std::string_view type, member;
+    bool has_path;
+  };
+  std::vector<Filter> out;
+  for (const Known& known :
+       {Known{"RequestHeaderModifier", "requestHeaderModifier", false},
+        Known{"RequestRedirect", "requestRedirect", true}, Known{"URLRewrite", "urlRewrite", true},
+        Known{"ResponseHeaderModifier", "responseHeaderModifier", false}}) {
+    const auto found = node.object(known.member);
+    if (!found) continue;
+    const dom::element element = *node.member(known.member);
+    Filter filter;
+    filter.type = known.type;
+    filter.owner = owner;
+    filter.config = known.has_path ? withType(*found, element.get_object())
+                                   : std::string(simdjson::minify(element));
+    out.push_back(std::move(filter));
+  }
+  return out;
+}
+
+/// Collects the upstreams that backends and mirrors name.
+class UpstreamSet {
+ public:
+  /// Key of the upstream that `node` describes.
+  std::string add(const Node& node, const std::string& name_space, const std::string& name,
+                  std::uint16_t port) {
+    Upstream upstream;
+    upstream.key = fmt::format("{}/{}:{}", name_space, name, port);
+    upstream.protocol = choice(node, "protocol", UpstreamProtocol::Http1, kUpstreamProtocols);
+    upstream.balance = choice(node, "balance", Balance::RoundRobin, kBalances);
+    std::string key = upstream.key;
+    known_.emplace(key, std::move(upstream));
+    return key;
+  }
+  [[nodiscard]] std::vector<Upstream> take() {
+    std::vector<Upstream> out;
+    for (auto& [key, upstream] : known_) out.push_back(std::move(upstream));
+    return out;
+  }
+
+ private:
+  std::map<std::string, Upstream> known_;
+};
+
+/// Reads the routes; entries of one route come in any order, one for each rule and listener.
+class RouteReader {
+ public:
+  void add(const Node& node) {
+    // A list of its own shows whether this entry is sound.
+    Problems found;
+    read(node.withProblems(found));
+    for (const Problem& problem : found.list()) node.problems().push(problem);
+  }
+
+  void finish(ModelBatch& model) {
+    for (auto& [key, draft] : routes_) {
+      for (auto& [listener, hosts] : draft.hosts) {
+        draft.route.attachments.push_back({listener, std::move(hosts)});
+      }
+      std::vector<Rule> rules;
+      for (auto& [index, rule] : draft.rules) rules.push_back(std::move(rule));
+      draft.route.rules = std::make_shared<const std::vector<Rule>>(std::move(rules));
+      model.routes.push_back(std::move(draft.route));
+    }
+    model.upstreams = upstreams_.take();
+  }
+
+ private:
+  struct Draft {
+    Route route;
+    std::map<std::uint64_t, Rule> rules;
+    std::map<std::string, std::vector<std::string>> hosts;
+  };
+
+  void read(const Node& node) {
+    Draft entry;
+    Route& route = entry.route;
+    route.name_space = node.needName("routeNamespace");
+    route.name = node.needName("routeName");
+    route.key = fmt::format("HTTPRoute/{}/{}", route.name_space, route.name);
+    constexpr std::int64_t kAnyTime = std::numeric_limits<std::int64_t>::max();
+    route.created = node.number("routeCreated", 0, kAnyTime).value_or(0);
+    const std::string listener =
+        fmt::format("{}/{}/{}", node.needName("gatewayNamespace"), node.needName("gatewayName"),
+                    node.needName("listenerName"));
+    const std::optional<std::uint64_t> index = ruleIndex(node, route);
+    std::vector<std::string> hosts = readHosts(node);
+    Rule rule = readRule(node, route);
+    if (node.problems().failed() || !index) return;
+
+    Draft& draft = routes_.try_emplace(route.key, std::move(entry)).first->second;
+    rule.id = fmt::format("{}/{}/{}", draft.route.name_space, draft.route.name, *index);
+    draft.rules.try_emplace(*index, std::move(rule));
+    draft.hosts.try_emplace(listener, std::move(hosts));
+  }
+
+  /// From `id`: "namespace/route/ruleIndex:gatewayNamespace:gateway:listener".
+  static std::optional<std::uint64_t> ruleIndex(const Node& node, const Route& route) {
+    const std::string id = node.needText("id");
+    if (id.empty()) return {};
+    const std::string head = fmt::format("{}/{}/", route.name_space, route.name);
+    std::string_view digits = id;
+    if (digits.starts_with(head)) digits.remove_prefix(head.size());
+    digits = digits.substr(0, digits.find(':'));
+    std::uint32_t index = 0;
+    const char* end = digits.data() + digits.size();
+    const auto [stop, error] = std::from_chars(digits.data(), end, index);
+    if (error == std::errc{} && stop == end) return index;
+    node.wrong("id", fmt::format("has to begin with \"{}\" and the rule's number", head));
+    return {};
+  }
+
+  static std::vector<std::string> readHosts(const Node& node) {
+    std::vector<std::string> hosts;
+    node.each("hostnames", [&](dom::element element, const JsonPointer& where) {
+      std::string_view host;
+      if (element.get_string().get(host) != simdjson::SUCCESS) {
+        node.problems().add(where, "has to be a text");
+      } else if (auto name = host.empty() ? std::optional<std::string>("") : hostOf(host)) {
+        hosts.push_back(std::move(*name));
+      } else {
+        node.problems().add(where, kBadHost);
+      }
+    });
+    if (hosts.empty()) hosts.emplace_back();
+    return hosts;
+  }
+
+  Rule readRule(const Node& node, const Route& route) {
+    Rule rule;
+    rule.name = node.text("routeRuleName");
+    rule.matches = readMatches(node);
+    rule.filters = node.member("filters")
+                       ? readFilters(node)
+                       : readKnownFilters(node, "HTTPRoute " + route.name_space + "/" + route.name);
+    node.eachObject("requestMirrors", [&](const Node& item) { readMirror(item, rule.mirrors); });
+    node.eachObject("backends", [&](const Node& item) { readBackend(item, rule.backends); });
+    using std::chrono::milliseconds;
+    if (const auto ms = node.number("requestTimeoutMs", 0, kMaxInt32)) {
+      rule.request_timeout = milliseconds(*ms);
+    }
+    if (const auto ms = node.number("backendRequestTimeoutMs", 0, kMaxInt32)) {
+      rule.backend_timeout = milliseconds(*ms);
+    }
+    if (const auto retry = node.object("retry")) rule.retry = readRetry(*retry);
+    return rule;
+  }
+
+  void readMirror(const Node& node, std::vector<Mirror>& out) {
+    const auto backend = node.object("backend");
+    if (!backend) return node.wrong("backend", "is missing");
+    Mirror mirror;
+    mirror.upstream = upstreams_.add(*backend, backend->needName("namespace"),
+                                     backend->needName("name"), backend->needPort("port"));
+    if (const auto fraction = node.object("fraction")) {
+      const auto whole = fraction->number("denominator", 1, kMaxInt32).value_or(100);
+      mirror.denominator = static_cast<std::uint32_t>(whole);
+      mirror.numerator =
+          static_cast<std::uint32_t>(fraction->number("numerator", 0, whole).value_or(0));
+    } else if (const auto percent = node.number("fractionPercent", 0, 100);
+               percent && *percent < 100) {
+      mirror.numerator = static_cast<std::uint32_t>(*percent);
+      mirror.denominator = 100;
+    }
+    out.push_back(std::move(mirror));
+  }
+
+  void readBackend(const Node& node, std::vector<Backend>& out) {
+    Backend backend;
+    backend.name_space = node.needName("namespace");
+    backend.name = node.needName("name");
+    backend.weight = static_cast<std::uint32_t>(node.number("weight", 0, kMaxWeight).value_or(1));
+    backend.filters = readFilters(node);
+    if (node.flag("unresolved")) {
+      // What did not resolve may have no port either.
+      backend.port = static_cast<std::uint16_t>(node.number("port", 0, 65535).value_or(0));
+    } else {
+      backend.port = node.needPort("port");
+      backend.upstream = upstreams_.add(node, backend.name_space, backend.name, backend.port);
+    }
+    out.push_back(std::move(backend));
+  }
+
+  static Retry readRetry(const Node& node) {
+    Retry retry;
+    retry.attempts = static_cast<std::uint32_t>(node.number("attempts", 0, kMaxInt32).value_or(1));
+    node.each("codes", [&](dom::element element, const JsonPointer& where) {
+      std::int64_t code = 0;
+      if (element.get_int64().get(code) != simdjson::SUCCESS || code < 400 || code > 599) {
+        node.problems().add(where, "has to be a status from 400 to 599");
+      } else {
+        retry.codes.push_back(static_cast<std::uint16_t>(code));
+      }
+    });
+    retry.backoff = std::chrono::milliseconds(node.number("backoffMs", 0, kMaxInt32).value_or(0));
+    return retry;
+  }
+
+  std::map<std::string, Draft> routes_;
+  UpstreamSet upstreams_;
+};
+
+std::optional<Listener> readListener(const Node& node) {
+  Listener listener;
+  listener.key = node.needText("name");
+  if (std::count(listener.key.begin(), listener.key.end(), '/') != 2) {
+    node.wrong("name", "has to be gatewayNamespace/gatewayName/listener");
+  }
+  listener.port = node.needPort("port");
+  if (const std::string host = node.text("hostname"); !host.empty()) {
+    const auto name = hostOf(host);
+    if (name)
+      listener.hostname = *name;
+    else
+      node.wrong("hostname", kBadHost);
+  }
+  if (const auto tls = node.object("tls")) {
+    tls->eachObject("certificateRefs", [&](const Node& ref) {
+      listener.certificates.push_back(ref.needName("namespace") + "/" + ref.needName("name"));
+    });
+  }
+  listener.protocol =
+      choice(node, "protocol", listener.certificates.empty() ? Protocol::Http : Protocol::Https,
+             kProtocols);
+  node.eachObject("binds", [&](const Node& bind) {
+    listener.binds.push_back({bind.needText("address"), bind.needPort("port")});
+  });
+  if (listener.binds.empty()) listener.binds = {{"0.0.0.0", listener.port}, {"::", listener.port}};
+  if (node.problems().failed()) return {};
+  return listener;
+}
+
+}  // namespace
+
+std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& problems) {
+  dom::parser parser;
+  dom::element root;
+  if (const auto error = parser.parse(json.data(), json.size(), true).get(root)) {
+    problems.add({}, fmt::format("is not JSON: {}", simdjson::error_message(error)));
+    return {};
+  }
+  dom::object object;
+  if (root.get_object().get(object) != simdjson::SUCCESS) {
+    problems.add({}, "has to be an object");
+    return {};
+  }
+  const Node document(object, {}, problems);
+  const Node spec = document.object("spec").value_or(document);
+  SnapshotContent content;
+  content.header.controller_name = spec.text("controllerName");
+  content.header.updated_at = spec.text("updatedAt");
+  content.header.checksum = spec.text("checksum");
+  content.model.full = true;
+  std::map<std::string, Listener> listeners;
+  spec.eachObject("listeners", [&](const Node& node) {
+    Problems found;
+    if (auto listener = readListener(node.withProblems(found))) {
+      std::string key = listener->key;
+      listeners.try_emplace(std::move(key), std::move(*listener));
+    }
+    for (const Problem& problem : found.list()) problems.push(problem);
+  });
+  for (auto& [key, listener] : listeners) content.model.listeners.push_back(std::move(listener));
+  RouteReader routes;
+  spec.eachObject("httpRoutesV1", [&](const Node& node) { routes.add(node); });
+  routes.finish(content.model);
+  return content;
+}
+
+}  // namespace hyperway::route

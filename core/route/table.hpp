@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/head.hpp"
+#include "route/model.hpp"
+#include "route/slots.hpp"
+
+namespace hyperway::route {
+
+/// One backend of a compiled rule.
+struct CompiledBackend {
+  SlotMap::SlotPtr upstream;              ///< Null: did not resolve, answer 500.
+  std::uint64_t weight_end = 0;           ///< Running sum of weights up to and including this one.
+  std::vector<FilterBindingPtr> filters;  ///< In order.
+  std::string_view name;  ///< "namespace/service:port", resolved or not; lives as long as the rule.
+  bool refused = false;   ///< One of its filters cannot run: answer 500.
+};
+
+/// One mirror of a compiled rule.
+struct CompiledMirror {
+  SlotMap::SlotPtr upstream;      ///< Never null: unresolved mirrors are left out.
+  std::uint32_t numerator = 1;    ///< See Mirror.
+  std::uint32_t denominator = 1;  ///< See Mirror.
+};
+
+/// What logs and explain say of a filter; what runs is its binding.
+struct FilterInfo {
+  std::string type;     ///< Filter::type.
+  std::string owner;    ///< Filter::owner.
+  std::string refused;  ///< Filter::refused.
+};
+
+/// What is kept of a Rule beside its compiled parts.
+struct RuleInfo {
+  std::string id;                   ///< Rule::id.
+  std::string name;                 ///< Rule::name.
+  std::vector<FilterInfo> filters;  ///< In list order, refused ones included.
+  std::optional<std::chrono::milliseconds> request_timeout;  ///< Rule::request_timeout.
+  std::optional<std::chrono::milliseconds> backend_timeout;  ///< Rule::backend_timeout.
+  Boxed<Retry> retry;                                        ///< Rule::retry.
+};
+
+/// Everything that a request needs once its rule is known. Immutable; shared by tables and long
+/// streams.
+struct CompiledRule {
+  const RuleInfo* rule =
+      nullptr;  ///< Id, name, timeouts, retry; never null, lives as long as this.
+  std::string_view
+      route_key;  ///< Route::key, for logs, metrics and explain; lives as long as this.
+  std::int64_t route_created = 0;         ///< Route::created: the oldest wins.
+  std::uint32_t rule_index = 0;           ///< Place in the route: the first wins.
+  bool refused = false;                   ///< A filter cannot run: answer 500.
+  std::vector<FilterBindingPtr> filters;  ///< In order.
+  std::vector<CompiledBackend> backends;  ///< Those with weight above 0.
+  std::uint64_t total_weight = 0;         ///< Sum of weights; 0: answer 500.
+  std::vector<CompiledMirror> mirrors;    ///< In order.
+  SlotMap::SlotPtr stats;                 ///< Number for counters; key is Rule::id.
+};
+
+/// Outcome of a match.
+struct MatchResult {
+  const std::shared_ptr<const CompiledRule>* rule =
+      nullptr;  ///< Lives as long as the table; null: 404.
+  /// Bytes of the request path that a Prefix match covered, without trailing slash; the whole path
+  /// for others.
+  std::uint32_t prefix_size = 0;
+  std::uint32_t match_index = 0;  ///< Which entry of the rule's `matches` it was.
+};
+
+/// A step of explain(): one candidate and why it lost.
+struct NearMiss {
+  std::string rule_id;          ///< Rule::id.
+  std::size_t match_index = 0;  ///< Which entry of matches.
+  std::string reason;           ///< E.g. `header "x-tenant" is "a", needs "b"`.
+};
+
+class HostTable;      // host map of one listener: host_table.hpp
+class ListenerIndex;  // hostnames of one bind group: listener_index.hpp
+
+/// A listener with its routes. Immutable; consecutive tables share what did not change.
+class CompiledListener {
+ public:
+  /// Finds the rule for a request whose host this listener serves: most specific route hostname
+  /// first, then less specific ones (ARCHITECTURE decision 4), within a hostname in the Gateway
+  /// API's order. `method` stands for head.method, so that a CORS preflight can be matched by the
+  /// method it asks for. No allocation, no lock; cost independent of the number of routes. Any
+  /// thread.
+  [[nodiscard]] MatchResult match(const http::RequestHead& head,
+                                  std::string_view method) const noexcept;
+  /// The same decision with the candidates that lost and why; slow, for `hyperway explain`.
+  [[nodiscard]] MatchResult explain(const http::RequestHead& head, std::string_view method,
+                                    std::vector<NearMiss>& misses) const;
+  /// The routes by hostname, for what has to walk them: tests, figures.
+  [[nodiscard]] const HostTable& hosts() const noexcept { return *hosts_; }
+  /// The model's listener.
+  [[nodiscard]] const Listener& model() const noexcept { return *model_; }
+  /// Number of the listener's TLS context; null for plain listeners. Key is Listener::key.
+  [[nodiscard]] const SlotMap::SlotPtr& tlsSlot() const noexcept { return tls_slot_; }
+
+ private:
+  friend class TableBuilder;
+  std::shared_ptr<const Listener> model_;
+  std::shared_ptr<const HostTable> hosts_;
+  SlotMap::SlotPtr tls_slot_;
+};
+
+/// All listeners that share one bound socket address.
+class BindGroup {
+ public:
+  /// Where it is bound.
+  [[nodiscard]] const Bind& bind() const noexcept { return bind_; }
+  /// Protocol of all listeners in the group (translation refuses mixtures).
+  [[nodiscard]] Protocol protocol() const noexcept { return protocol_; }
+  /// The listener for a host or SNI: exact, then the longest wildcard, then the one without
+  /// hostname; null if none. `host` is lower case. No allocation. "*.a.b" covers any number of
+  /// labels in front, at least one.
+  [[nodiscard]] const CompiledListener* listenerFor(std::string_view host) const noexcept;
+  /// The listener without hostname, else the first by key; for clients without SNI. Null for an
+  /// empty group.
+  [[nodiscard]] const CompiledListener* fallback() const noexcept;
+  /// All listeners, by key.
+  [[nodiscard]] std::span<const std::shared_ptr<const CompiledListener>> listeners()
+      const noexcept {
+    return listeners_;
+  }
+
+ private:
+  friend class TableBuilder;
+  Bind bind_;
+  Protocol protocol_ = Protocol::Http;
+  std::vector<std::shared_ptr<const CompiledListener>> listeners_;
+  std::shared_ptr<const ListenerIndex> index_;
+};
+
+/// The compiled, immutable form of a model. Workers read it without locks; it is made and destroyed
+/// on the control thread.
+class RouteTable {
+ public:
+  /// All groups, ordered by bind.
+  [[nodiscard]] std::span<const std::shared_ptr<const BindGroup>> groups() const noexcept {
+    return groups_;
+  }
+  /// The group of a bound address, or null.
+  [[nodiscard]] const BindGroup* group(const Bind& bind) const noexcept;
+  /// Rises by one with each table.
+  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+  /// Number of rules times attachments.
+  [[nodiscard]] std::size_t ruleCount() const noexcept { return rule_count_; }
+
+ private:
+  friend class TableBuilder;
+  std::vector<std::shared_ptr<const BindGroup>> groups_;
+  std::uint64_t generation_ = 0;
+  std::size_t rule_count_ = 0;
+};
+
+}  // namespace hyperway::route

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "route/table_builder.hpp"
+
+#include <utility>
+
+#include "route/listener_index.hpp"
+
+namespace hyperway::route {
+
+std::shared_ptr<const CompiledListener> TableBuilder::listener(
+    std::shared_ptr<const Listener> model, std::shared_ptr<const HostTable> hosts,
+    SlotMap::SlotPtr tls_slot) {
+  auto made = std::make_shared<CompiledListener>();
+  made->model_ = std::move(model);
+  made->hosts_ = std::move(hosts);
+  made->tls_slot_ = std::move(tls_slot);
+  return made;
+}
+
+std::shared_ptr<const RouteTable> TableBuilder::table(const Listeners& listeners,
+                                                      std::uint64_t generation, std::size_t rules) {
+  std::map<Bind, std::shared_ptr<BindGroup>> groups;
+  for (const auto& [key, listener] : listeners) {
+    for (const Bind& bind : listener->model().binds) {
+      std::shared_ptr<BindGroup>& group = groups[bind];
+      if (!group) {
+        group = std::make_shared<BindGroup>();
+        group->bind_ = bind;
+        group->protocol_ = listener->model().protocol;
+      }
+      // A listener that names one bind twice is in its group once.
+      if (group->listeners_.empty() || group->listeners_.back() != listener) {
+        group->listeners_.push_back(listener);
+      }
+    }
+  }
+  auto made = std::make_shared<RouteTable>();
+  made->generation_ = generation;
+  made->rule_count_ = rules;
+  made->groups_.reserve(groups.size());
+  for (auto& [bind, group] : groups) {
+    std::vector<std::string> hostnames;
+    hostnames.reserve(group->listeners_.size());
+    for (const auto& listener : group->listeners_) hostnames.push_back(listener->model().hostname);
+    group->index_ = std::make_shared<const ListenerIndex>(hostnames);
+    made->groups_.push_back(std::move(group));
+  }
+  return made;
+}
+
+std::shared_ptr<const RouteTable> TableBuilder::replaced(const RouteTable& table,
+                                                         const Listeners& changed,
+                                                         std::uint64_t generation,
+                                                         std::size_t rules) {
+  auto made = std::make_shared<RouteTable>(table);
+  made->generation_ = generation;
+  made->rule_count_ = rules;
+  for (std::shared_ptr<const BindGroup>& group : made->groups_) {
+    std::shared_ptr<BindGroup> copy;
+    for (std::size_t i = 0; i < group->listeners_.size(); ++i) {
+      const auto change = changed.find(group->listeners_[i]->model().key);
+      if (change == changed.end()) continue;
+      if (!copy) copy = std::make_shared<BindGroup>(*group);
+      copy->listeners_[i] = change->second;
+    }
+    if (copy) group = std::move(copy);
+  }
+  return made;
+}
+
+}  // namespace hyperway::route
