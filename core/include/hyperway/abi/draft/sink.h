@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HYPERWAY_ABI_DRAFT_SINK_H
+#define HYPERWAY_ABI_DRAFT_SINK_H
+
+/// Sinks: plugins that put a route model to use. Factory "hyperway.sink/draft-1".
+/// Draft: may change between releases; the factory id then changes with it.
+///
+/// A batch is a JSON object keyed by object: {"listeners": [LISTENER], "removedListeners": [NAME],
+/// "routes": [{"key", "rules": [RULE]}], "removedRoutes": [KEY]}. LISTENER and RULE are elements of
+/// `listeners` and `httpRoutesV1` of a RouteSnapshot's spec. It never carries keys, certificates or
+/// endpoints. A report is a JSON object {"refused": bool, "reason": text, "listeners":
+/// [{"name", "programmed": bool, "reason": text}]}, all optional.
+
+#include "../host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HW_SINK_FACTORY "hyperway.sink/draft-1"
+
+/// Bits of `flags` of apply.
+enum {
+  HW_APPLY_FULL = 1u << 0 /* the batch is the whole model; what it does not name is gone */
+};
+
+/// A class of sinks. Static; owned by the plugin; lives as long as the process.
+typedef struct hw_sink_class {
+  uint32_t struct_size;
+  uint32_t reserved;
+  const char *id; /* what the configuration file names, e.g. "snapshot" */
+  /// Parses the configuration; contacts nothing, starts no thread. `ack` answers an apply: the
+  /// generation, and a JSON report (per listener what was bound or why not, per rule what was
+  /// refused), copied; it may be called on any thread until stop has returned. [control]
+  hw_status (*create)(const hw_host *host, hw_bytes config_json, const hw_diag *diag, void *ack_ctx,
+                      void (*ack)(void *ack_ctx, uint64_t generation, hw_bytes report),
+                      void **sink);
+  /// Applies a batch of model parts, JSON; does not wait. HW_NEED_FULL if the sink lost its place
+  /// and wants HW_APPLY_FULL. [control]
+  hw_status (*apply)(void *sink, uint64_t generation, uint32_t flags, hw_bytes model_batch);
+  /// Ends it; after it returns there is no ack. [control]
+  void (*stop)(void *sink);
+  /// Frees it. [control]
+  void (*destroy)(void *sink);
+} hw_sink_class;
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif
