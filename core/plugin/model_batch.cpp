@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/model_batch.hpp"
+
+#include <simdjson.h>
+
+#include <utility>
+#include <vector>
+
+#include "plugin/json_string.hpp"
+#include "route/model_json.hpp"
+
+namespace hyperway::plugin {
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+
+void appendKeys(std::string& out, std::string_view name, const std::vector<std::string>& keys) {
+  out += ",\"";
+  out += name;
+  out += "\":[";
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (i != 0) out += ',';
+    appendJsonString(out, keys[i]);
+  }
+  out += ']';
+}
+
+std::string optionalText(ondemand::object& object, std::string_view name) {
+  auto field = object.find_field_unordered(name);
+  if (field.error() == simdjson::NO_SUCH_FIELD) return {};
+  return std::string(std::string_view(field.get_string().value()));
+}
+
+bool optionalBoolean(ondemand::object& object, std::string_view name, bool fallback) {
+  auto field = object.find_field_unordered(name);
+  return field.error() == simdjson::NO_SUCH_FIELD ? fallback : bool(field.get_bool().value());
+}
+
+}  // namespace
+
+void ModelBatchWriter::remember(const route::ModelBatch& batch) {
+  if (batch.full) {
+    ports_.clear();
+    upstreams_.clear();
+  }
+  for (const std::string& key : batch.removed_listeners) ports_.erase(key);
+  for (const std::string& key : batch.removed_upstreams) upstreams_.erase(key);
+  for (const route::Listener& listener : batch.listeners) ports_[listener.key] = listener.port;
+  for (const route::Upstream& upstream : batch.upstreams)
+    upstreams_[upstream.key] = {upstream.key, upstream.protocol, upstream.balance, {}};
+}
+
+std::string ModelBatchWriter::write(const route::ModelBatch& batch) {
+  remember(batch);
+  const route::UpstreamLookup upstreams = [this](const std::string& key) -> const route::Upstream* {
+    const auto found = upstreams_.find(key);
+    return found != upstreams_.end() ? &found->second : nullptr;
+  };
+  const route::PortLookup ports = [this](const std::string& key) -> std::uint16_t {
+    const auto found = ports_.find(key);
+    return found != ports_.end() ? found->second : std::uint16_t{0};
+  };
+  std::string out = "{\"listeners\":[";
+  for (std::size_t i = 0; i < batch.listeners.size(); ++i) {
+    if (i != 0) out += ',';
+    out += route::snapshotListener(batch.listeners[i]);
+  }
+  out += "],\"routes\":[";
+  for (std::size_t i = 0; i < batch.routes.size(); ++i) {
+    out += i != 0 ? ",{\"key\":" : "{\"key\":";
+    appendJsonString(out, batch.routes[i].key);
+    out += ",\"rules\":[" + route::snapshotRoute(batch.routes[i], upstreams, ports) + "]}";
+  }
+  out += ']';
+  appendKeys(out, "removedListeners", batch.removed_listeners);
+  appendKeys(out, "removedRoutes", batch.removed_routes);
+  return out += '}';
+}
+
+Result<control::SinkReport, std::string> readSinkReport(std::uint64_t generation,
+                                                        std::string_view json) {
+  control::SinkReport out;
+  out.generation = generation;
+  if (json.empty()) return out;
+  try {
+    const simdjson::padded_string padded(json);
+    ondemand::parser parser;
+    ondemand::document document = parser.iterate(padded).value();
+    ondemand::object root = document.get_object().value();
+    out.refused = optionalBoolean(root, "refused", false);
+    out.reason = optionalText(root, "reason");
+    auto listeners = root.find_field_unordered("listeners");
+    if (listeners.error() == simdjson::NO_SUCH_FIELD) return out;
+    // Named, because a range-for does not keep the temporaries behind .value() alive.
+    ondemand::array elements = listeners.get_array().value();
+    for (auto element : elements) {
+      ondemand::object item = element.get_object().value();
+      gateway::ListenerReport report;
+      report.listener = optionalText(item, "name");
+      report.programmed = optionalBoolean(item, "programmed", true);
+      report.reason = optionalText(item, "reason");
+      out.listeners.push_back(std::move(report));
+    }
+    return out;
+  } catch (const simdjson::simdjson_error& error) {
+    return fail(std::string("not a report: ") + error.what());
+  }
+}
+
+}  // namespace hyperway::plugin
