@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/addresses.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "gateway/ip_literal.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+// spec.addresses, taken apart.
+struct Wanted {
+  std::vector<std::string> values;  // canonical
+  bool any = false;                 // an IP address without a value
+  Verdict accepted;
+  Verdict programmed;
+};
+
+Wanted read(const Gateway& gateway) {
+  Wanted wanted;
+  for (std::size_t i = 0; i < gateway.addresses.size(); ++i) {
+    const AddressSpec& address = gateway.addresses[i];
+    const std::string here = "/spec/addresses/" + std::to_string(i);
+    if (address.type != "IPAddress")
+      wanted.accepted.keep(
+          {"UnsupportedAddress", here + "/type: only IPAddress is supported, not " + address.type});
+    else if (address.routability)
+      wanted.accepted.keep(
+          {"UnsupportedAddress", here + "/routability: is not supported by this version"});
+    else if (!address.value)
+      wanted.any = true;
+    else if (std::string value = canonicalIp(*address.value); !value.empty())
+      wanted.values.push_back(std::move(value));
+    else
+      wanted.programmed.keep(
+          {"AddressNotUsable", here + "/value: '" + *address.value + "' is not an IP address"});
+  }
+  return wanted;
+}
+
+std::vector<route::Bind> configuredBinds(std::uint16_t port, const TranslateOptions& options) {
+  if (const auto found = options.listen_map.find(port); found != options.listen_map.end())
+    return found->second;
+  std::vector<route::Bind> binds;
+  for (const std::string& address : options.default_addresses) binds.push_back({address, port});
+  return binds;
+}
+
+bool covers(const std::string& configured, const std::string& address) {
+  if (isWildcardIp(configured)) return isIpv6(configured) == isIpv6(address);
+  return canonicalIp(configured) == address;
+}
+
+bool isInPool(const TranslateOptions& options, const std::string& address) {
+  return std::any_of(options.address_pool.begin(), options.address_pool.end(),
+                     [&](const std::string& entry) { return canonicalIp(entry) == address; });
+}
+
+}  // namespace
+
+GatewayAddresses AddressAssigner::assign(const Gateway& gateway, const TranslateOptions& options) {
+  Wanted wanted = read(gateway);
+  GatewayAddresses result;
+  if (wanted.accepted.fine() && !options.address_pool.empty())
+    result =
+        assignFromPool(gateway, wanted.values, wanted.any || gateway.addresses.empty(), options);
+  if (options.address_pool.empty())
+    for (const std::string& address : wanted.values) {
+      const bool usable = std::all_of(
+          gateway.listeners.begin(), gateway.listeners.end(), [&](const ListenerSpec& l) {
+            const auto port =
+                static_cast<std::uint16_t>(std::clamp<std::int64_t>(l.port, 0, 65535));
+            return !bindsOf(port, {address}, options).empty();
+          });
+      if (usable)
+        result.bound.push_back(address);
+      else
+        result.programmed.keep(
+            {"AddressNotUsable", "the configuration does not let Gateways use address " + address});
+    }
+  result.accepted = std::move(wanted.accepted);
+  if (!wanted.programmed.fine()) result.programmed = std::move(wanted.programmed);
+  const bool none_usable =
+      !gateway.addresses.empty() && result.bound.empty() && !result.programmed.fine();
+  if (none_usable || !result.accepted.fine()) result.assigned = false;
+  return result;
+}
+
+GatewayAddresses AddressAssigner::assignFromPool(const Gateway& gateway,
+                                                 const std::vector<std::string>& wanted, bool any,
+                                                 const TranslateOptions& options) {
+  GatewayAddresses result;
+  const std::string key = gateway.meta.key();
+  std::optional<std::string> kept;
+  for (const auto& [address, owner] : taken_)
+    if (owner == key && std::find(wanted.begin(), wanted.end(), address) == wanted.end())
+      kept = address;
+  release(key);
+  for (const std::string& address : wanted) {
+    if (!isInPool(options, address))
+      result.programmed.keep(
+          {"AddressNotUsable", "address " + address + " is not in the configured address pool"});
+    else if (const auto [entry, free] = taken_.try_emplace(address, key);
+             !free && entry->second != key)
+      result.programmed.keep(
+          {"AddressNotUsable", "address " + address + " is in use by another Gateway"});
+    else
+      result.bound.push_back(address);
+  }
+  if (!any) {
+    result.assigned = !result.bound.empty();
+    return result;
+  }
+  const auto take = [&](const std::string& address) {
+    if (address.empty() || !taken_.try_emplace(address, key).second) return false;
+    result.bound.push_back(address);
+    return true;
+  };
+  bool found = kept && isInPool(options, *kept) && take(*kept);
+  for (const std::string& entry : options.address_pool) found = found || take(canonicalIp(entry));
+  if (!found)
+    result.programmed.keep(
+        {"AddressNotAssigned",
+         "the address pool is exhausted: add addresses to it, or remove Gateways"});
+  result.assigned = !result.bound.empty();
+  return result;
+}
+
+void AddressAssigner::release(const std::string& key) {
+  std::erase_if(taken_, [&](const auto& entry) { return entry.second == key; });
+}
+
+std::vector<route::Bind> bindsOf(std::uint16_t port, const std::vector<std::string>& bound,
+                                 const TranslateOptions& options) {
+  std::vector<route::Bind> binds;
+  const std::vector<route::Bind> configured = configuredBinds(port, options);
+  if (bound.empty()) {
+    binds = configured;
+  } else if (!options.address_pool.empty()) {
+    // The map says which port stands for the one in the spec; the address is the Gateway's own.
+    const std::uint16_t mapped = configured.empty() ? port : configured.front().port;
+    for (const std::string& address : bound) binds.push_back({address, mapped});
+  } else {
+    for (const std::string& address : bound)
+      for (const route::Bind& bind : configured)
+        if (covers(bind.address, address)) binds.push_back({address, bind.port});
+  }
+  std::sort(binds.begin(), binds.end());
+  binds.erase(std::unique(binds.begin(), binds.end()), binds.end());
+  return binds;
+}
+
+}  // namespace hyperway::gateway

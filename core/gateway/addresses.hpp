@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gateway/objects.hpp"
+#include "gateway/translate.hpp"
+#include "gateway/verdict.hpp"
+#include "route/model.hpp"
+
+namespace hyperway::gateway {
+
+/// Where a Gateway is bound.
+struct GatewayAddresses {
+  std::vector<std::string>
+      bound;  ///< Addresses of its own; empty: those of the configuration, shared with others.
+  Verdict accepted;      ///< UnsupportedAddress.
+  Verdict programmed;    ///< AddressNotUsable or AddressNotAssigned.
+  bool assigned = true;  ///< False: it has no address at all and serves nothing.
+};
+
+/// Gives Gateways their addresses (ARCHITECTURE decision 8). With a pool, each gets an address of
+/// its own: one it asks for, or the first free one, which it keeps for as long as it lives.
+/// Without, all are bound where the configuration says, or on the addresses in their spec that the
+/// configuration covers. [control]
+class AddressAssigner {
+ public:
+  /// The addresses of `gateway`, assigned now if it has none. Those that it no longer asks for
+  /// become free.
+  [[nodiscard]] GatewayAddresses assign(const Gateway& gateway, const TranslateOptions& options);
+  /// The Gateway `key` is gone; its addresses become free.
+  void release(const std::string& key);
+  /// Forgets all, when the pool changes.
+  void clear() { taken_.clear(); }
+
+ private:
+  GatewayAddresses assignFromPool(const Gateway& gateway, const std::vector<std::string>& wanted,
+                                  bool any, const TranslateOptions& options);
+
+  std::map<std::string, std::string> taken_;  // pool address -> Gateway
+};
+
+/// Where a listener on `port` is bound: the configuration's place for the port, on the Gateway's
+/// own addresses if it has any. Empty if its addresses are not covered by the configuration.
+[[nodiscard]] std::vector<route::Bind> bindsOf(std::uint16_t port,
+                                               const std::vector<std::string>& bound,
+                                               const TranslateOptions& options);
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/attachment.hpp"
+
+#include <algorithm>
+
+#include "gateway/hostname.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+constexpr std::string_view kNameLabel = "kubernetes.io/metadata.name";
+
+const std::string* valueOf(const Labels& labels, std::string_view key) {
+  for (const auto& [name, value] : labels)
+    if (name == key) return &value;
+  return nullptr;
+}
+
+bool holds(const LabelSelector::Expression& expression, const Labels& labels) {
+  const std::string* const value = valueOf(labels, expression.key);
+  const auto listed = [&] {
+    return std::find(expression.values.begin(), expression.values.end(), *value) !=
+           expression.values.end();
+  };
+  if (expression.op == "In") return value != nullptr && listed();
+  if (expression.op == "NotIn") return value == nullptr || !listed();
+  if (expression.op == "Exists") return value != nullptr;
+  return expression.op == "DoesNotExist" && value == nullptr;
+}
+
+// Every namespace has its name as a label, also one that no source told us about.
+Labels labelsOf(std::string_view name_space, const ObjectStore& store) {
+  const auto* object = store.find<Namespace>(objectKey({}, name_space));
+  Labels labels = object != nullptr ? object->labels : Labels();
+  if (valueOf(labels, kNameLabel) == nullptr) labels.emplace_back(kNameLabel, name_space);
+  return labels;
+}
+
+bool allowsNamespace(const AllowedRoutes& allowed, std::string_view route, std::string_view gateway,
+                     const ObjectStore& store) {
+  switch (allowed.from) {
+    case RoutesFrom::All: return true;
+    case RoutesFrom::Same: return route == gateway;
+    case RoutesFrom::Selector:
+      return allowed.selector && selects(*allowed.selector, labelsOf(route, store));
+    case RoutesFrom::None: return false;
+  }
+  return false;
+}
+
+bool meetsAny(const std::vector<std::string>& hostnames, std::string_view listener) {
+  return hostnames.empty() ||
+         std::any_of(hostnames.begin(), hostnames.end(),
+                     [&](const std::string& host) { return hostnamesMeet(host, listener); });
+}
+
+}  // namespace
+
+bool selects(const LabelSelector& selector, const Labels& labels) {
+  for (const auto& [key, wanted] : selector.match_labels) {
+    const std::string* const value = valueOf(labels, key);
+    if (value == nullptr || *value != wanted) return false;
+  }
+  return std::all_of(selector.expressions.begin(), selector.expressions.end(),
+                     [&](const auto& expression) { return holds(expression, labels); });
+}
+
+bool isGatewayRef(const ParentRef& ref) {
+  return (!ref.group || *ref.group == kGatewayGroup) && (ref.kind.empty() || ref.kind == "Gateway");
+}
+
+std::string parentKey(const ParentRef& ref, const std::string& name_space) {
+  return objectKey(ref.name_space.empty() ? name_space : ref.name_space, ref.name);
+}
+
+ParentVerdict attach(const ParentRef& ref, const std::string& pointer, const RouteView& route,
+                     const GatewayState& gateway, const ObjectStore& store) {
+  ParentVerdict verdict;
+  const std::string gateway_key = gateway.spec->meta.key();
+  bool named = false, allowed = false;
+  for (std::size_t i = 0; i < gateway.listeners.size(); ++i) {
+    const ListenerState& listener = gateway.listeners[i];
+    if (!ref.section_name.empty() && ref.section_name != listener.name) continue;
+    if (ref.port != 0 && ref.port != listener.port) continue;
+    named = true;
+    const auto& kinds = listener.supported_kinds;
+    if (std::find(kinds.begin(), kinds.end(), route.kind) == kinds.end()) continue;
+    if (!allowsNamespace(listener.allowed, route.name_space, gateway.spec->meta.name_space, store))
+      continue;
+    allowed = true;
+    if (meetsAny(route.hostnames, listener.hostname)) verdict.listeners.push_back(i);
+  }
+  const auto refuse = [&](std::string reason, std::string message) {
+    verdict.accepted = {std::move(reason), pointer + ": " + std::move(message)};
+  };
+  if (!named)
+    refuse("NoMatchingParent",
+           "Gateway " + gateway_key + " has no listener with this sectionName and port");
+  else if (!allowed)
+    refuse("NotAllowedByListeners", "no listener of Gateway " + gateway_key + " allows " +
+                                        std::string(route.kind) + "s of namespace " +
+                                        std::string(route.name_space));
+  else if (verdict.listeners.empty())
+    refuse("NoMatchingListenerHostname",
+           "no hostname of the route meets the one of a listener of Gateway " + gateway_key);
+  return verdict;
+}
+
+}  // namespace hyperway::gateway

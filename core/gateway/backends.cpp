@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/backends.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "gateway/ip_literal.hpp"
+#include "gateway/references.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+constexpr std::string_view kRefNotPermitted = "RefNotPermitted";
+constexpr std::string_view kInvalidKind = "InvalidKind";
+constexpr std::string_view kBackendNotFound = "BackendNotFound";
+constexpr std::string_view kUnsupportedProtocol = "UnsupportedProtocol";
+
+// A Service may use one number for TCP and UDP; requests go over TCP.
+const Service::Port* portOf(const Service& service, std::int64_t number) {
+  const Service::Port* found = nullptr;
+  for (const Service::Port& port : service.ports)
+    if (port.port == number && (found == nullptr || port.protocol == "TCP")) found = &port;
+  return found;
+}
+
+// KEP-3726 and IANA names; absent for what this version does not speak to a backend.
+std::optional<route::UpstreamProtocol> protocolOf(std::string_view app_protocol) {
+  if (app_protocol.empty() || equalsIgnoreCase(app_protocol, "http"))
+    return route::UpstreamProtocol::Http1;
+  if (app_protocol == "kubernetes.io/ws") return route::UpstreamProtocol::WebSocket;
+  return std::nullopt;
+}
+
+bool isOwnPort(const TranslateOptions& options, const std::string& address, std::uint16_t port) {
+  const auto reaches = [&](const route::Bind& bind) {
+    // A wildcard stands for addresses of the machine that only the machine knows, so its port is
+    // taken everywhere.
+    return bind.port == port &&
+           (isWildcardIp(bind.address) || canonicalIp(bind.address) == address);
+  };
+  if (std::any_of(options.own_ports.begin(), options.own_ports.end(), reaches)) return true;
+  return std::any_of(options.listen_map.begin(), options.listen_map.end(), [&](const auto& entry) {
+    return std::any_of(entry.second.begin(), entry.second.end(), reaches);
+  });
+}
+
+// Why an ExternalName Service cannot be a backend; empty if it can.
+std::string externalNameProblem(const Service& service, std::int64_t port,
+                                const TranslateOptions& options) {
+  const auto& opted_in = options.external_name_namespaces;
+  const auto allows = [&](const std::string& name) {
+    return name == "*" || name == service.meta.name_space;
+  };
+  const std::string who = "Service " + service.meta.key() + " is of type ExternalName, which ";
+  if (std::none_of(opted_in.begin(), opted_in.end(), allows))
+    return who + "the configuration does not allow in namespace " + service.meta.name_space;
+  const std::string address = canonicalIp(service.external_name);
+  if (address.empty())
+    return who + "this version follows only if externalName is an IP address, not " +
+           service.external_name;
+  if (isLocalIp(address)) return who + "must not name a loopback or link-local address";
+  if (isOwnPort(options, address, static_cast<std::uint16_t>(port)))
+    return who + "must not name a port of the gateway";
+  return {};
+}
+
+Verdict judgeService(const Service& service, std::int64_t port_number, const ObjectStore& store,
+                     const TranslateOptions& options) {
+  const std::string key = service.meta.key();
+  if (service.external) {
+    std::string problem = externalNameProblem(service, port_number, options);
+    return problem.empty() ? Verdict() : Verdict{std::string(kInvalidKind), std::move(problem)};
+  }
+  const Service::Port* const port = portOf(service, port_number);
+  if (port == nullptr)
+    return {std::string(kBackendNotFound),
+            "Service " + key + " has no port " + std::to_string(port_number)};
+  if (port->protocol != "TCP")
+    return {std::string(kUnsupportedProtocol), "port " + std::to_string(port_number) +
+                                                   " of Service " + key + " is for " +
+                                                   port->protocol + ", not TCP"};
+  if (!protocolOf(port->app_protocol))
+    return {std::string(kUnsupportedProtocol),
+            "appProtocol " + port->app_protocol + " of Service " + key +
+                " is not supported by this version; http and kubernetes.io/ws are"};
+  if (const auto* policies = store.tlsPoliciesOf(key))
+    return {std::string(kUnsupportedProtocol), "BackendTLSPolicy " + *policies->begin() +
+                                                   " asks for TLS to Service " + key +
+                                                   ", which is not supported by this version"};
+  return {};
+}
+
+struct UpstreamKey {
+  std::string service;
+  std::int64_t port = 0;
+};
+
+UpstreamKey split(std::string_view key) {
+  const std::size_t colon = key.rfind(':');
+  UpstreamKey parts{std::string(key.substr(0, colon)), 0};
+  std::from_chars(key.data() + colon + 1, key.data() + key.size(), parts.port);
+  return parts;
+}
+
+void addSlice(const EndpointSlice& slice, const std::string& port_name, bool terminating,
+              std::vector<route::Endpoint>& endpoints) {
+  if (slice.address_type != "IPv4" && slice.address_type != "IPv6") return;
+  for (const EndpointSlice::Port& port : slice.ports) {
+    if (port.name != port_name || port.protocol != "TCP" || port.port < 1 || port.port > 65535)
+      continue;
+    for (const EndpointSlice::Endpoint& endpoint : slice.endpoints) {
+      const bool takes = terminating ? endpoint.serving && endpoint.terminating : endpoint.ready;
+      if (!takes) continue;
+      for (const std::string& address : endpoint.addresses)
+        if (std::string literal = canonicalIp(address); !literal.empty())
+          endpoints.push_back({std::move(literal), static_cast<std::uint16_t>(port.port)});
+    }
+  }
+}
+
+std::vector<route::Endpoint> endpointsOf(const Service& service, const Service::Port& port,
+                                         const std::string& key, const ObjectStore& store,
+                                         const TranslateOptions& options) {
+  std::vector<route::Endpoint> endpoints;
+  const auto* slices = store.slicesOf(service.meta.key());
+  if (slices == nullptr) {
+    auto given = options.default_endpoints.find(key);
+    if (given == options.default_endpoints.end()) given = options.default_endpoints.find("*");
+    if (given != options.default_endpoints.end()) endpoints = given->second;
+    return endpoints;
+  }
+  for (const bool terminating : {false, true}) {
+    for (const std::string& slice : *slices)
+      addSlice(*store.find<EndpointSlice>(slice), port.name, terminating, endpoints);
+    if (!endpoints.empty()) break;
+  }
+  return endpoints;
+}
+
+}  // namespace
+
+BackendTarget resolveBackend(const BackendSpec& backend, std::string_view name_space,
+                             const ObjectStore& store, const TranslateOptions& options,
+                             RouteDependencies& dependencies) {
+  BackendTarget target;
+  const auto refuse = [&](std::string_view reason, std::string message) {
+    target.verdict = {std::string(reason), std::move(message)};
+    return target;
+  };
+  if (!backend.group.empty() || backend.kind != "Service")
+    return refuse(kInvalidKind, "only Services of the core API can be backends, not " +
+                                    backend.kind +
+                                    (backend.group.empty() ? "" : " of " + backend.group));
+  const std::string_view there =
+      backend.name_space.empty() ? name_space : std::string_view(backend.name_space);
+  if (there != name_space) dependencies.namespaces.emplace_back(there);
+  if (!mayRefer(store, {kGatewayGroup, "HTTPRoute", name_space, {}},
+                {"", "Service", there, backend.name}))
+    return refuse(kRefNotPermitted, "no ReferenceGrant in namespace " + std::string(there) +
+                                        " permits HTTPRoutes of namespace " +
+                                        std::string(name_space) + " to use Service " +
+                                        backend.name);
+  const std::string key = objectKey(there, backend.name);
+  dependencies.services.push_back(key);
+  if (backend.port < 1 || backend.port > 65535)
+    return refuse(kBackendNotFound, "needs a port from 1 to 65535");
+  const auto* service = store.find<Service>(key);
+  if (service == nullptr) return refuse(kBackendNotFound, "Service " + key + " does not exist");
+  target.verdict = judgeService(*service, backend.port, store, options);
+  if (!target.verdict.fine()) return target;
+  target.upstream = key + ':' + std::to_string(backend.port);
+  dependencies.upstreams.push_back(target.upstream);
+  return target;
+}
+
+route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
+                              const TranslateOptions& options) {
+  route::Upstream upstream;
+  upstream.key = key;
+  const auto [service_key, number] = split(key);
+  const auto* service = store.find<Service>(service_key);
+  if (service == nullptr || !judgeService(*service, number, store, options).fine()) return upstream;
+  if (service->external) {
+    upstream.endpoints.push_back(
+        {canonicalIp(service->external_name), static_cast<std::uint16_t>(number)});
+    return upstream;
+  }
+  const Service::Port& port = *portOf(*service, number);
+  upstream.protocol = *protocolOf(port.app_protocol);
+  upstream.endpoints = endpointsOf(*service, port, key, store, options);
+  auto& endpoints = upstream.endpoints;
+  std::sort(endpoints.begin(), endpoints.end());
+  endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
+  return upstream;
+}
+
+std::string serviceOfUpstream(std::string_view key) { return split(key).service; }
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/object_store.hpp"
+#include "gateway/translate.hpp"
+#include "gateway/verdict.hpp"
+#include "route/model.hpp"
+
+namespace hyperway::gateway {
+
+/// What the rules of a route depend on, so that a change of one of these finds the route again. May
+/// hold duplicates.
+struct RouteDependencies {
+  std::vector<std::string> services;    ///< Keys of Services, whether they exist or not.
+  std::vector<std::string> namespaces;  ///< Namespaces whose ReferenceGrants matter.
+  std::vector<std::string> filters;     ///< Keys of Filters, whether they exist or not.
+  std::vector<std::string> upstreams;   ///< Keys of the upstreams that the rules name.
+};
+
+/// A backendRef, resolved.
+struct BackendTarget {
+  std::string
+      upstream;     ///< Key of the upstream ("namespace/service:port"); empty: it did not resolve.
+  Verdict verdict;  ///< ResolvedRefs; the message is without pointer.
+};
+
+/// Resolves a reference of an HTTPRoute in `name_space` to a Service port, and notes what that
+/// depends on. Source: Gateway API, HTTPBackendRef and BackendObjectReference; CVE-2021-25740 for
+/// ExternalName.
+[[nodiscard]] BackendTarget resolveBackend(const BackendSpec& backend, std::string_view name_space,
+                                           const ObjectStore& store,
+                                           const TranslateOptions& options,
+                                           RouteDependencies& dependencies);
+
+/// The upstream behind `key`, with the endpoints of the Service's EndpointSlices: those that are
+/// ready, and if none is, those that still serve while they terminate (Kubernetes,
+/// EndpointConditions). Endpoints are sorted and unique. Empty endpoints if Service or port are
+/// gone.
+[[nodiscard]] route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
+                                            const TranslateOptions& options);
+
+/// The Service of an upstream's key.
+[[nodiscard]] std::string serviceOfUpstream(std::string_view key);
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/conditions.hpp"
+
+#include <algorithm>
+
+#include "gateway/features.hpp"
+#include "gateway/ip_literal.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+// Conditions hold 32768 bytes of message (metav1.Condition); a reader wants the first few findings.
+constexpr std::size_t kMostFindings = 5;
+
+Condition condition(std::string type, const Verdict& verdict, std::string good_reason,
+                    std::string good_message, std::int64_t generation) {
+  Condition made;
+  made.type = std::move(type);
+  made.status = verdict.fine();
+  made.reason = verdict.fine() ? std::move(good_reason) : verdict.reason;
+  made.message = verdict.fine() ? std::move(good_message) : verdict.message;
+  made.observed_generation = generation;
+  return made;
+}
+
+// The reason of the first, the messages of all.
+Verdict joined(const std::vector<Verdict>& findings, std::string_view prefix) {
+  Verdict all;
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    if (i == 0) all.reason = findings[0].reason;
+    if (i == kMostFindings) {
+      all.message += "; and " + std::to_string(findings.size() - i) + " more";
+      break;
+    }
+    all.message +=
+        (i == 0 ? std::string() : std::string("; ")) + std::string(prefix) + findings[i].message;
+  }
+  return all;
+}
+
+ObjectStatus statusOf(std::string kind, const Meta& meta) {
+  ObjectStatus status;
+  status.kind = std::move(kind);
+  status.name_space = meta.name_space;
+  status.name = meta.name;
+  status.generation = meta.generation;
+  return status;
+}
+
+Verdict acceptedVerdict(const ListenerState& listener) {
+  if (!listener.accepted.fine() || listener.conflicted.fine()) return listener.accepted;
+  // CONTRACT: operators of older gateways know PortConflict for two protocols on one port.
+  const bool protocol = listener.conflicted.reason == "ProtocolConflict";
+  return {protocol ? "PortConflict" : listener.conflicted.reason, listener.conflicted.message};
+}
+
+// Pending is neither True nor False: nobody knows yet.
+Condition pending(std::string type, std::int64_t generation) {
+  Condition made;
+  made.type = std::move(type);
+  made.unknown = true;
+  made.reason = "Pending";
+  made.message = "the data plane has not reported yet";
+  made.observed_generation = generation;
+  return made;
+}
+
+Condition listenerProgrammed(const ListenerState& listener, const GatewayState& gateway) {
+  const std::int64_t generation = gateway.spec->meta.generation;
+  if (listener.served && listener.programming == Programming::Pending)
+    return pending("Programmed", generation);
+  Verdict verdict;
+  if (!listener.served)
+    verdict = {"Invalid",
+               "the listener is not served; see its other conditions, and those of the Gateway"};
+  else if (listener.programming == Programming::Failed)
+    verdict = {"Invalid", listener.programming_reason};
+  return condition("Programmed", verdict, "Programmed", "served", generation);
+}
+
+ListenerStatus listenerStatus(const ListenerState& listener, const GatewayState& gateway) {
+  const std::int64_t generation = gateway.spec->meta.generation;
+  ListenerStatus status;
+  status.name = listener.name;
+  status.supported_kinds = listener.supported_kinds;
+  status.attached_routes = listener.attached;
+  auto& list = status.conditions;
+  list.push_back(condition("Accepted", acceptedVerdict(listener), "Accepted", "", generation));
+  list.push_back(listenerProgrammed(listener, gateway));
+  list.push_back(condition("ResolvedRefs", listener.resolved, "ResolvedRefs", "", generation));
+  Condition conflicted =
+      condition("Conflicted", listener.conflicted, "NoConflicts", "", generation);
+  conflicted.status = !conflicted.status;
+  list.push_back(std::move(conflicted));
+  if (listener.overlaps)
+    list.push_back(condition(
+        "OverlappingTLSConfig", {}, "OverlappingHostnames",
+        "the hostname overlaps with that of another HTTPS listener on this port", generation));
+  return status;
+}
+
+Condition gatewayAccepted(const GatewayState& gateway) {
+  const auto refused = [](const ListenerState& listener) {
+    return !acceptedVerdict(listener).fine();
+  };
+  const auto& listeners = gateway.listeners;
+  const auto count = std::count_if(listeners.begin(), listeners.end(), refused);
+  std::vector<Verdict> findings;
+  for (const ListenerState& listener : listeners)
+    if (refused(listener)) findings.push_back(acceptedVerdict(listener));
+  Verdict verdict = gateway.accepted;
+  if (static_cast<std::size_t>(count) == listeners.size())
+    verdict.keep({"ListenersNotValid", "no listener is valid: " + joined(findings, "").message});
+  const std::string scope =
+      gateway.spec->default_scope
+          ? "spec.defaultScope is not supported by this version and has no effect"
+          : "";
+  Condition made = condition("Accepted", verdict, "Accepted", scope, gateway.spec->meta.generation);
+  if (verdict.fine() && count > 0) {
+    made.reason = "ListenersNotValid";
+    made.message = "not all listeners are valid: " + joined(findings, "").message;
+  }
+  return made;
+}
+
+Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
+  const std::int64_t generation = gateway.spec->meta.generation;
+  std::size_t served = 0, waiting = 0;
+  std::vector<Verdict> failed;
+  for (const ListenerState& listener : gateway.listeners) {
+    if (!listener.served) continue;
+    ++served;
+    if (listener.programming == Programming::Pending) ++waiting;
+    if (listener.programming == Programming::Failed)
+      failed.push_back(
+          {"Invalid", "listener " + listener.name + ": " + listener.programming_reason});
+  }
+  Verdict verdict;
+  if (!accepted) verdict = {"Invalid", "the Gateway is not accepted"};
+  verdict.keep(gateway.addresses.programmed);
+  if (served == 0) verdict.keep({"Invalid", "no listener can be served; see their conditions"});
+  if (verdict.fine() && waiting > 0) return pending("Programmed", generation);
+  if (served > 0 && failed.size() == served) verdict.keep(joined(failed, ""));
+  const std::string note =
+      failed.empty() ? "served" : "served, but for " + joined(failed, "").message;
+  return condition("Programmed", verdict, "Programmed", note, generation);
+}
+
+Verdict gatewayResolved(const GatewayState& gateway) {
+  Verdict verdict = gateway.resolved;
+  for (const ListenerState& listener : gateway.listeners)
+    if (!listener.resolved.fine())
+      verdict.keep(
+          {"ListenersNotResolved", "listener " + listener.name + ": " + listener.resolved.message});
+  return verdict;
+}
+
+std::vector<std::string> addressesOf(const GatewayState& gateway) {
+  std::vector<std::string> addresses;
+  for (const ListenerState& listener : gateway.listeners)
+    for (const route::Bind& bind : listener.model.binds)
+      if (listener.served && !isWildcardIp(bind.address)) addresses.push_back(bind.address);
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  return addresses;
+}
+
+}  // namespace
+
+ObjectStatus classStatus(const GatewayClass& object) {
+  ObjectStatus status = statusOf("GatewayClass", object.meta);
+  Verdict verdict;
+  if (object.parameters)
+    verdict = {"InvalidParameters", "/spec/parametersRef: hyperway takes no parameters"};
+  status.conditions.push_back(
+      condition("Accepted", verdict, "Accepted", "", object.meta.generation));
+  const auto features = supportedFeatures();
+  status.supported_features.assign(features.begin(), features.end());
+  return status;
+}
+
+ObjectStatus gatewayStatus(const GatewayState& gateway) {
+  ObjectStatus status = statusOf("Gateway", gateway.spec->meta);
+  status.conditions.push_back(gatewayAccepted(gateway));
+  const bool accepted = status.conditions.back().status;
+  status.conditions.push_back(gatewayProgrammed(gateway, accepted));
+  status.conditions.push_back(condition("ResolvedRefs", gatewayResolved(gateway), "ResolvedRefs",
+                                        "", gateway.spec->meta.generation));
+  status.addresses = addressesOf(gateway);
+  for (const ListenerState& listener : gateway.listeners)
+    status.listeners.push_back(listenerStatus(listener, gateway));
+  return status;
+}
+
+ParentStatus parentStatus(const ParentRef& ref, const Verdict& attached, const RouteRules* rules,
+                          std::int64_t generation) {
+  ParentStatus status;
+  status.group = ref.group.value_or("");
+  status.kind = ref.kind;
+  status.name_space = ref.name_space;
+  status.name = ref.name;
+  status.section_name = ref.section_name;
+  status.port = ref.port;
+  Verdict accepted = attached;
+  if (rules != nullptr) accepted.keep(rules->accepted);
+  const bool partial = rules != nullptr && accepted.fine() && !rules->dropped.empty();
+  status.conditions.push_back(condition("Accepted", accepted, "Accepted", "", generation));
+  if (rules == nullptr) return status;
+  status.conditions.push_back(
+      condition("ResolvedRefs", joined(rules->unresolved, ""), "ResolvedRefs", "", generation));
+  if (partial)
+    status.conditions.push_back(condition("PartiallyInvalid", {}, rules->dropped.front().reason,
+                                          joined(rules->dropped, "Dropped Rule ").message,
+                                          generation));
+  return status;
+}
+
+ObjectStatus listenerSetStatus(const ListenerSet& object) {
+  ObjectStatus status = statusOf("ListenerSet", object.meta);
+  const Verdict refused{"UnsupportedValue", "ListenerSet is not supported by this version"};
+  status.conditions.push_back(condition("Accepted", refused, "", "", object.meta.generation));
+  status.conditions.push_back(
+      condition("Programmed", {"Invalid", refused.message}, "", "", object.meta.generation));
+  return status;
+}
+
+ObjectStatus filterStatus(const FilterObject& object, const FilterVerdict& judged) {
+  ObjectStatus status = statusOf("Filter", object.meta);
+  status.conditions.push_back(
+      condition("Accepted", judged.verdict, "Accepted", "", object.meta.generation));
+  return status;
+}
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that is wrong, for check.
+#include <algorithm>
+#include <tuple>
+
+#include "gateway/attachment.hpp"
+#include "gateway/translate_state.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+Problem toProblem(const std::string& message) {
+  const std::size_t at = message.starts_with('/') ? message.find(": ") : std::string::npos;
+  if (at == std::string::npos) return {{}, message, Severity::Error};
+  return {message.substr(0, at), message.substr(at + 2), Severity::Error};
+}
+
+}  // namespace
+
+// A route that no Gateway of ours is asked to take is not translated; whoever checks it wants to
+// know all the same.
+void Translator::State::diagnoseUnattached(const std::string& key, std::vector<Diagnosis>& list) {
+  const auto* spec = store.find<HttpRoute>(key);
+  if (spec == nullptr) return;
+  const std::string object = "HTTPRoute/" + key;
+  const RouteRules rules = translateRules(*spec, {store, options, filters_parser, filter_verdicts});
+  for (const Verdict& verdict : rules.dropped) list.push_back({object, toProblem(verdict.message)});
+  for (const Verdict& verdict : rules.unresolved)
+    list.push_back({object, toProblem(verdict.message)});
+  if (rules.dropped.empty() && !rules.accepted.fine())
+    list.push_back({object, toProblem(rules.accepted.message)});
+  if (spec->parents.empty())
+    list.push_back(
+        {object, {"/spec", "parentRefs is missing: the route has no effect", Severity::Error}});
+  for (std::size_t i = 0; i < spec->parents.size(); ++i) {
+    const ParentRef& ref = spec->parents[i];
+    if (!isGatewayRef(ref)) continue;
+    const std::string parent = parentKey(ref, spec->meta.name_space);
+    const bool exists = store.find<Gateway>(parent) != nullptr;
+    list.push_back({object,
+                    {"/spec/parentRefs/" + std::to_string(i),
+                     exists ? "the Gateway " + parent +
+                                  " is not of a class of ours: the route has no effect here"
+                            : "there is no Gateway " + parent,
+                     exists ? Severity::Warning : Severity::Error}});
+  }
+}
+
+std::vector<Translator::Diagnosis> Translator::diagnose() const {
+  std::vector<Diagnosis> list;
+  const auto add = [&](const std::string& object, const Verdict& verdict) {
+    if (!verdict.fine()) list.push_back({object, toProblem(verdict.message)});
+  };
+  for (const auto& [object, problems] : state_->rejected)
+    for (const Problem& problem : problems) list.push_back({object, problem});
+  for (const auto& [key, judged] : state_->filter_verdicts) add("Filter/" + key, judged.verdict);
+  for (const auto& [key, gateway] : state_->gateways) {
+    const std::string object = "Gateway/" + key;
+    add(object, gateway.accepted);
+    add(object, gateway.resolved);
+    add(object, gateway.addresses.programmed);
+    for (const ListenerState& listener : gateway.listeners) {
+      add(object, listener.accepted);
+      add(object, listener.resolved);
+      add(object, listener.conflicted);
+    }
+  }
+  for (const auto& [key, route] : state_->routes) {
+    const std::string object = "HTTPRoute/" + key;
+    for (const Verdict& verdict : route.rules.dropped) add(object, verdict);
+    for (const Verdict& verdict : route.rules.unresolved) add(object, verdict);
+    if (route.rules.dropped.empty()) add(object, route.rules.accepted);
+    if (!route.rules.rules) state_->diagnoseUnattached(key, list);
+  }
+  for (const auto& [key, gateway] : state_->store.all<Gateway>())
+    if (!state_->gateways.contains(key) &&
+        state_->store.find<GatewayClass>(objectKey({}, gateway.class_name)) == nullptr)
+      list.push_back({"Gateway/" + key,
+                      {"/spec/gatewayClassName", "there is no GatewayClass " + gateway.class_name,
+                       Severity::Error}});
+  // What attach() refused is in no state but the status.
+  for (const auto& [object, status] : state_->book.all())
+    for (const ParentStatus& parent : status.parents)
+      for (const Condition& condition : parent.conditions)
+        if (condition.type == "Accepted" && !condition.status &&
+            (condition.message.starts_with("/spec/parentRefs") || status.kind != "HTTPRoute"))
+          list.push_back({object, toProblem(condition.message)});
+  std::stable_sort(list.begin(), list.end(), [](const Diagnosis& a, const Diagnosis& b) {
+    return std::tie(a.object, a.problem.pointer) < std::tie(b.object, b.problem.pointer);
+  });
+  return list;
+}
+
+}  // namespace hyperway::gateway

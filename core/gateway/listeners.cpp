@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/listeners.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.hpp"
+#include "gateway/hostname.hpp"
+#include "gateway/ip_literal.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+constexpr std::string_view kUnsupportedValue = "UnsupportedValue";
+
+bool validatesClients(const Gateway& gateway, std::int64_t port) {
+  for (const auto& [override_port, validates] : gateway.client_validation_ports)
+    if (override_port == port) return validates;
+  return gateway.client_validation;
+}
+
+class ListenerJudge {
+ public:
+  ListenerJudge(const Gateway& gateway, std::size_t index, const GatewayContext& context,
+                GatewayState& out)
+      : gateway_(gateway),
+        spec_(gateway.listeners[index]),
+        pointer_("/spec/listeners/" + std::to_string(index)),
+        context_(context),
+        out_(out) {}
+
+  ListenerState judge() {
+    state_.name = spec_.name;
+    state_.pointer = pointer_;
+    state_.port = spec_.port;
+    state_.hostname = lowered(spec_.hostname);
+    state_.allowed = spec_.allowed;
+    judgeProtocol();
+    judgeValues();
+    if (!state_.supported_kinds.empty()) {
+      judgeKinds();
+      if (isHttps()) judgeTls();
+    }
+    fillModel();
+    return std::move(state_);
+  }
+
+ private:
+  void refuse(std::string_view reason, std::string_view where, std::string message) {
+    state_.accepted.keep(
+        {std::string(reason), pointer_ + std::string(where) + ": " + std::move(message)});
+  }
+
+  [[nodiscard]] bool isHttps() const { return spec_.protocol == "HTTPS"; }
+
+  void judgeProtocol() {
+    if (spec_.protocol == "HTTP" || spec_.protocol == "HTTPS") {
+      state_.supported_kinds = {"HTTPRoute"};
+      return;
+    }
+    const bool known =
+        spec_.protocol == "TLS" || spec_.protocol == "TCP" || spec_.protocol == "UDP";
+    refuse("UnsupportedProtocol", "/protocol",
+           "protocol " + spec_.protocol +
+               (known ? " is not supported by this version; " : " is unknown; ") +
+               "HTTP and HTTPS are supported");
+  }
+
+  void judgeValues() {
+    if (!spec_.problems.empty())
+      state_.accepted.keep({std::string(kUnsupportedValue), spec_.problems.front()});
+    if (spec_.port < 1 || spec_.port > 65535)
+      refuse(kUnsupportedValue, "/port", "must be 1 to 65535");
+    if (!spec_.hostname.empty() && !isHostname(spec_.hostname))
+      refuse(kUnsupportedValue, "/hostname",
+             "'" + spec_.hostname + "' is not a host name, with *. before it or without");
+    if (spec_.filters) refuse(kUnsupportedValue, "/filters", "are not supported by this version");
+    if (spec_.protocol == "HTTP" && spec_.tls)
+      refuse(kUnsupportedValue, "/tls", "does not belong to protocol HTTP");
+  }
+
+  void judgeKinds() {
+    if (spec_.allowed.kinds.empty()) return;
+    std::vector<std::string> valid;
+    for (std::size_t i = 0; i < spec_.allowed.kinds.size(); ++i) {
+      const RouteKind& kind = spec_.allowed.kinds[i];
+      const auto& kinds = state_.supported_kinds;
+      if (kind.group != kGatewayGroup ||
+          std::find(kinds.begin(), kinds.end(), kind.kind) == kinds.end())
+        state_.resolved.keep({"InvalidRouteKinds", pointer_ + "/allowedRoutes/kinds/" +
+                                                       std::to_string(i) + ": " + kind.kind +
+                                                       " cannot attach to a listener of protocol " +
+                                                       spec_.protocol + " in this version"});
+      else if (std::find(valid.begin(), valid.end(), kind.kind) == valid.end())
+        valid.push_back(kind.kind);
+    }
+    state_.supported_kinds = std::move(valid);
+  }
+
+  void judgeTls() {
+    const ListenerTls none;
+    const ListenerTls& tls = spec_.tls ? *spec_.tls : none;
+    if (tls.mode != "Terminate")
+      refuse(kUnsupportedValue, "/tls/mode",
+             "must be Terminate for protocol HTTPS, not " + tls.mode);
+    if (!tls.options.empty())
+      refuse(kUnsupportedValue, "/tls/options", "option " + tls.options.front() + " is unknown");
+    if (validatesClients(gateway_, spec_.port))
+      state_.accepted.keep({std::string(kUnsupportedValue),
+                            "/spec/tls/frontend: validation of client certificates is not "
+                            "supported by this version"});
+    auto refs = resolveCertificates(tls.certificates, gateway_.meta.name_space,
+                                    pointer_ + "/tls/certificateRefs", "InvalidCertificateRef",
+                                    context_.store, context_.certificates,
+                                    context_.options.check_certificate);
+    state_.resolved.keep(std::move(refs.verdict));
+    std::move(refs.secrets.begin(), refs.secrets.end(), std::back_inserter(out_.secrets));
+    std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out_.namespaces));
+    state_.model.certificates = std::move(refs.usable);
+  }
+
+  void fillModel() {
+    route::Listener& model = state_.model;
+    model.key = gateway_.meta.key() + '/' + spec_.name;
+    model.protocol = isHttps() ? route::Protocol::Https : route::Protocol::Http;
+    model.hostname = state_.hostname;
+    if (!state_.accepted.fine() || !out_.addresses.assigned) return;
+    model.port = static_cast<std::uint16_t>(spec_.port);
+    model.binds = bindsOf(model.port, out_.addresses.bound, context_.options);
+    if (model.binds.empty())
+      refuse("PortUnavailable", "/port",
+             "the configuration binds no address for port " + std::to_string(spec_.port));
+  }
+
+  const Gateway& gateway_;
+  const ListenerSpec& spec_;
+  std::string pointer_;
+  const GatewayContext& context_;
+  GatewayState& out_;
+  ListenerState state_;
+};
+
+void judgeClientCertificate(const Gateway& gateway, const GatewayContext& context,
+                            GatewayState& out) {
+  if (!gateway.client_certificate) return;
+  auto refs =
+      resolveCertificates({*gateway.client_certificate}, gateway.meta.name_space,
+                          "/spec/tls/backend/clientCertificateRef", "InvalidClientCertificateRef",
+                          context.store, context.certificates, context.options.check_certificate);
+  out.resolved.keep(std::move(refs.verdict));
+  out.resolved.keep({"UnsupportedValue",
+                     "/spec/tls/backend: TLS to backends is not supported by this version; the "
+                     "certificate is not used"});
+  std::move(refs.secrets.begin(), refs.secrets.end(), std::back_inserter(out.secrets));
+  std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out.namespaces));
+}
+
+// A listener of some Gateway, as its neighbours on an address and port see it.
+struct Claim {
+  std::size_t age;  // position of the Gateway
+  ListenerState* listener;
+};
+
+void conflict(ListenerState& listener, std::string reason, const ListenerState& other) {
+  listener.conflicted.keep(
+      {std::move(reason), listener.pointer + ": port " + std::to_string(listener.port) +
+                              " is also claimed by listener " + other.model.key});
+}
+
+void compare(const Claim& older, const Claim& newer) {
+  ListenerState& a = *older.listener;
+  ListenerState& b = *newer.listener;
+  const bool same_gateway = older.age == newer.age;
+  std::string reason;
+  if (a.model.protocol != b.model.protocol)
+    reason = "ProtocolConflict";
+  else if (a.hostname == b.hostname)
+    reason = "HostnameConflict";
+  if (!reason.empty()) {
+    // An older listener that lost to its own Gateway's other listeners is not bound and stands in
+    // nobody's way.
+    if (!same_gateway && !a.conflicted.fine()) return;
+    conflict(b, reason, a);
+    if (same_gateway) conflict(a, reason, b);
+    return;
+  }
+  if (a.model.protocol == route::Protocol::Https && hostnamesMeet(a.hostname, b.hostname))
+    a.overlaps = b.overlaps = true;
+}
+
+void settle(ListenerState& listener) {
+  const bool has_certificate =
+      listener.model.protocol != route::Protocol::Https || !listener.model.certificates.empty();
+  listener.served = listener.competes() && listener.conflicted.fine() && has_certificate;
+}
+
+}  // namespace
+
+GatewayState judgeGateway(const Gateway& gateway, const GatewayContext& context) {
+  GatewayState state;
+  state.spec = &gateway;
+  state.addresses = context.addresses.assign(gateway, context.options);
+  if (!context.class_accepted)
+    state.accepted.keep(
+        {"InvalidParameters", "GatewayClass " + gateway.class_name + " is not accepted"});
+  if (gateway.parameters)
+    state.accepted.keep(
+        {"InvalidParameters", "/spec/infrastructure/parametersRef: hyperway takes no parameters"});
+  state.accepted.keep(state.addresses.accepted);
+  if (!state.accepted.fine()) state.addresses.assigned = false;
+  for (std::size_t i = 0; i < gateway.listeners.size(); ++i)
+    state.listeners.push_back(ListenerJudge(gateway, i, context, state).judge());
+  judgeClientCertificate(gateway, context, state);
+  return state;
+}
+
+void findConflicts(const std::vector<GatewayState*>& gateways) {
+  std::map<route::Bind, std::vector<Claim>> claims;
+  for (std::size_t age = 0; age < gateways.size(); ++age)
+    for (ListenerState& listener : gateways[age]->listeners) {
+      listener.conflicted = {};
+      listener.overlaps = false;
+      if (!listener.competes()) continue;
+      for (const route::Bind& bind : listener.model.binds) claims[bind].push_back({age, &listener});
+    }
+  // Gateway by Gateway: a listener's own neighbours first, so that what has fallen out already
+  // harms no younger one.
+  for (std::size_t age = 0; age < gateways.size(); ++age)
+    for (const bool own : {true, false})
+      for (auto& [bind, list] : claims)
+        for (std::size_t j = 0; j < list.size(); ++j)
+          for (std::size_t i = 0; list[j].age == age && i < j; ++i)
+            if ((list[i].age == age) == own) compare(list[i], list[j]);
+  for (GatewayState* gateway : gateways)
+    for (ListenerState& listener : gateway->listeners) settle(listener);
+}
+
+bool attachesAlike(const ListenerState& a, const ListenerState& b) {
+  return a.name == b.name && a.hostname == b.hostname && a.port == b.port &&
+         a.allowed == b.allowed && a.supported_kinds == b.supported_kinds && a.served == b.served;
+}
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/model_diff.hpp"
+
+#include <utility>
+
+namespace hyperway::gateway {
+namespace {
+
+bool same(const route::Listener& a, const route::Listener& b) {
+  return a.key == b.key && a.protocol == b.protocol && a.port == b.port && a.binds == b.binds &&
+         a.hostname == b.hostname && a.certificates == b.certificates;
+}
+
+bool same(const route::Certificate& a, const route::Certificate& b) {
+  return a.chain_pem == b.chain_pem && a.private_pem == b.private_pem;
+}
+
+bool same(const route::Upstream& a, const route::Upstream& b) {
+  return a.protocol == b.protocol && a.balance == b.balance && a.endpoints == b.endpoints;
+}
+
+}  // namespace
+
+void ModelDiff::putGateway(const std::string& key, GatewayState* gateway, bool programmed_at_once,
+                           route::ModelBatch& batch) {
+  auto& known = listeners_[key];
+  std::map<std::string, route::Listener> now;
+  if (gateway != nullptr)
+    for (ListenerState& listener : gateway->listeners) {
+      if (!listener.served) {
+        listener.programming = Programming::Pending;
+        continue;
+      }
+      const auto found = known.find(listener.model.key);
+      if (found == known.end() || !same(found->second, listener.model)) {
+        batch.listeners.push_back(listener.model);
+        listener.programming = programmed_at_once ? Programming::Done : Programming::Pending;
+      }
+      now.emplace(listener.model.key, listener.model);
+    }
+  for (const auto& [name, listener] : known)
+    if (!now.contains(name)) batch.removed_listeners.push_back(name);
+  if (now.empty())
+    listeners_.erase(key);
+  else
+    known = std::move(now);
+}
+
+void ModelDiff::putCertificates(const ObjectStore& store, CertificateStore& certificates,
+                                const CertificateCheck& check, route::ModelBatch& batch) {
+  std::set<std::string> wanted;
+  for (const auto& [gateway, listeners] : listeners_)
+    for (const auto& [key, listener] : listeners)
+      wanted.insert(listener.certificates.begin(), listener.certificates.end());
+  for (const std::string& key : wanted) {
+    const auto* entry = certificates.get(store, key, check);
+    if (entry == nullptr) continue;
+    const auto [known, is_new] = certificates_.try_emplace(key);
+    if (!is_new && same(known->second, entry->certificate)) continue;
+    known->second = entry->certificate;
+    batch.certificates.push_back(entry->certificate);
+  }
+  for (auto known = certificates_.begin(); known != certificates_.end();) {
+    if (wanted.contains(known->first)) {
+      ++known;
+      continue;
+    }
+    batch.removed_certificates.push_back(known->first);
+    known = certificates_.erase(known);
+  }
+}
+
+void ModelDiff::putUpstream(route::Upstream upstream, route::ModelBatch& batch) {
+  const auto [known, is_new] = upstreams_.try_emplace(upstream.key);
+  if (!is_new && same(known->second, upstream)) return;
+  known->second = upstream;
+  batch.upstreams.push_back(std::move(upstream));
+}
+
+void ModelDiff::removeUpstream(const std::string& key, route::ModelBatch& batch) {
+  if (upstreams_.erase(key) > 0) batch.removed_upstreams.push_back(key);
+}
+
+}  // namespace hyperway::gateway

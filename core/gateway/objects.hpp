@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json_pointer.hpp"
+#include "route/model.hpp"
+
+/// The Kubernetes objects that we read, reduced to what we use. Values are as written, apart from
+/// defaults that an API server would have filled in; what they mean is decided by the rule groups.
+/// Where a part of an object cannot be read (a number where text belongs), the problem is kept
+/// beside the part, so that one bad rule or listener does not take the rest of its object along
+/// (ARCHITECTURE decision 11).
+namespace hyperway::gateway {
+
+/// Group of the Gateway API's kinds.
+inline constexpr std::string_view kGatewayGroup = "gateway.networking.k8s.io";
+/// Group of our own kinds.
+inline constexpr std::string_view kHyperwayGroup = "hyperway.arloor.dev";
+
+/// The kinds that we read.
+enum class Kind : std::uint8_t {
+  GatewayClass,
+  Gateway,
+  HttpRoute,
+  OtherRoute,   ///< GRPCRoute, TLSRoute, TCPRoute, UDPRoute: known, and refused by this version.
+  ListenerSet,  ///< Known, and refused by this version.
+  BackendTlsPolicy,  ///< Known, and what it targets is refused by this version.
+  ReferenceGrant,
+  Service,
+  EndpointSlice,
+  Secret,
+  ConfigMap,
+  Namespace,
+  Filter,
+};
+
+/// The kind for an API group and kind name; absent for kinds that we do not read.
+[[nodiscard]] std::optional<Kind> kindOf(std::string_view group, std::string_view kind) noexcept;
+
+/// "namespace/name", the key of an object among those of its kind; "/name" for cluster-scoped
+/// kinds.
+[[nodiscard]] std::string objectKey(std::string_view name_space, std::string_view name);
+
+/// What we use of metadata.
+struct Meta {
+  std::string name_space;       ///< Empty for cluster-scoped kinds.
+  std::string name;             ///< metadata.name.
+  std::int64_t generation = 0;  ///< metadata.generation; 0 where nobody counts.
+  std::int64_t created = 0;  ///< metadata.creationTimestamp, seconds since the epoch; 0 if absent.
+
+  /// objectKey() of the object.
+  [[nodiscard]] std::string key() const { return objectKey(name_space, name); }
+  /// Field-wise equality.
+  friend bool operator==(const Meta&, const Meta&) = default;
+};
+
+/// Text pairs in the order of the document (labels).
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+/// metav1.LabelSelector.
+struct LabelSelector {
+  /// metav1.LabelSelectorRequirement.
+  struct Expression {
+    std::string key;                  ///< Label key.
+    std::string op;                   ///< In, NotIn, Exists or DoesNotExist.
+    std::vector<std::string> values;  ///< For In and NotIn.
+    /// Field-wise equality.
+    friend bool operator==(const Expression&, const Expression&) = default;
+  };
+  Labels match_labels;                  ///< All must be there with these values.
+  std::vector<Expression> expressions;  ///< All must hold.
+  /// Field-wise equality.
+  friend bool operator==(const LabelSelector&, const LabelSelector&) = default;
+};
+
+/// GatewayClass.
+struct GatewayClass {
+  Meta meta;                    ///< Identity.
+  std::string controller_name;  ///< spec.controllerName.
+  bool parameters = false;      ///< spec.parametersRef is set.
+  /// Field-wise equality.
+  friend bool operator==(const GatewayClass&, const GatewayClass&) = default;
+};
+
+/// SecretObjectReference.
+struct SecretRef {
+  std::string group;            ///< "" for the core API.
+  std::string kind = "Secret";  ///< Kind of the referent.
+  std::string name_space;       ///< Empty: that of the referrer.
+  std::string name;             ///< Name of the referent.
+  /// Field-wise equality.
+  friend bool operator==(const SecretRef&, const SecretRef&) = default;
+};
+
+/// RouteGroupKind.
+struct RouteKind {
+  std::string group{kGatewayGroup};  ///< API group.
+  std::string kind;                  ///< Kind, e.g. "HTTPRoute".
+  /// Field-wise equality.
+  friend bool operator==(const RouteKind&, const RouteKind&) = default;
+};
+
+/// FromNamespaces of a listener.
+enum class RoutesFrom : std::uint8_t { Same, All, Selector, None };
+
+/// AllowedRoutes of a listener.
+struct AllowedRoutes {
+  RoutesFrom from = RoutesFrom::Same;     ///< Which namespaces.
+  std::optional<LabelSelector> selector;  ///< For Selector; absent: none.
+  std::vector<RouteKind> kinds;           ///< Empty: all that suit the protocol.
+  /// Field-wise equality.
+  friend bool operator==(const AllowedRoutes&, const AllowedRoutes&) = default;
+};
+
+/// ListenerTLSConfig.
+struct ListenerTls {
+  std::string mode = "Terminate";       ///< Terminate or Passthrough.
+  std::vector<SecretRef> certificates;  ///< certificateRefs.
+  std::vector<std::string> options;     ///< Keys of options.
+  /// Field-wise equality.
+  friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
+};
+
+/// A listener as the Gateway wrote it.
+struct ListenerSpec {
+  std::string name;                   ///< SectionName, unique in its Gateway.
+  std::string hostname;               ///< As written; empty: any.
+  std::int64_t port = 0;              ///< Not yet checked.
+  std::string protocol;               ///< "HTTP", "HTTPS", …
+  std::optional<ListenerTls> tls;     ///< tls.
+  AllowedRoutes allowed;              ///< allowedRoutes.
+  bool filters = false;               ///< Experimental listener filters are set.
+  std::vector<std::string> problems;  ///< "/pointer: message" of what could not be read in it.
+  /// Field-wise equality.
+  friend bool operator==(const ListenerSpec&, const ListenerSpec&) = default;
+};
+
+/// GatewaySpecAddress.
+struct AddressSpec {
+  std::string type = "IPAddress";    ///< AddressType.
+  std::optional<std::string> value;  ///< Absent: any address of the type.
+  bool routability = false;          ///< The experimental routability is set.
+  /// Field-wise equality.
+  friend bool operator==(const AddressSpec&, const AddressSpec&) = default;
+};
+
+/// Gateway.
+struct Gateway {
+  Meta meta;                                    ///< Identity.
+  std::string class_name;                       ///< spec.gatewayClassName.
+  std::vector<ListenerSpec> listeners;          ///< At least one.
+  std::vector<AddressSpec> addresses;           ///< spec.addresses.
+  bool parameters = false;                      ///< spec.infrastructure.parametersRef is set.
+  std::optional<SecretRef> client_certificate;  ///< spec.tls.backend.clientCertificateRef.
+  bool client_validation = false;               ///< spec.tls.frontend.default.validation is set.
+  std::vector<std::pair<std::int64_t, bool>>
+      client_validation_ports;  ///< frontend.perPort: validation is set.
+  bool default_scope = false;   ///< The experimental defaultScope is set and not None.
+  /// Field-wise equality.
+  friend bool operator==(const Gateway&, const Gateway&) = default;
+};
+
+/// ParentReference, as the route wrote it.
+struct ParentRef {
+  std::optional<std::string> group;  ///< Absent: kGatewayGroup.
+  std::string kind;                  ///< Empty: Gateway.
+  std::string name_space;            ///< Empty: that of the route.
+  std::string name;                  ///< Name of the parent.
+  std::string section_name;          ///< Empty: absent.
+  std::int32_t port = 0;             ///< 0: absent.
+  /// Field-wise equality.
+  friend bool operator==(const ParentRef&, const ParentRef&) = default;
+};
+
+struct FilterSpec;
+
+/// HTTPBackendRef, and BackendObjectReference of a mirror.
+struct BackendSpec {
+  std::string group;                ///< "" for the core API.
+  std::string kind = "Service";     ///< Kind of the referent.
+  std::string name_space;           ///< Empty: that of the route.
+  std::string name;                 ///< Name of the referent.
+  std::int64_t port = 0;            ///< 0: absent.
+  std::int64_t weight = 1;          ///< Not yet checked.
+  std::vector<FilterSpec> filters;  ///< Filters of this backend.
+  /// Field-wise equality.
+  friend bool operator==(const BackendSpec&, const BackendSpec&);
+};
+
+/// HTTPRouteFilter.
+struct FilterSpec {
+  std::string type;                 ///< "RequestRedirect", …
+  std::string body;                 ///< JSON of the member that belongs to the type; empty: absent.
+  bool replaces_prefix = false;     ///< A path modifier in `body` is ReplacePrefixMatch.
+  std::vector<BackendSpec> mirror;  ///< RequestMirror: exactly one.
+  std::optional<std::int64_t> percent;    ///< RequestMirror.
+  std::optional<std::int64_t> numerator;  ///< RequestMirror: fraction is set.
+  std::int64_t denominator = 100;         ///< RequestMirror.
+  std::string group, kind, name;          ///< ExtensionRef.
+  /// Field-wise equality.
+  friend bool operator==(const FilterSpec&, const FilterSpec&) = default;
+};
+
+/// HTTPRouteRetry.
+struct RetrySpec {
+  std::int64_t attempts = 1;        ///< Not yet checked.
+  std::vector<std::int64_t> codes;  ///< Not yet checked.
+  std::string backoff;              ///< Duration; empty: absent.
+  /// Field-wise equality.
+  friend bool operator==(const RetrySpec&, const RetrySpec&) = default;
+};
+
+/// HTTPPathMatch, HTTPHeaderMatch or HTTPQueryParamMatch as written.
+struct MatchSpec {
+  /// A named value.
+  struct Value {
+    std::string type = "Exact";  ///< Exact or RegularExpression.
+    std::string name;            ///< Header or parameter.
+    std::string value;           ///< Text or expression.
+    /// Field-wise equality.
+    friend bool operator==(const Value&, const Value&) = default;
+  };
+  std::string path_type = "PathPrefix";  ///< Exact, PathPrefix or RegularExpression.
+  std::string path = "/";                ///< Value of the path match.
+  std::string method;                    ///< Empty: any.
+  std::vector<Value> headers;            ///< Header matches.
+  std::vector<Value> query;              ///< Query parameter matches.
+  /// Field-wise equality.
+  friend bool operator==(const MatchSpec&, const MatchSpec&) = default;
+};
+
+/// HTTPRouteRule.
+struct RuleSpec {
+  std::string name;                                             ///< May be empty.
+  std::vector<MatchSpec> matches;                               ///< Empty: everything.
+  std::vector<FilterSpec> filters;                              ///< In list order.
+  std::vector<BackendSpec> backends;                            ///< backendRefs.
+  std::optional<std::string> request_timeout, backend_timeout;  ///< Durations as written.
+  std::optional<RetrySpec> retry;                               ///< retry.
+  bool session_persistence = false;   ///< The experimental sessionPersistence is set.
+  std::vector<std::string> problems;  ///< "/pointer: message" of what could not be read in it.
+  /// Field-wise equality.
+  friend bool operator==(const RuleSpec&, const RuleSpec&) = default;
+};
+
+/// HTTPRoute.
+struct HttpRoute {
+  Meta meta;                           ///< Identity.
+  std::vector<ParentRef> parents;      ///< spec.parentRefs.
+  std::vector<std::string> hostnames;  ///< As written.
+  std::vector<RuleSpec> rules;         ///< At least one (the API's default is filled in).
+  /// Field-wise equality.
+  friend bool operator==(const HttpRoute&, const HttpRoute&) = default;
+};
+
+/// A route of a kind that this version does not serve.
+struct OtherRoute {
+  std::string kind;                ///< "GRPCRoute", …
+  Meta meta;                       ///< Identity.
+  std::vector<ParentRef> parents;  ///< spec.parentRefs.
+  /// Field-wise equality.
+  friend bool operator==(const OtherRoute&, const OtherRoute&) = default;
+};
+
+/// ListenerSet, as far as it takes to refuse it.
+struct ListenerSet {
+  Meta meta;         ///< Identity.
+  ParentRef parent;  ///< spec.parentRef.
+  /// Field-wise equality.
+  friend bool operator==(const ListenerSet&, const ListenerSet&) = default;
+};
+
+/// BackendTLSPolicy, as far as it takes to refuse what it targets: speaking plainly where TLS is
+/// asked for would be worse.
+struct BackendTlsPolicy {
+  Meta meta;                          ///< Identity.
+  std::vector<std::string> services;  ///< Names of the Services in spec.targetRefs.
+  /// Field-wise equality.
+  friend bool operator==(const BackendTlsPolicy&, const BackendTlsPolicy&) = default;
+};
+
+/// ReferenceGrant.
+struct ReferenceGrant {
+  /// Who may refer.
+  struct From {
+    std::string group, kind, name_space;  ///< All three must be equal.
+    /// Field-wise equality.
+    friend bool operator==(const From&, const From&) = default;
+  };
+  /// To what.
+  struct To {
+    std::string group, kind, name;  ///< Empty name: all of the kind.
+    /// Field-wise equality.
+    friend bool operator==(const To&, const To&) = default;
+  };
+  Meta meta;               ///< Identity; its namespace is the one of the referents.
+  std::vector<From> from;  ///< Any of these…
+  std::vector<To> to;      ///< …to any of those.
+  /// Field-wise equality.
+  friend bool operator==(const ReferenceGrant&, const ReferenceGrant&) = default;
+};
+
+/// Service.
+struct Service {
+  /// ServicePort.
+  struct Port {
+    std::string name;              ///< Empty if there is only one.
+    std::int64_t port = 0;         ///< The number that backendRefs use.
+    std::string protocol = "TCP";  ///< TCP, UDP or SCTP.
+    std::string app_protocol;      ///< appProtocol; empty: absent.
+    /// Field-wise equality.
+    friend bool operator==(const Port&, const Port&) = default;
+  };
+  Meta meta;                  ///< Identity.
+  std::string external_name;  ///< Set for type ExternalName only.
+  bool external = false;      ///< type is ExternalName.
+  std::vector<Port> ports;    ///< spec.ports.
+  /// Field-wise equality.
+  friend bool operator==(const Service&, const Service&) = default;
+};
+
+/// EndpointSlice.
+struct EndpointSlice {
+  /// EndpointPort.
+  struct Port {
+    std::string name;              ///< Name of the Service's port.
+    std::int64_t port = 0;         ///< 0: absent.
+    std::string protocol = "TCP";  ///< TCP, UDP or SCTP.
+    /// Field-wise equality.
+    friend bool operator==(const Port&, const Port&) = default;
+  };
+  /// One endpoint; its addresses are as good as each other.
+  struct Endpoint {
+    std::vector<std::string> addresses;  ///< IP literals.
+    bool ready = true;                   ///< conditions.ready; unknown counts as ready.
+    bool serving = true;                 ///< conditions.serving; unknown: as ready.
+    bool terminating = false;            ///< conditions.terminating.
+    /// Field-wise equality.
+    friend bool operator==(const Endpoint&, const Endpoint&) = default;
+  };
+  Meta meta;                        ///< Identity.
+  std::string service;              ///< Label kubernetes.io/service-name; empty: of no Service.
+  std::string address_type;         ///< IPv4, IPv6 or FQDN.
+  std::vector<Port> ports;          ///< ports.
+  std::vector<Endpoint> endpoints;  ///< endpoints.
+  /// Field-wise equality.
+  friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
+};
+
+/// Secret, as far as it is a certificate.
+struct Secret {
+  Meta meta;                ///< Identity.
+  std::string chain_pem;    ///< tls.crt, decoded; empty: absent.
+  std::string private_pem;  ///< tls.key, decoded; empty: absent.
+  std::string problem;      ///< Not empty: what of the two could not be decoded.
+  /// Field-wise equality.
+  friend bool operator==(const Secret&, const Secret&) = default;
+};
+
+/// ConfigMap: only that it is there.
+struct ConfigMap {
+  Meta meta;  ///< Identity.
+  /// Field-wise equality.
+  friend bool operator==(const ConfigMap&, const ConfigMap&) = default;
+};
+
+/// Namespace.
+struct Namespace {
+  Meta meta;      ///< Identity; the name is in `name`.
+  Labels labels;  ///< metadata.labels.
+  /// Field-wise equality.
+  friend bool operator==(const Namespace&, const Namespace&) = default;
+};
+
+/// Filter of group hyperway.arloor.dev (ARCHITECTURE decision 14).
+struct FilterObject {
+  Meta meta;           ///< Identity.
+  std::string plugin;  ///< spec.plugin: class id.
+  std::string config;  ///< spec.config as JSON; "{}" if absent.
+  /// Field-wise equality.
+  friend bool operator==(const FilterObject&, const FilterObject&) = default;
+};
+
+/// Decodes objects from JSON with a streaming parser: no document tree is built or kept, and what
+/// is not used (managedFields, status) is skipped. Keeps its buffers from call to call. Not
+/// thread-safe. [control]
+class ObjectDecoder {
+ public:
+  ObjectDecoder();
+  ObjectDecoder(const ObjectDecoder&) = delete;
+  ObjectDecoder& operator=(const ObjectDecoder&) = delete;
+  ~ObjectDecoder();
+
+  /// Reads `json` into `object`, whose meta.name_space and meta.name the caller has set (and `kind`
+  /// of an OtherRoute). False, with at least one error, if the object as a whole cannot be used;
+  /// problems that concern one rule or listener stay with it. Pointers are relative to the object.
+  [[nodiscard]] bool decode(std::string_view json, GatewayClass& object, Problems& problems);
+  /// decode() for each kind.
+  [[nodiscard]] bool decode(std::string_view json, Gateway& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, HttpRoute& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, OtherRoute& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, ListenerSet& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, BackendTlsPolicy& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, ReferenceGrant& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, Service& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, EndpointSlice& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, Secret& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, ConfigMap& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, Namespace& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, FilterObject& object, Problems& problems);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTPRoute.
+#include "gateway/objects_impl.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+// The member of HTTPRouteFilter that carries the body of a type; empty for types without one.
+std::string_view memberOf(std::string_view type) noexcept {
+  if (type == "RequestHeaderModifier") return "requestHeaderModifier";
+  if (type == "ResponseHeaderModifier") return "responseHeaderModifier";
+  if (type == "RequestRedirect") return "requestRedirect";
+  if (type == "URLRewrite") return "urlRewrite";
+  return type == "CORS" ? "cors" : std::string_view();
+}
+
+void readBackendRef(JsonNode& node, BackendSpec& backend, std::string_view key);
+
+// A BackendObjectReference. It has no filters: mirrors within mirrors would nest without end.
+void readBackendObject(JsonNode& node, BackendSpec& backend) {
+  node.fields(
+      [&](std::string_view key, JsonNode& member) { readBackendRef(member, backend, key); });
+  if (backend.name.empty()) node.problem("needs a name");
+}
+
+void readMirror(JsonNode& node, FilterSpec& filter) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "backendRef") readBackendObject(member, filter.mirror.emplace_back());
+    if (key == "percent") member.read(filter.percent.emplace());
+    if (key != "fraction") return;
+    filter.numerator = 0;
+    member.fields([&](std::string_view name, JsonNode& value) {
+      if (name == "numerator") value.read(*filter.numerator);
+      if (name == "denominator") value.read(filter.denominator);
+    });
+  });
+}
+
+// The body goes to its plugin as text; only what the rule's own validity depends on is looked at.
+void readBody(JsonNode& node, std::string& body, bool& replaces_prefix) {
+  node.fieldsAndText(body, [&](std::string_view key, JsonNode& member) {
+    if (key != "path") return;
+    member.fields([&](std::string_view name, JsonNode& value) {
+      if (name != "type") return;
+      std::string type;
+      value.read(type);
+      replaces_prefix = type == "ReplacePrefixMatch";
+    });
+  });
+}
+
+void readFilter(JsonNode& node, FilterSpec& filter) {
+  // Members may come in any order, so bodies are kept until the type is known.
+  struct Body {
+    std::string key, text;
+    bool replaces_prefix = false;
+  };
+  std::vector<Body> bodies;
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "type") return member.read(filter.type);
+    if (key == "requestMirror") return readMirror(member, filter);
+    if (key == "extensionRef")
+      return member.fields([&](std::string_view name, JsonNode& value) {
+        if (name == "group") value.read(filter.group);
+        if (name == "kind") value.read(filter.kind);
+        if (name == "name") value.read(filter.name);
+      });
+    if (key == "requestRedirect" || key == "urlRewrite") {
+      Body& body = bodies.emplace_back();
+      body.key = key;
+      return readBody(member, body.text, body.replaces_prefix);
+    }
+    if (key == "requestHeaderModifier" || key == "responseHeaderModifier" || key == "cors") {
+      Body& body = bodies.emplace_back();
+      body.key = key;
+      member.fieldsAndText(body.text, [](std::string_view, JsonNode&) {});
+    }
+  });
+  for (Body& body : bodies)
+    if (body.key == memberOf(filter.type)) {
+      filter.body = std::move(body.text);
+      filter.replaces_prefix = body.replaces_prefix;
+    }
+}
+
+void readFilters(JsonNode& node, std::vector<FilterSpec>& filters) {
+  node.items([&](JsonNode& item) { readFilter(item, filters.emplace_back()); });
+}
+
+void readBackendRef(JsonNode& node, BackendSpec& backend, std::string_view key) {
+  if (key == "name") node.read(backend.name);
+  if (key == "port") node.read(backend.port);
+  if (key == "weight") node.read(backend.weight);
+  if (key == "namespace") node.read(backend.name_space);
+  if (key == "group") node.read(backend.group);
+  if (key == "kind") node.read(backend.kind);
+}
+
+void readBackend(JsonNode& node, BackendSpec& backend) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    readBackendRef(member, backend, key);
+    if (key == "filters") readFilters(member, backend.filters);
+  });
+  if (backend.name.empty()) node.problem("needs a name");
+}
+
+void readValueMatches(JsonNode& node, std::vector<MatchSpec::Value>& matches) {
+  node.items([&](JsonNode& item) {
+    auto& match = matches.emplace_back();
+    item.fields([&](std::string_view key, JsonNode& member) {
+      if (key == "type") member.read(match.type);
+      if (key == "name") member.read(match.name);
+      if (key == "value") member.read(match.value);
+    });
+  });
+}
+
+void readMatch(JsonNode& node, MatchSpec& match) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "method") member.read(match.method);
+    if (key == "headers") readValueMatches(member, match.headers);
+    if (key == "queryParams") readValueMatches(member, match.query);
+    if (key == "path")
+      member.fields([&](std::string_view name, JsonNode& value) {
+        if (name == "type") value.read(match.path_type);
+        if (name == "value") value.read(match.path);
+      });
+  });
+}
+
+void readRetry(JsonNode& node, RetrySpec& retry) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "attempts") member.read(retry.attempts);
+    if (key == "backoff") member.read(retry.backoff);
+    if (key == "codes")
+      member.items([&](JsonNode& item) { item.read(retry.codes.emplace_back()); });
+  });
+}
+
+void readRule(JsonNode& node, RuleSpec& rule) {
+  std::vector<std::string>* const outer = node.redirect(&rule.problems);
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "name") member.read(rule.name);
+    if (key == "matches")
+      member.items([&](JsonNode& item) { readMatch(item, rule.matches.emplace_back()); });
+    if (key == "filters") readFilters(member, rule.filters);
+    if (key == "backendRefs")
+      member.items([&](JsonNode& item) { readBackend(item, rule.backends.emplace_back()); });
+    if (key == "retry") readRetry(member, rule.retry.emplace());
+    if (key == "sessionPersistence") rule.session_persistence = true;
+    if (key != "timeouts") return;
+    member.fields([&](std::string_view name, JsonNode& value) {
+      if (name == "request") value.read(rule.request_timeout.emplace());
+      if (name == "backendRequest") value.read(rule.backend_timeout.emplace());
+    });
+  });
+  node.redirect(outer);
+}
+
+}  // namespace
+
+bool ObjectDecoder::decode(std::string_view json, HttpRoute& object, Problems& problems) {
+  const bool fine =
+      impl_->read(json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
+        if (part != "spec") return;
+        spec.fields([&](std::string_view key, JsonNode& member) {
+          if (key == "parentRefs")
+            member.items([&](JsonNode& item) { readParent(item, object.parents.emplace_back()); });
+          if (key == "hostnames") member.read(object.hostnames);
+          if (key == "rules")
+            member.items([&](JsonNode& item) { readRule(item, object.rules.emplace_back()); });
+        });
+      });
+  // The default that an API server fills in: one rule that matches everything.
+  if (object.rules.empty()) object.rules.emplace_back();
+  return fine;
+}
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/object_reader.hpp"
+#include "gateway/objects.hpp"
+
+namespace hyperway::gateway {
+
+/// The decoder's buffers, and what several kinds have in common. For objects*.cpp only.
+class ObjectDecoder::Impl {
+ public:
+  /// Calls `on_field(key, node)` for each member of the document but metadata, which is read into
+  /// `meta` (and its labels into `labels`, if given). False if the document is not JSON or a
+  /// problem was reported that no part of the object took.
+  template <class OnField>
+  bool read(std::string_view json, Meta& meta, Labels* labels, Problems& problems,
+            OnField&& on_field) {
+    std::vector<std::string> lines;
+    JsonTrouble trouble{&lines, &lines};
+    if (simdjson::ondemand::value root; open(json, root, lines)) {
+      JsonNode node(root, {}, trouble);
+      node.fields([&](std::string_view key, JsonNode& member) {
+        if (key == "metadata")
+          readMeta(member, meta, labels);
+        else
+          on_field(key, member);
+      });
+      if (lines.empty() && document_.current_location().error() == simdjson::SUCCESS)
+        lines.emplace_back(": text follows the object");
+    }
+    return report(lines, problems);
+  }
+
+ private:
+  bool open(std::string_view json, simdjson::ondemand::value& root,
+            std::vector<std::string>& lines);
+  static bool report(const std::vector<std::string>& lines, Problems& problems);
+  static void readMeta(JsonNode& node, Meta& meta, Labels* labels);
+
+  simdjson::ondemand::parser parser_;
+  simdjson::ondemand::document document_;
+  std::vector<char> buffer_;
+};
+
+/// Reads an object of text members, as labels are.
+void readLabels(JsonNode& node, Labels& labels);
+/// Reads a ParentReference.
+void readParent(JsonNode& node, ParentRef& parent);
+/// Reads a SecretObjectReference.
+void readSecretRef(JsonNode& node, SecretRef& ref);
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Service, EndpointSlice and Secret: what stands behind a backend or a listener.
+#include "gateway/base64.hpp"
+#include "gateway/objects_impl.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+void readServicePort(JsonNode& node, Service::Port& port) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "name") member.read(port.name);
+    if (key == "port") member.read(port.port);
+    if (key == "protocol") member.read(port.protocol);
+    if (key == "appProtocol") member.read(port.app_protocol);
+  });
+}
+
+void readSlicePort(JsonNode& node, EndpointSlice::Port& port) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "name") member.read(port.name);
+    if (key == "port") member.read(port.port);
+    if (key == "protocol") member.read(port.protocol);
+  });
+}
+
+void readEndpoint(JsonNode& node, EndpointSlice::Endpoint& endpoint) {
+  std::optional<bool> serving;
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "addresses") member.read(endpoint.addresses);
+    if (key != "conditions") return;
+    member.fields([&](std::string_view name, JsonNode& condition) {
+      if (name == "ready") condition.read(endpoint.ready);
+      if (name == "serving") condition.read(serving.emplace());
+      if (name == "terminating") condition.read(endpoint.terminating);
+    });
+  });
+  // EndpointConditions.serving: unknown is to be read as ready is.
+  endpoint.serving = serving.value_or(endpoint.ready);
+}
+
+// A member of data (base64) or stringData (as it is; manifests only), which wins as it does in the
+// API server.
+struct SecretValue {
+  std::string text;
+  bool plain = false;
+
+  void read(JsonNode& node, bool is_plain, std::string_view name, std::string& problem) {
+    if (plain && !is_plain) return;
+    std::string raw;
+    node.read(raw);
+    plain = is_plain;
+    if (is_plain) {
+      text = std::move(raw);
+      return;
+    }
+    if (auto decoded = decodeBase64(raw))
+      text = *std::move(decoded);
+    else
+      problem = "data of " + std::string(name) + " is not base64";
+  }
+};
+
+}  // namespace
+
+bool ObjectDecoder::decode(std::string_view json, Service& object, Problems& problems) {
+  return impl_->read(
+      json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
+        if (part != "spec") return;
+        std::string type;
+        spec.fields([&](std::string_view key, JsonNode& member) {
+          if (key == "type") member.read(type);
+          if (key == "externalName") member.read(object.external_name);
+          if (key == "ports")
+            member.items(
+                [&](JsonNode& item) { readServicePort(item, object.ports.emplace_back()); });
+        });
+        object.external = type == "ExternalName";
+      });
+}
+
+bool ObjectDecoder::decode(std::string_view json, EndpointSlice& object, Problems& problems) {
+  Labels labels;
+  const bool fine = impl_->read(
+      json, object.meta, &labels, problems, [&](std::string_view key, JsonNode& member) {
+        if (key == "addressType") member.read(object.address_type);
+        if (key == "ports")
+          member.items([&](JsonNode& item) { readSlicePort(item, object.ports.emplace_back()); });
+        if (key == "endpoints")
+          member.items(
+              [&](JsonNode& item) { readEndpoint(item, object.endpoints.emplace_back()); });
+      });
+  for (auto& [name, value] : labels)
+    if (name == "kubernetes.io/service-name") object.service = std::move(value);
+  return fine;
+}
+
+bool ObjectDecoder::decode(std::string_view json, Secret& object, Problems& problems) {
+  SecretValue chain, key;
+  const bool fine =
+      impl_->read(json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& data) {
+        const bool plain = part == "stringData";
+        if (!plain && part != "data") return;
+        data.fields([&](std::string_view name, JsonNode& member) {
+          if (name == "tls.crt") chain.read(member, plain, name, object.problem);
+          if (name == "tls.key") key.read(member, plain, name, object.problem);
+        });
+      });
+  object.chain_pem = std::move(chain.text);
+  object.private_pem = std::move(key.text);
+  return fine;
+}
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/status.hpp"
+
+#include <array>
+
+#include "gateway/ip_literal.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+// Builds JSON text; a comma goes before every member or element but the first of its container.
+class JsonWriter {
+ public:
+  void open(char bracket) {
+    comma();
+    text_ += bracket;
+    first_ = true;
+  }
+  void close(char bracket) {
+    text_ += bracket;
+    first_ = false;
+  }
+  void key(std::string_view name) {
+    comma();
+    quote(name);
+    text_ += ':';
+    first_ = true;
+  }
+  void value(std::string_view value) {
+    comma();
+    quote(value);
+  }
+  void value(std::int64_t number) {
+    comma();
+    text_ += std::to_string(number);
+  }
+  void member(std::string_view name, std::string_view text) {
+    key(name);
+    value(text);
+  }
+  void memberIf(std::string_view name, std::string_view text) {
+    if (!text.empty()) member(name, text);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  void comma() {
+    if (!first_) text_ += ',';
+    first_ = false;
+  }
+  void quote(std::string_view value) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    text_ += '"';
+    for (const char c : value) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') text_ += '\\';
+      if (byte >= 0x20) {
+        text_ += c;
+        continue;
+      }
+      text_ += "\\u00";
+      text_ += kHex[byte >> 4];
+      text_ += kHex[byte & 15];
+    }
+    text_ += '"';
+  }
+
+  std::string text_;
+  bool first_ = true;
+};
+
+void write(JsonWriter& out, const std::vector<Condition>& conditions) {
+  out.key("conditions");
+  out.open('[');
+  for (const Condition& condition : conditions) {
+    out.open('{');
+    out.member("type", condition.type);
+    out.member("status", condition.unknown ? "Unknown" : condition.status ? "True" : "False");
+    out.member("reason", condition.reason);
+    out.member("message", condition.message);
+    out.key("observedGeneration");
+    out.value(condition.observed_generation);
+    out.close('}');
+  }
+  out.close(']');
+}
+
+void write(JsonWriter& out, const ListenerStatus& listener) {
+  out.open('{');
+  out.member("name", listener.name);
+  out.key("supportedKinds");
+  out.open('[');
+  for (const std::string& kind : listener.supported_kinds) {
+    out.open('{');
+    out.member("group", "gateway.networking.k8s.io");
+    out.member("kind", kind);
+    out.close('}');
+  }
+  out.close(']');
+  out.key("attachedRoutes");
+  out.value(listener.attached_routes);
+  write(out, listener.conditions);
+  out.close('}');
+}
+
+void write(JsonWriter& out, const ParentStatus& parent, std::string_view controller_name) {
+  out.open('{');
+  out.key("parentRef");
+  out.open('{');
+  out.memberIf("group", parent.group);
+  out.memberIf("kind", parent.kind);
+  out.memberIf("namespace", parent.name_space);
+  out.member("name", parent.name);
+  out.memberIf("sectionName", parent.section_name);
+  if (parent.port != 0) {
+    out.key("port");
+    out.value(parent.port);
+  }
+  out.close('}');
+  out.memberIf("controllerName", controller_name);
+  write(out, parent.conditions);
+  out.close('}');
+}
+
+void writeGateway(JsonWriter& out, const ObjectStatus& status) {
+  out.key("addresses");
+  out.open('[');
+  for (const std::string& address : status.addresses) {
+    out.open('{');
+    out.member("type", "IPAddress");
+    out.member("value", address);
+    out.close('}');
+  }
+  out.close(']');
+  out.key("listeners");
+  out.open('[');
+  for (const ListenerStatus& listener : status.listeners) write(out, listener);
+  out.close(']');
+}
+
+}  // namespace
+
+std::string toJson(const ObjectStatus& status, std::string_view controller_name) {
+  JsonWriter out;
+  out.open('{');
+  if (!status.conditions.empty()) write(out, status.conditions);
+  if (status.kind == "Gateway") writeGateway(out, status);
+  if (status.kind == "GatewayClass") {
+    out.key("supportedFeatures");
+    out.open('[');
+    for (const std::string& feature : status.supported_features) {
+      out.open('{');
+      out.member("name", feature);
+      out.close('}');
+    }
+    out.close(']');
+  }
+  if (status.kind.ends_with("Route")) {
+    out.key("parents");
+    out.open('[');
+    for (const ParentStatus& parent : status.parents) write(out, parent, controller_name);
+    out.close(']');
+  }
+  out.close('}');
+  return out.take();
+}
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hyperway::gateway {
+
+/// A metav1.Condition without its time, which the writer sets when status or reason change.
+struct Condition {
+  std::string type;                      ///< "Accepted", "ResolvedRefs", "Programmed", …
+  bool status = false;                   ///< "True" or "False" …
+  bool unknown = false;                  ///< … or "Unknown".
+  std::string reason;                    ///< CamelCase.
+  std::string message;                   ///< A sentence in the user's words.
+  std::int64_t observed_generation = 0;  ///< metadata.generation that was looked at.
+
+  /// Field-wise equality, to tell semantic changes.
+  friend bool operator==(const Condition&, const Condition&) = default;
+};
+
+/// Gateway API ListenerStatus.
+struct ListenerStatus {
+  std::string name;                          ///< Listener name.
+  std::vector<std::string> supported_kinds;  ///< Kinds of group gateway.networking.k8s.io.
+  std::int32_t attached_routes =
+      0;  ///< Routes that are attached, whether their refs resolve or not.
+  std::vector<Condition> conditions;  ///< Accepted, Programmed, ResolvedRefs, Conflicted …
+
+  /// Field-wise equality.
+  friend bool operator==(const ListenerStatus&, const ListenerStatus&) = default;
+};
+
+/// Gateway API RouteParentStatus, of our controller only.
+struct ParentStatus {
+  std::string group, kind, name_space, name,
+      section_name;                   ///< The parentRef as the route wrote it; empty: absent.
+  std::int32_t port = 0;              ///< 0: absent.
+  std::vector<Condition> conditions;  ///< Accepted, ResolvedRefs, PartiallyInvalid …
+
+  /// Field-wise equality.
+  friend bool operator==(const ParentStatus&, const ParentStatus&) = default;
+};
+
+/// Status of one object, as data: what to write back, and why.
+struct ObjectStatus {
+  std::string kind, name_space, name;  ///< The object; name_space empty for cluster-scoped kinds.
+  std::int64_t generation = 0;         ///< metadata.generation that was looked at.
+  std::vector<Condition> conditions;   ///< GatewayClass, Gateway, Filter.
+  std::vector<std::string> supported_features;  ///< GatewayClass only; sorted.
+  std::vector<std::string> addresses;           ///< Gateway only; IP addresses.
+  std::vector<ListenerStatus> listeners;        ///< Gateway only.
+  std::vector<ParentStatus> parents;            ///< Routes only.
+
+  /// Field-wise equality.
+  friend bool operator==(const ObjectStatus&, const ObjectStatus&) = default;
+  /// "Kind/namespace/name".
+  [[nodiscard]] std::string key() const { return kind + '/' + name_space + '/' + name; }
+};
+
+/// Statuses that changed, and objects that no longer have one of ours.
+struct StatusBatch {
+  std::vector<ObjectStatus> updated;  ///< By object, at most once each.
+  std::vector<std::string>
+      removed;  ///< ObjectStatus::key() of objects that are gone or no longer ours.
+};
+
+/// The status stanza as JSON in the Gateway API's schema (lastTransitionTime left out).
+/// `controller_name` goes into the parents of routes; empty: whoever writes it adds it.
+[[nodiscard]] std::string toJson(const ObjectStatus& status, std::string_view controller_name = {});
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/translate.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "gateway/conditions.hpp"
+#include "gateway/translate_state.hpp"
+
+namespace hyperway::gateway {
+
+Translator::Outcome Translator::State::settle(Work& work, Outcome outcome) {
+  settleFilters(work, outcome);
+  settleClasses(work, outcome);
+  settleGateways(work, outcome);
+  settleRoutes(work, outcome);
+  settleRefused(work, outcome);
+  settleUpstreams(work, outcome);
+  for (const std::string& key : touched_gateways)
+    if (const auto found = gateways.find(key); found != gateways.end())
+      book.put(gatewayStatus(found->second), outcome.status);
+  touched_gateways.clear();
+  return outcome;
+}
+
+Translator::Translator(TranslateOptions options, FilterConfigParser& filters)
+    : state_(std::make_unique<State>(std::move(options), filters)) {}
+
+Translator::~Translator() = default;
+
+Translator::Outcome Translator::apply(const std::vector<ObjectChange>& changes) {
+  Work work;
+  Outcome outcome;
+  for (const ObjectChange& change : changes) state_->take(change, work, outcome);
+  return state_->settle(work, std::move(outcome));
+}
+
+Translator::Outcome Translator::retain(std::string_view group, std::string_view kind,
+                                       std::string_view name_space,
+                                       const std::vector<std::string>& seen) {
+  const std::set<std::string_view> kept(seen.begin(), seen.end());
+  std::vector<ObjectChange> gone;
+  for (ObjectChange& object : state_->store.list(group, kind, name_space)) {
+    std::string key = objectKey(object.name_space, object.name);
+    if (kind.empty()) key = object.kind + '/' + key;
+    if (!kept.contains(key)) gone.push_back(std::move(object));
+  }
+  // Objects that never decoded are in no store; their complaint goes with them.
+  std::erase_if(state_->rejected, [&](const auto& entry) {
+    const std::string_view full = entry.first;
+    const std::size_t slash = full.find('/');
+    const std::string_view key = full.substr(slash + 1);
+    if (!kind.empty() && full.substr(0, slash) != kind) return false;
+    if (!name_space.empty() && key.substr(0, key.find('/')) != name_space) return false;
+    return !kept.contains(kind.empty() ? full : key);
+  });
+  return apply(gone);
+}
+
+Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& types) {
+  Work work;
+  const auto named = [&](const std::string& type) {
+    return std::find(types.begin(), types.end(), type) != types.end();
+  };
+  const auto uses = [&](const std::vector<FilterSpec>& specs) {
+    return std::any_of(specs.begin(), specs.end(),
+                       [&](const FilterSpec& spec) { return named(spec.type); });
+  };
+  for (const auto& [key, object] : state_->store.all<FilterObject>())
+    if (named(object.plugin)) work.filters.insert(key);
+  for (const auto& [key, route] : state_->store.all<HttpRoute>())
+    for (const RuleSpec& rule : route.rules) {
+      bool found = uses(rule.filters);
+      for (const BackendSpec& backend : rule.backends) found = found || uses(backend.filters);
+      if (found) work.route(key, Redo::Rules);
+    }
+  return state_->settle(work, {});
+}
+
+StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports) {
+  StatusBatch batch;
+  std::set<std::string> touched;
+  for (const ListenerReport& report : reports) {
+    const std::string key = report.listener.substr(0, report.listener.rfind('/'));
+    const auto found = state_->gateways.find(key);
+    if (found == state_->gateways.end()) continue;
+    for (ListenerState& listener : found->second.listeners) {
+      if (listener.model.key != report.listener || !listener.served) continue;
+      listener.programming = report.programmed ? Programming::Done : Programming::Failed;
+      listener.programming_reason = report.reason;
+      touched.insert(key);
+    }
+  }
+  for (const std::string& key : touched)
+    state_->book.put(gatewayStatus(state_->gateways.at(key)), batch);
+  return batch;
+}
+
+Translator::Outcome Translator::reconfigure(TranslateOptions options) {
+  if (options.address_pool != state_->options.address_pool) state_->addresses.clear();
+  state_->options = std::move(options);
+  for (const auto& [key, secret] : state_->store.all<Secret>())
+    state_->certificates.refresh(state_->store, key, state_->options.check_certificate);
+  Work work;
+  state_->touchEverything(work);
+  return state_->settle(work, {});
+}
+
+std::vector<ObjectStatus> Translator::statuses() const {
+  std::vector<ObjectStatus> list;
+  for (const auto& [key, status] : state_->book.all()) list.push_back(status);
+  std::sort(list.begin(), list.end(),
+            [](const auto& a, const auto& b) { return a.key() < b.key(); });
+  return list;
+}
+
+}  // namespace hyperway::gateway

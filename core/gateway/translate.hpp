@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/filter_config_parser.hpp"
+#include "gateway/status.hpp"
+#include "route/model.hpp"
+
+namespace hyperway::gateway {
+
+/// What the configuration file says about translation.
+struct TranslateOptions {
+  std::string controller_name =
+      "hyperway.arloor.dev/gateway-controller";  ///< Which classes are ours.
+  /// Port in a Gateway's spec -> where it is bound. A port without entry is bound on
+  /// `default_addresses`.
+  std::map<std::uint16_t, std::vector<route::Bind>> listen_map;
+  std::vector<std::string> default_addresses = {"0.0.0.0",
+                                                "::"};  ///< For ports outside of the map.
+  /// Address pool (ARCHITECTURE decision 8): if not empty, each Gateway is bound to an address of
+  /// its own, out of its spec.addresses or this pool.
+  std::vector<std::string> address_pool;
+  /// Endpoints of a Service that has no EndpointSlice: "namespace/name:port" or "*" -> addresses
+  /// (file mode, demos).
+  std::map<std::string, std::vector<route::Endpoint>> default_endpoints;
+  std::vector<std::string>
+      external_name_namespaces;  ///< Namespaces whose ExternalName Services are allowed.
+  std::vector<route::Bind>
+      own_ports;  ///< Admin and probe ports, which ExternalName must never reach.
+  /// plugin class -> namespaces that may use it by a Filter ("*": all). Absent: all namespaces.
+  std::map<std::string, std::vector<std::string>> filter_namespaces;
+  /// Checks a certificate chain with its key (both PEM) beyond their frame and returns what is
+  /// wrong; may be null.
+  std::function<std::string(const std::string& chain_pem, const std::string& key_pem)>
+      check_certificate;
+  bool report_programmed = true;  ///< False where sinks acknowledge first: Programmed is then
+                                  ///< Pending until programmed().
+};
+
+/// One change of an object, as a source publishes it.
+struct ObjectChange {
+  std::string group, kind, name_space, name;  ///< Identity; group empty for the core API.
+  std::string json;                           ///< The object; empty: it is gone.
+};
+
+/// What a sink says about a listener.
+struct ListenerReport {
+  std::string listener;    ///< route::Listener::key.
+  bool programmed = true;  ///< False: `reason` says why (e.g. the port is busy).
+  std::string reason;      ///< In the user's words.
+};
+
+/// Gateway API objects in, route model and status out. Pure: no I/O, no clock, no thread of its
+/// own; values in, values out, and only what a change touches is worked out again. [control]
+class Translator {
+ public:
+  /// `filters` must outlive the translator.
+  Translator(TranslateOptions options, FilterConfigParser& filters);
+  Translator(const Translator&) = delete;
+  Translator& operator=(const Translator&) = delete;
+  ~Translator();
+
+  /// What changed.
+  struct Outcome {
+    route::ModelBatch model;  ///< For the compiler and the sinks.
+    StatusBatch status;       ///< For the sources.
+    std::vector<std::string>
+        rejected;  ///< Objects that could not be decoded: "Kind ns/name: /pointer: message". What
+                   ///< was good before stays in force.
+  };
+  /// Takes changes in order (the latest of an object wins) and works out what they touch. An object
+  /// that does not decode keeps its last good form.
+  [[nodiscard]] Outcome apply(const std::vector<ObjectChange>& changes);
+  /// A re-list ended: objects of `kind` (of all kinds we know, if empty) in `name_space` (in all,
+  /// if empty) that are not in `seen` are gone. `seen` holds "ns/name", and "Kind/ns/name" where
+  /// `kind` is empty.
+  [[nodiscard]] Outcome retain(std::string_view group, std::string_view kind,
+                               std::string_view name_space, const std::vector<std::string>& seen);
+  /// Binds filters anew after a plugin was replaced: every rule that uses one of `types`.
+  [[nodiscard]] Outcome rebindFilters(const std::vector<std::string>& types);
+  /// What the sinks did; changes Programmed conditions only.
+  [[nodiscard]] StatusBatch programmed(const std::vector<ListenerReport>& reports);
+  /// Replaces the options (live configuration change) and works out everything again.
+  [[nodiscard]] Outcome reconfigure(TranslateOptions options);
+  /// All statuses as they are now, sorted by key, for `hyperway status`.
+  [[nodiscard]] std::vector<ObjectStatus> statuses() const;
+
+  /// Something wrong with an object, for `hyperway check`.
+  struct Diagnosis {
+    std::string object;  ///< "Kind/namespace/name".
+    Problem problem;     ///< Pointer into the object (empty: the whole of it) and a sentence.
+  };
+  /// Everything that is wrong now: objects that do not decode, and what conditions complain about.
+  /// Sorted by object.
+  [[nodiscard]] std::vector<Diagnosis> diagnose() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// From an object that changed to what depends on it.
+#include <algorithm>
+#include <utility>
+
+#include "gateway/translate_state.hpp"
+
+namespace hyperway::gateway {
+
+void Translator::State::touchRoutes(const ReverseIndex<RouteState>& index,
+                                    const std::string& target, Redo redo, Work& work) const {
+  index.forEach(target, [&](const RouteState& state) { work.route(state.key, redo); });
+}
+
+void Translator::State::touchUpstreams(const std::string& service_key, Work& work) const {
+  const auto found = upstreams_by_service.find(service_key);
+  if (found != upstreams_by_service.end())
+    work.upstreams.insert(found->second.begin(), found->second.end());
+}
+
+void Translator::State::take(const ObjectChange& change, Work& work, Outcome& outcome) {
+  const auto kind = kindOf(change.group, change.kind);
+  if (!kind) return;
+  const std::string key = objectKey(change.name_space, change.name);
+  // A slice or policy may move from one Service to another, so the one it leaves counts too.
+  if (*kind == Kind::EndpointSlice || *kind == Kind::BackendTlsPolicy)
+    touched(*kind, change, key, work);
+  Problems problems;
+  const auto effect = store.apply(change, problems);
+  const std::string full_key = change.kind + '/' + key;
+  if (effect == ObjectStore::Effect::Rejected) {
+    for (const Problem& problem : problems.list())
+      outcome.rejected.push_back(change.kind + ' ' + key + ": " + problem.pointer + ": " +
+                                 problem.message);
+    rejected[full_key] = problems.list();
+    return;
+  }
+  rejected.erase(full_key);
+  if (effect != ObjectStore::Effect::None) touched(*kind, change, key, work);
+}
+
+void Translator::State::touched(Kind kind, const ObjectChange& change, const std::string& key,
+                                Work& work) {
+  switch (kind) {
+    case Kind::GatewayClass:
+      work.classes.insert(key);
+      for (const auto& [name, gateway] : store.all<Gateway>())
+        if (gateway.class_name == change.name) work.gateways.insert(name);
+      break;
+    case Kind::Gateway: work.gateways.insert(key); break;
+    case Kind::HttpRoute: work.route(key, Redo::Everything); break;
+    case Kind::OtherRoute: work.other_routes.insert(change.kind + '/' + key); break;
+    case Kind::ListenerSet:
+      work.listener_sets.insert(key);
+      touchRoutes(routes_by_parent, listenerSetTarget(key), Redo::Attachment, work);
+      break;
+    case Kind::ReferenceGrant:
+      touchRoutes(routes_by_grants, change.name_space, Redo::Rules, work);
+      for (const auto& [name, gateway] : gateways)
+        if (std::count(gateway.namespaces.begin(), gateway.namespaces.end(), change.name_space) > 0)
+          work.gateways.insert(name);
+      break;
+    case Kind::Service:
+      touchRoutes(routes_by_service, key, Redo::Rules, work);
+      touchUpstreams(key, work);
+      break;
+    case Kind::BackendTlsPolicy:
+      if (const auto* policy = store.find<BackendTlsPolicy>(key))
+        for (const std::string& name : policy->services)
+          touchRoutes(routes_by_service, objectKey(change.name_space, name), Redo::Rules, work);
+      break;
+    case Kind::EndpointSlice:
+      if (const auto* slice = store.find<EndpointSlice>(key))
+        touchUpstreams(objectKey(change.name_space, slice->service), work);
+      break;
+    case Kind::Secret:
+      certificates.refresh(store, key, options.check_certificate);
+      for (const auto& [name, gateway] : gateways)
+        if (std::count(gateway.secrets.begin(), gateway.secrets.end(), key) > 0)
+          work.gateways.insert(name);
+      break;
+    case Kind::Namespace:
+      touchRoutes(routes_by_namespace, change.name, Redo::Attachment, work);
+      break;
+    case Kind::Filter: work.filters.insert(key); break;
+    case Kind::ConfigMap: break;
+  }
+}
+
+void Translator::State::touchEverything(Work& work) {
+  const auto keys = [](const auto& map, std::set<std::string>& out) {
+    for (const auto& [key, value] : map) out.insert(key);
+  };
+  keys(store.all<GatewayClass>(), work.classes);
+  keys(store.all<Gateway>(), work.gateways);
+  keys(store.all<FilterObject>(), work.filters);
+  keys(store.all<OtherRoute>(), work.other_routes);
+  keys(store.all<ListenerSet>(), work.listener_sets);
+  keys(upstream_users, work.upstreams);
+  for (const auto& [key, route] : store.all<HttpRoute>()) work.route(key, Redo::Rules);
+}
+
+// A Gateway came or went: what refers to it in ways that this version refuses has a status, or has
+// none any more.
+void Translator::State::touchRefused(Work& work) const {
+  for (const auto& [key, route] : store.all<OtherRoute>()) work.other_routes.insert(key);
+  for (const auto& [key, set] : store.all<ListenerSet>()) {
+    work.listener_sets.insert(key);
+    touchRoutes(routes_by_parent, listenerSetTarget(key), Redo::Attachment, work);
+  }
+}
+
+}  // namespace hyperway::gateway

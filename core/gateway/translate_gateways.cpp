@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Filters, classes and Gateways.
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "gateway/conditions.hpp"
+#include "gateway/translate_state.hpp"
+
+namespace hyperway::gateway {
+
+void Translator::State::settleFilters(Work& work, Outcome& outcome) {
+  for (const std::string& key : work.filters) {
+    touchRoutes(routes_by_filter, key, Redo::Rules, work);
+    const auto* object = store.find<FilterObject>(key);
+    if (object == nullptr) {
+      filter_verdicts.erase(key);
+      book.remove("Filter/" + key, outcome.status);
+      continue;
+    }
+    FilterVerdict& judged = filter_verdicts[key] = judgeFilter(*object, options, filters_parser);
+    book.put(filterStatus(*object, judged), outcome.status);
+  }
+}
+
+const GatewayClass* Translator::State::ownClass(const Gateway& gateway) const {
+  const auto* object = store.find<GatewayClass>(objectKey({}, gateway.class_name));
+  return object != nullptr && object->controller_name == options.controller_name ? object : nullptr;
+}
+
+void Translator::State::settleClasses(const Work& work, Outcome& outcome) {
+  for (const std::string& key : work.classes) {
+    const auto* object = store.find<GatewayClass>(key);
+    if (object != nullptr && object->controller_name == options.controller_name)
+      book.put(classStatus(*object), outcome.status);
+    else
+      book.remove("GatewayClass/" + key, outcome.status);
+  }
+}
+
+std::vector<GatewayState*> Translator::State::gatewaysByAge() {
+  std::vector<GatewayState*> list;
+  list.reserve(gateways.size());
+  for (auto& [key, gateway] : gateways) list.push_back(&gateway);
+  std::sort(list.begin(), list.end(), [](const GatewayState* a, const GatewayState* b) {
+    const Meta& x = a->spec->meta;
+    const Meta& y = b->spec->meta;
+    return std::tie(x.created, x.name_space, x.name) < std::tie(y.created, y.name_space, y.name);
+  });
+  return list;
+}
+
+void Translator::State::dropGateway(const std::string& key, Work& work) {
+  addresses.release(key);
+  if (gateways.erase(key) == 0) return;
+  touchRoutes(routes_by_parent, key, Redo::Attachment, work);
+  touchRefused(work);
+}
+
+void Translator::State::judge(const std::string& key, Work& work) {
+  const auto* spec = store.find<Gateway>(key);
+  const GatewayClass* const own = ownClass(*spec);
+  GatewayState fresh =
+      judgeGateway(*spec, {store, options, certificates, addresses, !own->parameters});
+  const auto [entry, is_new] = gateways.try_emplace(key);
+  if (is_new) touchRefused(work);
+  for (ListenerState& listener : fresh.listeners)
+    for (const ListenerState& old : entry->second.listeners) {
+      if (old.name != listener.name) continue;
+      listener.attached = old.attached;
+      listener.programming = old.programming;
+      listener.programming_reason = old.programming_reason;
+    }
+  entry->second = std::move(fresh);
+}
+
+void Translator::State::settleGateways(Work& work, Outcome& outcome) {
+  if (work.gateways.empty()) return;
+  // An address that becomes free may be what another Gateway waits for.
+  for (const auto& [key, gateway] : gateways)
+    if (!gateway.addresses.programmed.fine()) work.gateways.insert(key);
+  std::unordered_map<std::string, std::vector<ListenerState>> before;
+  for (const auto& [key, gateway] : gateways) before.emplace(key, gateway.listeners);
+  std::vector<const Gateway*> specs;
+  for (const std::string& key : work.gateways) {
+    const auto* spec = store.find<Gateway>(key);
+    if (spec != nullptr && ownClass(*spec) != nullptr) {
+      specs.push_back(spec);
+      continue;
+    }
+    dropGateway(key, work);
+    model.putGateway(key, nullptr, options.report_programmed, outcome.model);
+    book.remove("Gateway/" + key, outcome.status);
+  }
+  // The oldest first, so that addresses of a pool are given out in that order.
+  std::sort(specs.begin(), specs.end(), [](const Gateway* a, const Gateway* b) {
+    return std::tie(a->meta.created, a->meta.name_space, a->meta.name) <
+           std::tie(b->meta.created, b->meta.name_space, b->meta.name);
+  });
+  for (const Gateway* spec : specs) judge(spec->meta.key(), work);
+  // Once more for those that came before the one whose address became free.
+  for (const Gateway* spec : specs)
+    if (!gateways.at(spec->meta.key()).addresses.programmed.fine()) judge(spec->meta.key(), work);
+  const auto by_age = gatewaysByAge();
+  findConflicts(by_age);
+  for (GatewayState* gateway : by_age) {
+    const std::string key = gateway->spec->meta.key();
+    const auto& old = before[key];
+    const auto& now = gateway->listeners;
+    if (!std::equal(old.begin(), old.end(), now.begin(), now.end(), attachesAlike))
+      touchRoutes(routes_by_parent, key, Redo::Attachment, work);
+    model.putGateway(key, gateway, options.report_programmed, outcome.model);
+    touched_gateways.insert(key);
+  }
+  model.putCertificates(store, certificates, options.check_certificate, outcome.model);
+  std::set<std::string> used;
+  for (const GatewayState* gateway : by_age)
+    used.insert(gateway->secrets.begin(), gateway->secrets.end());
+  certificates.retain(used);
+}
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "gateway/addresses.hpp"
+#include "gateway/filters.hpp"
+#include "gateway/httproute.hpp"
+#include "gateway/listeners.hpp"
+#include "gateway/model_diff.hpp"
+#include "gateway/object_store.hpp"
+#include "gateway/reverse_index.hpp"
+#include "gateway/status_book.hpp"
+#include "gateway/tls.hpp"
+#include "gateway/translate.hpp"
+
+/// The inside of the translator, for translate*.cpp and diagnose.cpp.
+namespace hyperway::gateway {
+
+/// What of a route is to be worked out again; each includes the ones before.
+enum class Redo : std::uint8_t {
+  Attachment,  ///< A Gateway or a namespace changed.
+  Rules,       ///< Something that its rules refer to changed.
+  Everything,  ///< The route itself changed.
+};
+
+/// What a batch of changes touches, by key. Sorted, so that the outcome does not depend on hash
+/// order.
+struct Work {
+  std::set<std::string> classes;        ///< GatewayClasses.
+  std::set<std::string> filters;        ///< Filters.
+  std::set<std::string> gateways;       ///< Gateways.
+  std::map<std::string, Redo> routes;   ///< HTTPRoutes.
+  std::set<std::string> upstreams;      ///< Upstreams.
+  std::set<std::string> other_routes;   ///< Routes of kinds that are refused.
+  std::set<std::string> listener_sets;  ///< ListenerSets.
+
+  /// Adds a route, or widens what is to be done with it.
+  void route(const std::string& key, Redo redo) {
+    const auto [entry, is_new] = routes.try_emplace(key, redo);
+    if (!is_new) entry->second = std::max(entry->second, redo);
+  }
+};
+
+/// A place that a route is counted at: Gateway and listener name.
+using AttachedPlaces = std::set<std::pair<std::string, std::string>>;
+
+/// An HTTPRoute with what became of it.
+struct RouteState {
+  std::string key;                   ///< "namespace/name".
+  RouteRules rules;                  ///< Without rules while no Gateway of ours is referred to.
+  std::vector<std::string> parents;  ///< Its targets in the index by parent.
+  AttachedPlaces attached;           ///< Where it is counted.
+  std::vector<route::Attachment> attachments;  ///< As in the model; none: it is not in there.
+  std::vector<std::string> upstreams;          ///< Kept in the model for this route.
+};
+
+/// The target of a route that refers to a ListenerSet, in the index by parent.
+[[nodiscard]] inline std::string listenerSetTarget(const std::string& key) {
+  return "ListenerSet " + key;
+}
+
+/// Everything that the translator knows, and its steps. Changes are taken in, each marks in a Work
+/// what it touches, and settle() works that out: filters, classes, Gateways, routes, upstreams,
+/// statuses.
+struct Translator::State {
+  /// Knows nothing yet.
+  State(TranslateOptions given, FilterConfigParser& parser)
+      : options(std::move(given)), filters_parser(parser) {}
+
+  /// Takes an object in and marks what depends on it.
+  void take(const ObjectChange& change, Work& work, Outcome& outcome);
+  /// Marks what depends on an object.
+  void touched(Kind kind, const ObjectChange& change, const std::string& key, Work& work);
+  /// Marks the routes that depend on `target`.
+  void touchRoutes(const ReverseIndex<RouteState>& index, const std::string& target, Redo redo,
+                   Work& work) const;
+  /// Marks the upstreams of a Service.
+  void touchUpstreams(const std::string& service_key, Work& work) const;
+  /// Marks all there is.
+  void touchEverything(Work& work);
+  /// Marks what this version refuses at Gateways that it refers to.
+  void touchRefused(Work& work) const;
+
+  /// Works out what is marked; `outcome` may hold rejections already.
+  Outcome settle(Work& work, Outcome outcome);
+  /// Judges Filters.
+  void settleFilters(Work& work, Outcome& outcome);
+  /// Says the status of GatewayClasses.
+  void settleClasses(const Work& work, Outcome& outcome);
+  /// Judges Gateways, all their conflicts, and puts listeners and certificates into the model.
+  void settleGateways(Work& work, Outcome& outcome);
+  /// Translates and attaches routes.
+  void settleRoutes(Work& work, Outcome& outcome);
+  /// Says the status of kinds that this version refuses.
+  void settleRefused(const Work& work, Outcome& outcome);
+  /// Puts upstreams into the model.
+  void settleUpstreams(Work& work, Outcome& outcome);
+
+  /// The class of a Gateway, if it is ours; else null.
+  [[nodiscard]] const GatewayClass* ownClass(const Gateway& gateway) const;
+  /// Judges one Gateway of ours.
+  void judge(const std::string& key, Work& work);
+  /// Forgets a Gateway that is gone or no longer ours.
+  void dropGateway(const std::string& key, Work& work);
+  /// All Gateways, the oldest first.
+  [[nodiscard]] std::vector<GatewayState*> gatewaysByAge();
+
+  /// Works one route out again.
+  void redoRoute(const HttpRoute& spec, RouteState& state, Redo redo, Work& work, Outcome& outcome);
+  /// True if a route refers to a Gateway of ours.
+  [[nodiscard]] bool hasOwnParent(const HttpRoute& spec) const;
+  /// Translates a route's rules; true if they differ from before.
+  bool redoRules(const HttpRoute& spec, RouteState& state, Redo redo);
+  /// Brings the reverse references of a route's rules up to date.
+  void reindex(RouteState& state, const RouteDependencies& now);
+  /// Attaches a route and says its status; true if its attachments in the model differ from before.
+  bool redoAttachment(const HttpRoute& spec, RouteState& state, Outcome& outcome);
+  /// Forgets a route.
+  void dropRoute(const std::string& key, Work& work, Outcome& outcome);
+  /// Counts a route where it is attached now, and no longer where it was.
+  void count(RouteState& state, AttachedPlaces attached);
+  /// Brings the reverse references to a route's parents up to date.
+  void indexParents(const HttpRoute& spec, RouteState& state);
+  /// Keeps the upstreams `keys` in the model for a route, and no longer those it had.
+  void useUpstreams(RouteState& state, std::vector<std::string> keys, Work& work);
+  /// Says the status of a route of a kind that is refused.
+  void refuseRoute(const OtherRoute& spec, Outcome& outcome);
+
+  /// What is wrong with a route that no Gateway of ours is asked to take.
+  void diagnoseUnattached(const std::string& key, std::vector<Diagnosis>& list);
+
+  TranslateOptions options;
+  FilterConfigParser& filters_parser;
+  ObjectStore store;
+  std::map<std::string, std::vector<Problem>> rejected;  // by "Kind/namespace/name"
+
+  FilterVerdicts filter_verdicts;
+  CertificateStore certificates;
+  AddressAssigner addresses;
+  std::unordered_map<std::string, GatewayState> gateways;
+  std::unordered_map<std::string, RouteState> routes;
+  std::unordered_map<std::string, std::size_t> upstream_users;
+  std::unordered_map<std::string, std::set<std::string>> upstreams_by_service;
+
+  ReverseIndex<RouteState> routes_by_parent, routes_by_service, routes_by_grants, routes_by_filter,
+      routes_by_namespace;
+
+  ModelDiff model;
+  StatusBook book;
+  std::set<std::string> touched_gateways;  // whose status may differ; within settle()
+};
+
+}  // namespace hyperway::gateway
