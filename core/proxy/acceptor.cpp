@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/acceptor.hpp"
+
+#include <cerrno>
+
+#include "net/socket.hpp"
+#include "proxy/handshake.hpp"
+#include "proxy/worker.hpp"
+
+namespace hyperway::proxy {
+namespace {
+
+constexpr int kAcceptsPerTurn =
+    64;  // then others get their turn; the socket is watched level-triggered
+constexpr std::chrono::milliseconds kLookAgain{100};
+
+}  // namespace
+
+Acceptor::Acceptor(Worker& worker, std::uint32_t bind, net::Fd socket, bool secure) noexcept
+    : worker_(worker), socket_(std::move(socket)), bind_(bind), secure_(secure), retry_(*this) {}
+
+bool Acceptor::start() noexcept { return worker_.loop.add(socket_.get(), EPOLLIN, *this); }
+
+void Acceptor::onEvents(std::uint32_t) noexcept {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (!worker_.mayAccept()) return pause();
+    codec::ConnectionInfo info;
+    auto accepted = net::acceptTcp(socket_.get(), info.peer);
+    if (!accepted) {
+      const int error = accepted.error();
+      if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) pause();
+      return;
+    }
+    worker_.counters().accepted.add();
+    info.bind = bind_;
+    info.secure = secure_;
+    info.peer_text_size = static_cast<std::uint8_t>(info.peer.writeIp(info.peer_text));
+    if (secure_)
+      Handshake::begin(worker_, std::move(*accepted), info);
+    else
+      worker_.serve(codec::Transport(std::move(*accepted)), info, false, false);
+  }
+}
+
+void Acceptor::pause() noexcept {
+  worker_.counters().shed.add();
+  (void)worker_.loop.modify(socket_.get(), 0, *this);
+  retry_.set(worker_.loop.timers(), worker_.loop.now() + kLookAgain);
+}
+
+void Acceptor::resume() noexcept { (void)worker_.loop.modify(socket_.get(), EPOLLIN, *this); }
+
+}  // namespace hyperway::proxy

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "net/event_loop.hpp"
+#include "net/fd.hpp"
+#include "proxy/stream.hpp"
+
+namespace hyperway::proxy {
+
+class Worker;
+
+/// Accepts on one listening socket of one worker. Pauses when descriptors or the connection limit
+/// are used up, and looks again after a while: waiting clients stay in the kernel's queue. [worker]
+class Acceptor final : public net::EventHandler {
+ public:
+  /// Takes the listening socket. `secure`: connections begin with a TLS handshake.
+  Acceptor(Worker& worker, std::uint32_t bind, net::Fd socket, bool secure) noexcept;
+
+  /// Begins; false if the kernel refuses to watch the socket.
+  [[nodiscard]] bool start() noexcept;
+  /// From now on, whether connections begin with a TLS handshake: the listener's protocol changed.
+  void setSecure(bool secure) noexcept { secure_ = secure; }
+  void onEvents(std::uint32_t events) noexcept override;
+
+ private:
+  void pause() noexcept;
+  void resume() noexcept;
+
+  Worker& worker_;
+  net::Fd socket_;
+  std::uint32_t bind_;
+  bool secure_;
+  MemberTimer<Acceptor, &Acceptor::resume> retry_;
+};
+
+}  // namespace hyperway::proxy

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/proxy_sink.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "net/socket.hpp"
+
+namespace hyperway::proxy {
+namespace {
+
+constexpr int kBacklog = 4096;
+
+}  // namespace
+
+ProxySink::ProxySink(Environment environment) : environment_(std::move(environment)) {
+  worker_environment_.settings = &environment_.settings;
+  worker_environment_.access_log = environment_.access_log;
+  worker_environment_.data_port_answer = environment_.data_port_answer;
+  worker_environment_.log = environment_.log;
+  worker_environment_.reclaim = [post =
+                                     environment_.post_control](std::shared_ptr<const void> dead) {
+    post([owned = std::move(dead)] {});  // dies with the task
+  };
+  for (unsigned i = 0; i < std::max(1U, environment_.settings.workers); ++i)
+    workers_.push_back(std::make_unique<Worker>(worker_environment_, i));
+}
+
+ProxySink::~ProxySink() { stop(); }
+
+void ProxySink::start() {
+  for (const auto& worker : workers_) worker->start();
+}
+
+void ProxySink::apply(std::uint64_t generation, const route::ModelBatch& batch) {
+  generation_ = generation;
+  route::Compiler::Outcome outcome = compiler_.apply(batch);
+  // Endpoints and certificates first: a worker never has a rule whose endpoints it does not know.
+  for (const auto& [slot, upstream] : outcome.upstreams)
+    toAll([number = slot->number(), model = upstream](Worker& worker) {
+      worker.adoptUpstream(number, model);
+    });
+  if (outcome.table)
+    toAll([table = outcome.table](Worker& worker) mutable {
+      // Moved on, so that no copy is left to die on the worker's thread.
+      worker.adoptTable(std::move(table));
+    });
+  buildContexts(outcome.tls_listeners);
+  if (outcome.table) {
+    openSockets();
+    closeSockets();
+  }
+  ProxyReport report;
+  report.generation = generation;
+  report.rules = std::move(outcome.problems);
+  collectOutcomes(report.listeners);
+  acknowledgeWhenAdopted(std::move(report));
+}
+
+void ProxySink::buildContexts(const std::vector<std::string>& keys) {
+  std::map<std::string, const route::CompiledListener*> current;
+  for (const auto& group : compiler_.current()->groups())
+    for (const auto& listener : group->listeners())
+      current.emplace(listener->model().key, listener.get());
+  std::erase_if(listeners_, [&](const auto& entry) { return !current.contains(entry.first); });
+  for (const std::string& key : keys) {
+    const auto found = current.find(key);
+    if (found == current.end() || !found->second->tlsSlot()) continue;
+    const route::Listener& model = found->second->model();
+    std::vector<std::shared_ptr<const route::Certificate>> owned;
+    std::vector<tls::KeyPair> pairs;
+    std::vector<std::string> names;
+    for (const std::string& name : model.certificates) {
+      auto certificate = compiler_.certificate(name);
+      if (!certificate) continue;
+      pairs.push_back({certificate->chain_pem, certificate->private_pem});
+      owned.push_back(std::move(certificate));
+      names.push_back(name);
+    }
+    tls::ContextOptions options;
+    options.session_id_context = key;
+    ListenerState& state = listeners_[key];
+    state.slot = found->second->tlsSlot();
+    auto context = tls::Context::create(pairs, options);
+    if (!context) {
+      // The last good certificate goes on serving: a bad Secret must not take a listener down.
+      state.problem = state.context ? std::string{} : context.error();
+      if (environment_.log)
+        environment_.log("listener " + key + ": certificate refused: " + context.error());
+      continue;
+    }
+    state.context = *context;
+    state.certificates = std::move(names);
+    state.problem.clear();
+    toAll([number = state.slot->number(), made = state.context](Worker& worker) {
+      worker.adoptTls(number, made);
+    });
+  }
+}
+
+void ProxySink::openSockets() {
+  if (!accepting_) return;
+  for (const auto& group : compiler_.current()->groups()) {
+    const route::Bind& bind = group->bind();
+    auto socket = std::find_if(sockets_.begin(), sockets_.end(),
+                               [&](const Socket& s) { return s.bind == bind; });
+    if (socket == sockets_.end()) socket = sockets_.insert(sockets_.end(), {bind, false, {}});
+    if (socket->open) continue;
+    const auto number = static_cast<std::uint32_t>(socket - sockets_.begin());
+    socket->problem = openSocket(number, bind);
+    socket->open = socket->problem.empty();
+    if (!socket->open && environment_.log) environment_.log(socket->problem);
+  }
+}
+
+/// Binds one address for all workers; empty if that worked, else why not.
+std::string ProxySink::openSocket(std::uint32_t number, const route::Bind& bind) {
+  const auto address = net::SocketAddress::parse(bind.address, bind.port);
+  if (!address) return "\"" + bind.address + "\" is no IP address";
+  // Once without SO_REUSEPORT: with it, a second process of the same user would share a busy port
+  // unnoticed.
+  if (auto free = net::probeBind(*address); !free) return free.error();
+  std::vector<net::Fd> made;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    auto socket = net::listenTcp(*address, workers_.size() > 1, kBacklog);
+    if (!socket) return socket.error();
+    made.push_back(std::move(*socket));
+  }
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    auto shared = std::make_shared<net::Fd>(std::move(made[i]));  // std::function wants copies
+    workers_[i]->post([worker = workers_[i].get(), number, bind, shared] {
+      worker->openListener(number, bind, std::move(*shared));
+    });
+  }
+  return {};
+}
+
+void ProxySink::closeSockets() {
+  for (std::uint32_t number = 0; number < sockets_.size(); ++number) {
+    Socket& socket = sockets_[number];
+    if (compiler_.current()->group(socket.bind) != nullptr) continue;
+    socket.problem.clear();
+    if (!std::exchange(socket.open, false)) continue;
+    toAll([number](Worker& worker) { worker.closeListener(number); });
+  }
+}
+
+void ProxySink::retryBinds() {
+  const bool waiting = std::any_of(sockets_.begin(), sockets_.end(),
+                                   [](const Socket& s) { return !s.problem.empty(); });
+  if (!waiting || !accepting_) return;
+  openSockets();
+  ProxyReport report;
+  report.generation = generation_;
+  collectOutcomes(report.listeners);
+  if (!report.listeners.empty()) acknowledgeWhenAdopted(std::move(report));
+}
+
+void ProxySink::collectOutcomes(std::vector<ListenerOutcome>& changed) {
+  std::map<std::string, std::string> now;
+  for (const auto& group : compiler_.current()->groups()) {
+    const auto socket = std::find_if(sockets_.begin(), sockets_.end(),
+                                     [&](const Socket& s) { return s.bind == group->bind(); });
+    for (const auto& listener : group->listeners()) {
+      const std::string& key = listener->model().key;
+      std::string problem;
+      if (socket != sockets_.end()) problem = socket->problem;
+      if (const auto state = listeners_.find(key); problem.empty() && state != listeners_.end())
+        problem = state->second.problem;
+      // A listener on several addresses is as bad as its worst one.
+      std::string& known = now[key];
+      if (known.empty()) known = problem;
+    }
+  }
+  for (const auto& [key, problem] : now) {
+    const auto before = reported_.find(key);
+    if (before == reported_.end() || before->second != problem)
+      changed.push_back({key, problem.empty(), problem});
+  }
+  reported_ = std::move(now);
+}
+
+/// Workers take their tasks in order, so a task behind the table says that it is in force.
+void ProxySink::acknowledgeWhenAdopted(ProxyReport report) {
+  if (!environment_.acknowledge) return;
+  struct Pending {
+    std::atomic<std::size_t> left;
+    ProxyReport report;
+  };
+  auto pending = std::make_shared<Pending>();
+  pending->left = workers_.size();
+  pending->report = std::move(report);
+  toAll(
+      [pending, post = environment_.post_control, acknowledge = environment_.acknowledge](Worker&) {
+        if (--pending->left == 0)
+          post([pending, acknowledge] { acknowledge(std::move(pending->report)); });
+      });
+}
+
+void ProxySink::beginDrain() {
+  toAll([](Worker& worker) { worker.drain(); });
+}
+
+void ProxySink::stopAccepting() {
+  accepting_ = false;
+  for (std::uint32_t number = 0; number < sockets_.size(); ++number)
+    if (std::exchange(sockets_[number].open, false))
+      toAll([number](Worker& worker) { worker.closeListener(number); });
+  closing_.fetch_add(workers_.size());
+  toAll([this](Worker&) { closing_.fetch_sub(1); });
+}
+
+bool ProxySink::idle() const noexcept {
+  // A worker that still accepts is idle only by chance.
+  return closing_.load() == 0 &&
+         std::all_of(workers_.begin(), workers_.end(),
+                     [](const auto& worker) { return worker->busy() == 0; });
+}
+
+void ProxySink::stop() {
+  if (std::exchange(stopped_, true)) return;
+  for (const auto& worker : workers_) worker->join();
+}
+
+void ProxySink::wake(Waker waker, std::uint64_t token) noexcept {
+  const std::uint64_t index = waker.where >> 32;
+  if (waker.serial == 0 || index >= workers_.size()) return;
+  Worker* const worker = workers_[index].get();
+  worker->post([worker, waker, token] { worker->wake(waker, token); });
+}
+
+std::vector<CertificateExpiry> ProxySink::certificates() const {
+  std::vector<CertificateExpiry> all;
+  for (const auto& [key, state] : listeners_)
+    for (std::size_t i = 0; state.context && i < state.certificates.size(); ++i) {
+      const tls::CertificateInfo& info = state.context->certificates()[i];
+      all.push_back({key, state.certificates[i], info.subject, info.not_after});
+    }
+  return all;
+}
+
+std::vector<route::Bind> ProxySink::boundAddresses() const {
+  std::vector<route::Bind> all;
+  for (const Socket& socket : sockets_)
+    if (socket.open) all.push_back(socket.bind);
+  return all;
+}
+
+}  // namespace hyperway::proxy

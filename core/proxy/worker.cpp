@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/worker.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <new>
+#include <utility>
+
+#include "proxy/acceptor.hpp"
+#include "proxy/handshake.hpp"
+
+namespace hyperway::proxy {
+namespace {
+
+constexpr std::size_t kWarmStreams = 256;
+constexpr std::chrono::seconds kPinLimit{
+    1};  // ARCHITECTURE 4.4: a pin on a whole table lasts a second at most
+constexpr std::size_t kSpareDescriptors = 64;
+
+/// Connections that one worker may hold: what the configuration says, else half of the descriptors,
+/// since most requests need a second one towards a backend.
+std::size_t connectionLimit(const ProxySettings& settings) {
+  const std::size_t workers = std::max(1U, settings.workers);
+  if (settings.connections != 0) return std::max<std::size_t>(1, settings.connections / workers);
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const std::size_t usable = limit.rlim_cur > 2 * kSpareDescriptors
+                                 ? limit.rlim_cur - kSpareDescriptors
+                                 : kSpareDescriptors;
+  return std::max<std::size_t>(8, usable / 2 / workers);
+}
+
+template <class Node>
+void pushFront(Node*& list, Node& node) noexcept {
+  node.prev = nullptr;
+  node.next = list;
+  if (list != nullptr) list->prev = &node;
+  list = &node;
+}
+
+template <class Node>
+void unlink(Node*& list, Node& node) noexcept {
+  if (node.prev != nullptr)
+    node.prev->next = node.next;
+  else
+    list = node.next;
+  if (node.next != nullptr) node.next->prev = node.prev;
+}
+
+}  // namespace
+
+Worker::Worker(const WorkerEnvironment& environment, std::uint32_t index)
+    : ServerHost(own_loop, own_pool, own_scratch, environment.settings->limits,
+                 environment.settings->client),
+      environment_(environment),
+      index_(index),
+      upstreams_(own_loop, own_pool, own_scratch, environment.settings->limits,
+                 environment.settings->upstream, counters_),
+      current_(std::make_unique<TablePin>()),
+      connection_limit_(connectionLimit(*environment.settings)),
+      tick_(*this) {
+  current_->table = std::make_shared<const route::RouteTable>();
+  if (::getrandom(&random_state_, sizeof random_state_, 0) != sizeof random_state_)
+    random_state_ =
+        static_cast<std::uint64_t>(net::Clock::now().time_since_epoch().count()) + index;
+}
+
+Worker::~Worker() {
+  join();
+  killAll();
+  own_loop.turn(0);  // destroys what was retired while our members still live
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+  ::pthread_setname_np(thread_.native_handle(), ("hw-worker-" + std::to_string(index_)).c_str());
+}
+
+void Worker::run() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  own_loop.run();
+  killAll();
+  own_loop.turn(0);  // destroys what was retired
+}
+
+void Worker::join() {
+  if (!thread_.joinable()) return;
+  own_loop.stop();
+  thread_.join();
+}
+
+// ---- configuration ----
+
+void Worker::adoptTable(std::shared_ptr<const route::RouteTable> table) {
+  auto old = std::exchange(current_, std::make_unique<TablePin>());
+  current_->table = std::move(table);
+  if (old->streams == 0) {
+    environment_.reclaim(std::move(old->table));
+  } else {
+    old_pins_.push_back(std::move(old));
+    if (!tick_.armed()) tick_.set(loop.timers(), loop.now() + kPinLimit);
+  }
+  for (std::size_t i = 0; i < groups_.size(); ++i)
+    groups_[i] = acceptors_[i] ? current_->table->group(binds_[i]) : nullptr;
+  for (std::size_t i = 0; i < groups_.size(); ++i)
+    if (acceptors_[i] && groups_[i] != nullptr)
+      acceptors_[i]->setSecure(groups_[i]->protocol() == route::Protocol::Https);
+}
+
+void Worker::adoptUpstream(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream) {
+  upstreams_.adopt(slot, std::move(upstream));
+}
+
+void Worker::adoptTls(std::uint32_t slot, std::shared_ptr<const tls::Context> context) {
+  if (slot >= tls_contexts_.size()) tls_contexts_.resize(slot + 1);
+  if (auto old = std::exchange(tls_contexts_[slot], std::move(context)))
+    environment_.reclaim(std::move(old));
+}
+
+void Worker::openListener(std::uint32_t bind, const route::Bind& address, net::Fd socket) {
+  if (bind >= groups_.size()) {
+    groups_.resize(bind + 1);
+    binds_.resize(bind + 1);
+    acceptors_.resize(bind + 1);
+  }
+  binds_[bind] = address;
+  groups_[bind] = current_->table->group(address);
+  const bool secure =
+      groups_[bind] != nullptr && groups_[bind]->protocol() == route::Protocol::Https;
+  acceptors_[bind] = std::make_unique<Acceptor>(*this, bind, std::move(socket), secure);
+  if (!acceptors_[bind]->start() && environment_.log)
+    environment_.log("a listening socket cannot be watched");
+}
+
+void Worker::closeListener(std::uint32_t bind) {
+  if (bind >= acceptors_.size() || !acceptors_[bind]) return;
+  loop.retire(acceptors_[bind].release());
+  // In a drain connections live on, and are served as before, until their next answer.
+  if (!draining_) groups_[bind] = nullptr;
+}
+
+void Worker::drain() { draining_ = true; }
+
+void Worker::killAll() {
+  for (std::uint32_t bind = 0; bind < acceptors_.size(); ++bind) closeListener(bind);
+  while (handshakes_ != nullptr) handshakes_->closeNow();
+  while (connections_ != nullptr) connections_->closeNow();
+  while (streams_ != nullptr) streams_->kill();
+  upstreams_.closeAll();
+}
+
+// ---- tables ----
+
+void Worker::unpin(TablePin* pin) noexcept {
+  if (--pin->streams == 0 && pin != current_.get()) retire(pin);
+}
+
+void Worker::retire(TablePin* pin) noexcept {
+  const auto it = std::find_if(old_pins_.begin(), old_pins_.end(),
+                               [&](const auto& old) { return old.get() == pin; });
+  environment_.reclaim(std::move(pin->table));
+  old_pins_.erase(it);
+}
+
+void Worker::tick() noexcept {
+  for (Stream* stream = streams_; stream != nullptr; stream = stream->next)
+    if (stream->pin() != nullptr && stream->pin() != current_.get()) stream->unpin();
+  if (!old_pins_.empty()) tick_.set(loop.timers(), loop.now() + kPinLimit);
+}
+
+// ---- connections and streams ----
+
+bool Worker::mayAccept() const noexcept { return counters_.connections.get() < connection_limit_; }
+
+void Worker::serve(codec::Transport transport, const codec::ConnectionInfo& info, bool readable,
+                   bool registered) {
+  const int fd = transport.fd();
+  auto* const connection = new codec::H1ServerConnection(*this, std::move(transport), info);
+  pushFront(connections_, *connection);
+  if (!registered) counters_.connections.add();
+  constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  const bool watched =
+      registered ? loop.modify(fd, kEvents, *connection) : loop.add(fd, kEvents, *connection);
+  if (!watched) return connection->closeNow();
+  connection->start(readable);
+}
+
+void Worker::handshakeBegun(Handshake& handshake) noexcept {
+  counters_.connections.add();
+  pushFront(handshakes_, handshake);
+}
+
+void Worker::handshakeDone(Handshake& handshake) noexcept {
+  unlink(handshakes_, handshake);
+  if (handshake.failed()) counters_.connections.subtract();
+  loop.retire(&handshake);
+}
+
+void Worker::onServerConnectionClosed(codec::H1ServerConnection& connection) noexcept {
+  unlink(connections_, connection);
+  counters_.connections.subtract();
+  loop.retire(&connection);
+}
+
+bool Worker::closing(const codec::ConnectionInfo& connection) noexcept {
+  return draining_ || group(connection.bind) == nullptr;
+}
+
+codec::RequestEvents* Worker::openStream(codec::ServerLink& link) noexcept {
+  std::unique_ptr<std::byte[]> block;
+  if (free_blocks_.empty()) {
+    block = std::make_unique_for_overwrite<std::byte[]>(kStreamBlockBytes);
+  } else {
+    block = std::move(free_blocks_.back());
+    free_blocks_.pop_back();
+  }
+  std::byte* const bytes = block.release();
+  static_assert(sizeof(Stream) % 16 == 0 || sizeof(Stream) < kStreamBlockBytes / 2);
+  const std::span<std::byte> room(bytes + sizeof(Stream), kStreamBlockBytes - sizeof(Stream));
+  auto* const stream = new (bytes) Stream(*this, link, room);
+  pushFront(streams_, *stream);
+  counters_.active.add();
+  return stream;
+}
+
+void Worker::dropStream(codec::RequestEvents& stream) noexcept {
+  destroyStream(static_cast<Stream&>(stream));
+}
+
+void Worker::destroyStream(Stream& stream) noexcept {
+  unlink(streams_, stream);
+  counters_.active.subtract();
+  auto* const bytes = reinterpret_cast<std::byte*>(&stream);
+  stream.~Stream();
+  std::unique_ptr<std::byte[]> block(bytes);
+  if (free_blocks_.size() < kWarmStreams) free_blocks_.push_back(std::move(block));
+}
+
+void Worker::wake(Waker waker, std::uint64_t token) noexcept {
+  const WakeTable::Target* const target = wakers_.find(waker);
+  if (target != nullptr) target->stream->wake(*target->chain, target->filter, token);
+}
+
+// ---- small services ----
+
+std::uint64_t Worker::random() noexcept {
+  random_state_ += 0x9e3779b97f4a7c15ULL;  // splitmix64
+  std::uint64_t z = random_state_;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+std::int64_t Worker::wallUs() noexcept {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
+std::string_view Worker::httpDate() noexcept {
+  const std::int64_t second = wallUs() / 1000000;
+  if (second != date_second_) {
+    static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    date_second_ = second;
+    const std::time_t at = second;
+    std::tm parts{};
+    ::gmtime_r(&at, &parts);
+    date_size_ = static_cast<std::size_t>(
+        std::snprintf(date_, sizeof date_, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                      kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon],
+                      parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec));
+  }
+  return {date_, std::min(date_size_, sizeof date_ - 1)};
+}
+
+}  // namespace hyperway::proxy
