@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "admin/server.hpp"
+
+#include <Poco/Exception.h>
+#include <Poco/Net/HTTPRequestHandler.h>
+#include <Poco/Net/HTTPRequestHandlerFactory.h>
+#include <Poco/Net/HTTPServer.h>
+#include <Poco/Net/HTTPServerRequest.h>
+#include <Poco/Net/HTTPServerResponse.h>
+#include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/SocketAddress.h>
+#include <Poco/ThreadPool.h>
+#include <Poco/URI.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+namespace hyperway::admin {
+namespace {
+
+constexpr std::size_t kMaxBody = 64 * 1024;
+
+class Face final : public Poco::Net::HTTPRequestHandler {
+ public:
+  explicit Face(const AdminServer::Handler& handler) : handler_(handler) {}
+
+  void handleRequest(Poco::Net::HTTPServerRequest& request,
+                     Poco::Net::HTTPServerResponse& response) override {
+    AdminAnswer answer = answerTo(request);
+    response.setStatusAndReason(static_cast<Poco::Net::HTTPResponse::HTTPStatus>(answer.status));
+    response.setContentType(answer.type);
+    response.set("Cache-Control", "no-store");
+    response.setKeepAlive(false);
+    response.setContentLength64(static_cast<Poco::Int64>(answer.body.size()));
+    if (request.getMethod() == "HEAD")
+      response.send();
+    else
+      response.sendBuffer(answer.body.data(), answer.body.size());
+  }
+
+ private:
+  AdminAnswer answerTo(Poco::Net::HTTPServerRequest& request) {
+    AdminRequest out;
+    out.method = request.getMethod() == "HEAD" ? "GET" : request.getMethod();
+    try {
+      const Poco::URI uri(request.getURI());
+      out.path = uri.getPath();
+      out.query = uri.getRawQuery();
+    } catch (const Poco::Exception&) {
+      return {400, "text/plain", "bad request target\n"};
+    }
+    char buffer[4096];
+    while (request.stream().good() && out.body.size() <= kMaxBody) {
+      request.stream().read(buffer, sizeof buffer);
+      out.body.append(buffer, static_cast<std::size_t>(request.stream().gcount()));
+    }
+    if (out.body.size() > kMaxBody) return {413, "text/plain", "too large\n"};
+    try {
+      return handler_(out);
+    } catch (const std::exception& error) {
+      return {500, "text/plain", std::string(error.what()) + '\n'};
+    }
+  }
+
+  const AdminServer::Handler& handler_;
+};
+
+class Faces final : public Poco::Net::HTTPRequestHandlerFactory {
+ public:
+  explicit Faces(const AdminServer::Handler& handler) : handler_(handler) {}
+  Poco::Net::HTTPRequestHandler* createRequestHandler(
+      const Poco::Net::HTTPServerRequest& /*request*/) override {
+    return new Face(handler_);  // Poco's interface: the server deletes it
+  }
+
+ private:
+  const AdminServer::Handler& handler_;
+};
+
+Poco::Net::HTTPServerParams::Ptr parameters() {
+  Poco::Net::HTTPServerParams::Ptr out(new Poco::Net::HTTPServerParams);
+  out->setTimeout(Poco::Timespan(2, 0));
+  out->setKeepAlive(false);
+  out->setMaxThreads(64);
+  out->setMaxQueued(64);
+  return out;
+}
+
+// A socket's file outlives its process; only one that nobody answers on may be replaced.
+void removeStale(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return;
+  if (!S_ISSOCK(info.st_mode)) throw std::runtime_error(path + " exists and is no socket");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), std::min(path.size(), sizeof address.sun_path - 1));
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool taken =
+      ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (probe >= 0) ::close(probe);
+  if (taken) throw std::runtime_error(path + " is in use by another process");
+  ::unlink(path.c_str());
+}
+
+}  // namespace
+
+struct AdminServer::State {
+  State(Handler face, const Poco::Net::ServerSocket& socket, std::string file)
+      : handler(std::move(face)),
+        path(std::move(file)),
+        pool("admin", 1, 64, 30, 128 * 1024),
+        server(new Faces(handler), pool, socket, parameters()) {
+    server.start();
+  }
+  ~State() {
+    server.stopAll(true);
+    pool.joinAll();
+    if (!path.empty()) ::unlink(path.c_str());
+  }
+
+  Handler handler;
+  std::string path;
+  Poco::ThreadPool pool;
+  Poco::Net::HTTPServer server;
+};
+
+AdminServer::AdminServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AdminServer::~AdminServer() = default;
+
+std::unique_ptr<AdminServer> AdminServer::onAddress(const std::string& ip, std::uint16_t port,
+                                                    Handler handler) {
+  try {
+    Poco::Net::ServerSocket socket;
+    // Without SO_REUSEPORT, which Poco would set too: a second process on the port must be refused.
+    socket.bind(Poco::Net::SocketAddress(ip, port), true, false);
+    socket.listen(64);
+    return std::unique_ptr<AdminServer>(
+        new AdminServer(std::make_unique<State>(std::move(handler), socket, "")));
+  } catch (const Poco::Exception& error) {
+    throw std::runtime_error("admin address " + ip + ':' + std::to_string(port) +
+                             " cannot be bound: " + error.displayText());
+  }
+}
+
+std::unique_ptr<AdminServer> AdminServer::onSocket(const std::string& path, Handler handler) {
+  if (path.size() >= sizeof(sockaddr_un::sun_path))
+    throw std::runtime_error("admin socket " + path + ": the path is longer than 107 bytes");
+  removeStale(path);
+  // The mode must be right from the first moment, not after a chmod.
+  const mode_t before = ::umask(0177);
+  try {
+    Poco::Net::ServerSocket socket;
+    socket.bind(Poco::Net::SocketAddress(Poco::Net::AddressFamily::UNIX_LOCAL, path), false);
+    ::umask(before);
+    socket.listen(64);
+    return std::unique_ptr<AdminServer>(
+        new AdminServer(std::make_unique<State>(std::move(handler), socket, path)));
+  } catch (const Poco::Exception& error) {
+    ::umask(before);
+    throw std::runtime_error("admin socket " + path + " cannot be made: " + error.displayText());
+  }
+}
+
+std::uint16_t AdminServer::port() const { return state_->path.empty() ? state_->server.port() : 0; }
+
+}  // namespace hyperway::admin

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace hyperway::admin {
+
+/// A request to an admin face.
+struct AdminRequest {
+  std::string method;  ///< "GET"
+  std::string path;    ///< Decoded, without query.
+  std::string query;   ///< Raw, without '?'.
+  std::string body;    ///< At most 64 KiB; longer ones are refused with 413.
+};
+
+/// An answer of an admin face.
+struct AdminAnswer {
+  int status = 200;                                ///< HTTP status.
+  std::string type = "text/plain; charset=utf-8";  ///< Content-Type.
+  std::string body;                                ///< Whole.
+};
+
+/// One admin face: a small HTTP server on threads of its own, far from the workers. Requests are
+/// bounded in size, time and number; a slow client holds a thread, never the process.
+class AdminServer {
+ public:
+  /// Answers a request; may be called by several threads at once; exceptions become 500.
+  using Handler = std::function<AdminAnswer(const AdminRequest&)>;
+
+  /// Serves on a TCP address. Throws std::runtime_error if it cannot be bound.
+  [[nodiscard]] static std::unique_ptr<AdminServer> onAddress(const std::string& ip,
+                                                              std::uint16_t port, Handler handler);
+  /// Serves on a Unix socket with mode 0600, which it makes; one that nobody listens on is
+  /// replaced. Throws std::runtime_error if somebody does, or if it cannot be made.
+  [[nodiscard]] static std::unique_ptr<AdminServer> onSocket(const std::string& path,
+                                                             Handler handler);
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+  /// Stops; a socket's file is removed.
+  ~AdminServer();
+
+  /// The port that is bound; 0 for a Unix socket.
+  [[nodiscard]] std::uint16_t port() const;
+
+ private:
+  struct State;
+  explicit AdminServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hyperway::admin
