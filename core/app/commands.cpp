@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/commands.hpp"
+
+#include <sysexits.h>
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
+#include "admin/client.hpp"
+#include "app/config_keys.hpp"
+#include "app/explain.hpp"
+#include "app/json_text.hpp"
+#include "app/offline.hpp"
+#include "app/options.hpp"
+#include "app/plugin_set.hpp"
+#include "app/reports.hpp"
+#include "app/run.hpp"
+#include "app/settings.hpp"
+
+namespace hyperway::app {
+namespace {
+
+constexpr const char* kVersion = HYPERWAY_VERSION;
+
+void say(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+void complain(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
+int printProblems(const std::vector<ConfigProblem>& problems) {
+  for (const ConfigProblem& problem : problems)
+    complain((problem.file.empty() ? "hyperway: " : "") + problem.text() + '\n');
+  return EX_CONFIG;
+}
+
+std::string fileSourceJson(const std::vector<std::string>& paths) {
+  std::string out = "{\"paths\":[";
+  for (const std::string& path : paths) out += (out.back() == '[' ? "" : ",") + jsonString(path);
+  return out + "]}";
+}
+
+// Flags are shorthand for settings of the file; where both speak, the flag counts.
+void applyOptions(const Options& options, Settings& settings) {
+  if (options.workers) settings.proxy.workers = *options.workers;
+  if (settings.proxy.workers == 0) settings.proxy.workers = coreCount();
+  if (!options.manifests.empty())
+    settings.sources.push_back({"file_source", fileSourceJson(options.manifests), 0});
+  if (!options.k8s_controller_name.empty())
+    settings.translate.controller_name = options.k8s_controller_name;
+  if (!options.socket.empty() && options.command == Command::Run)
+    settings.admin_socket = options.socket;
+  if (!options.log_dir.empty() || !options.log_file.empty())
+    settings.log_path = (options.log_dir.empty() ? "/tmp" : options.log_dir) + '/' +
+                        (options.log_file.empty() ? "proxy.log" : options.log_file);
+  // Users of flags alone expect these paths where they always were (CONTRACT, Ops).
+  if (options.config.empty()) settings.proxy.health_on_data_ports = true;
+  if (settings.admin) settings.translate.own_ports.push_back(*settings.admin);
+}
+
+// Manifests named on the command line stand for themselves; otherwise a socket is asked, --config's
+// if none is named.
+std::string socketToAsk(const Options& options, const Settings& settings) {
+  if (!options.socket.empty()) return options.socket;
+  return options.manifests.empty() ? settings.admin_socket : std::string();
+}
+
+int ask(const std::string& socket, const std::string& method, const std::string& target,
+        const std::string& body) {
+  const auto answer = admin::askSocket(socket, method, target, body);
+  if (!answer) {
+    complain("hyperway: " + answer.error() + '\n');
+    return EX_UNAVAILABLE;
+  }
+  if (answer->status == 200) {
+    say(answer->body);
+    return EX_OK;
+  }
+  complain("hyperway: " + answer->body);
+  return answer->status == 400 ? EX_USAGE : EX_SOFTWARE;
+}
+
+int check(Offline& offline, std::vector<ConfigProblem> problems) {
+  const bool loaded = offline.load(problems);
+  if (loaded)
+    for (ConfigProblem& problem : offline.diagnose()) problems.push_back(std::move(problem));
+  std::size_t errors = 0;
+  for (const ConfigProblem& problem : problems) {
+    say(problem.text() + '\n');
+    if (!problem.warning) ++errors;
+  }
+  if (errors == 0 && loaded) say("ok\n");
+  if (errors > 0) say(std::to_string(errors) + (errors == 1 ? " error\n" : " errors\n"));
+  return errors == 0 && loaded ? EX_OK : EX_CONFIG;
+}
+
+int explainOffline(Offline& offline, const Options& options) {
+  const auto question = makeQuestion(options.method, options.url, options.headers);
+  if (!question) {
+    complain("hyperway: " + question.error() + '\n');
+    return EX_USAGE;
+  }
+  say(explainText(offline.compiler(), *question));
+  return EX_OK;
+}
+
+int answerOffline(const Options& options, Settings settings, const std::string& plugin_directory) {
+  const std::string controller = settings.translate.controller_name;
+  const bool needs_sources =
+      options.command != Command::Plugins && options.command != Command::Check;
+  if (needs_sources && settings.sources.empty()) {
+    complain("hyperway: nothing to read: give --socket, --config or --gateway-api-config-file\n");
+    return EX_USAGE;
+  }
+  Offline offline(std::move(settings), plugin_directory, kVersion);
+  std::vector<ConfigProblem> problems;
+  if (options.command == Command::Check) return check(offline, std::move(problems));
+  if (!offline.load(problems)) return printProblems(problems);
+  if (options.command == Command::Explain) return explainOffline(offline, options);
+  if (options.command == Command::Plugins)
+    say(pluginsText(offline.plugins()));
+  else
+    say(options.json ? statusesJson(offline.statuses(), controller)
+                     : statusesText(offline.statuses()));
+  return EX_OK;
+}
+
+int answer(const Options& options, Settings settings, const std::string& plugin_directory) {
+  const std::string socket =
+      options.command == Command::Check ? "" : socketToAsk(options, settings);
+  if (socket.empty()) return answerOffline(options, std::move(settings), plugin_directory);
+  switch (options.command) {
+    case Command::Status: return ask(socket, "GET", options.json ? "/status?json" : "/status", "");
+    case Command::Plugins: return ask(socket, "GET", "/plugins", "");
+    default:
+      return ask(socket, "POST", "/explain",
+                 writeQuestion(options.method, options.url, options.headers));
+  }
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+  std::vector<ConfigProblem> problems;
+  const Options options = parseOptions(arguments, problems);
+  if (!problems.empty()) {
+    printProblems(problems);
+    return EX_USAGE;
+  }
+  if (options.command == Command::Help) return say(usage()), EX_OK;
+  if (options.command == Command::Version)
+    return say("hyperway " + std::string(kVersion) + '\n'), EX_OK;
+  if (options.command == Command::Schema) return say(configSchema()), EX_OK;
+  Settings settings;
+  std::optional<ConfigNode> document;
+  if (!options.config.empty()) {
+    settings.file = options.config;
+    document = readConfigFile(options.config, problems);
+    if (!document) return printProblems(problems);
+    readSettings(*document, settings);
+  }
+  applyOptions(options, settings);
+  const std::string plugin_directory = pluginDirectory(options.plugin_dir);
+  if (options.command != Command::Run)
+    return answer(options, std::move(settings), plugin_directory);
+  if (settings.sources.empty()) {
+    complain(
+        "hyperway: nothing to serve: give --config with sources, or --gateway-api-config-file; see "
+        "hyperway help\n");
+    return EX_USAGE;
+  }
+  RunRequest request;
+  request.settings = std::move(settings);
+  request.document = document ? std::move(*document) : ConfigNode{};
+  request.plugin_directory = plugin_directory;
+  request.version = kVersion;
+  request.reread = [options](const ConfigNode& again) {
+    Settings out;
+    out.file = options.config;
+    readSettings(again, out);
+    applyOptions(options, out);
+    return out;
+  };
+  if (runGateway(std::move(request), problems)) return EX_OK;
+  return problems.empty() ? EX_SOFTWARE : printProblems(problems);
+}
+
+}  // namespace
+
+int runProgram(const std::vector<std::string>& arguments) {
+  try {
+    return dispatch(arguments);
+  } catch (const std::system_error& error) {
+    complain(std::string("hyperway: ") + error.what() + '\n');
+    return EX_OSERR;
+  } catch (const std::exception& error) {
+    complain(std::string("hyperway: ") + error.what() + '\n');
+    return EX_SOFTWARE;
+  }
+}
+
+}  // namespace hyperway::app

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+
+#include "app/config_keys.hpp"
+#include "app/config_values.hpp"
+#include "base/json_pointer.hpp"
+#include "net/address.hpp"
+
+namespace hyperway::app {
+namespace {
+
+class Checker {
+ public:
+  Checker(const std::string& file, std::vector<ConfigProblem>& problems)
+      : file_(file), problems_(problems) {}
+
+  void object(const ConfigNode& node, const std::vector<Key>& keys, const JsonPointer& at) {
+    if (node.type != ConfigNode::Type::Map) return fail(node, at, "must be a mapping");
+    for (const ConfigNode::Member& member : node.members) {
+      const auto found = std::find_if(keys.begin(), keys.end(),
+                                      [&](const Key& key) { return key.name == member.name; });
+      if (found != keys.end()) {
+        value(member.value, *found, at / member.name);
+        continue;
+      }
+      std::vector<std::string> names;
+      for (const Key& key : keys) names.push_back(key.name);
+      const std::string near = nearest(member.name, names);
+      std::string known;
+      for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+      problems_.push_back(
+          {file_, member.line, (at / member.name).text(),
+           "unknown key \"" + member.name + "\"" +
+               (near.empty() ? "; known are: " + known : "; did you mean \"" + near + "\"?"),
+           false});
+    }
+  }
+
+ private:
+  void fail(const ConfigNode& node, const JsonPointer& at, std::string message) {
+    problems_.push_back({file_, node.line, at.text(), std::move(message), false});
+  }
+
+  void value(const ConfigNode& node, const Key& key, const JsonPointer& at) {
+    // An empty value is an absent one, so that a key may be left with all its content commented
+    // out.
+    if (node.type == ConfigNode::Type::Null && node.text.empty()) return;
+    switch (key.type) {
+      case KeyType::Json: return;
+      case KeyType::Object: return object(node, key.members, at);
+      case KeyType::List: return list(node, key.members.front(), at);
+      case KeyType::OneOrMore:
+        return node.type == ConfigNode::Type::List ? list(node, key.members.front(), at)
+                                                   : value(node, key.members.front(), at);
+      case KeyType::Map: return map(node, key, at);
+      default: return scalar(node, key, at);
+    }
+  }
+
+  void list(const ConfigNode& node, const Key& element, const JsonPointer& at) {
+    if (node.type != ConfigNode::Type::List) return fail(node, at, "must be a list");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      if (node.items[i].type == ConfigNode::Type::Null)
+        fail(node.items[i], at / i, "must not be empty");
+      else
+        value(node.items[i], element, at / i);
+    }
+  }
+
+  void map(const ConfigNode& node, const Key& key, const JsonPointer& at) {
+    if (node.type != ConfigNode::Type::Map) return fail(node, at, "must be a mapping");
+    for (const ConfigNode::Member& member : node.members) {
+      if (key.name == "listen" && !parsePort(member.name))
+        problems_.push_back({file_, member.line, (at / member.name).text(),
+                             "\"" + member.name + "\" is no port, 1 to 65535", false});
+      if (key.name == "default_endpoints" && member.name != "*" && !isServicePort(member.name))
+        problems_.push_back({file_, member.line, (at / member.name).text(),
+                             "\"" + member.name + "\" is neither \"namespace/name:port\" nor \"*\"",
+                             false});
+      value(member.value, key.members.front(), at / member.name);
+    }
+  }
+
+  void scalar(const ConfigNode& node, const Key& key, const JsonPointer& at) {
+    if (!node.isScalar()) return fail(node, at, "must be a single value");
+    const std::string wrong = reason(node, key);
+    if (!wrong.empty()) fail(node, at, wrong);
+  }
+
+  static std::string reason(const ConfigNode& node, const Key& key) {
+    const std::string quoted = '"' + node.text + '"';
+    switch (key.type) {
+      case KeyType::Integer: {
+        std::int64_t number = 0;
+        const char* end = node.text.data() + node.text.size();
+        if (node.type != ConfigNode::Type::Integer) return "must be a whole number";
+        const char* begin = node.text.data() + (node.text.front() == '+' ? 1 : 0);
+        const bool fits = std::from_chars(begin, end, number).ec == std::errc{};
+        if (!fits || number < key.least || number > key.most)
+          return node.text + " is outside " + std::to_string(key.least) + ".." +
+                 std::to_string(key.most);
+        return {};
+      }
+      case KeyType::Boolean:
+        return node.type == ConfigNode::Type::Boolean ? "" : "must be true or false";
+      case KeyType::Duration:
+        return parseDuration(node.text) ? ""
+                                        : quoted + " is no duration: write 500ms, 15s, 1m30s or 1h";
+      case KeyType::Address:
+        return net::SocketAddress::parse(node.text, 0) ? "" : quoted + " is no IP address";
+      case KeyType::Endpoint:
+        return parseEndpoint(node.text)
+                   ? ""
+                   : quoted + " is no IP:port, as in 127.0.0.1:8080 or [::1]:8080";
+      case KeyType::Cidr: {
+        net::CidrSet set;
+        return set.add(node.text) ? "" : quoted + " is no network, as in 10.0.0.0/8 or ::1";
+      }
+      default: break;
+    }
+    if (node.type != ConfigNode::Type::Text && key.type == KeyType::Text &&
+        (key.values.empty() || node.type != ConfigNode::Type::Boolean))
+      return "must be text";
+    if (node.text.empty()) return "must not be empty";
+    if (key.name == "sha256" &&
+        (node.text.size() != 64 ||
+         node.text.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos))
+      return "must be 64 hex digits";
+    if (key.values.empty()) return {};
+    if (std::find(key.values.begin(), key.values.end(), node.text) != key.values.end()) return {};
+    std::string known;
+    for (const std::string& one : key.values) known += (known.empty() ? "" : ", ") + one;
+    return quoted + " is none of: " + known;
+  }
+
+  const std::string& file_;
+  std::vector<ConfigProblem>& problems_;
+};
+
+}  // namespace
+
+void checkConfig(const ConfigNode& document, const std::string& file,
+                 std::vector<ConfigProblem>& problems) {
+  Checker(file, problems).object(document, configKeys(), JsonPointer());
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_edits = std::max<std::size_t>(1, word.size() / 2) + 1;
+  for (const std::string& candidate : candidates) {
+    // Levenshtein, one row at a time.
+    std::vector<std::size_t> row(candidate.size() + 1);
+    for (std::size_t i = 0; i < row.size(); ++i) row[i] = i;
+    for (std::size_t i = 1; i <= word.size(); ++i) {
+      std::size_t corner = row[0];
+      row[0] = i;
+      for (std::size_t j = 1; j < row.size(); ++j) {
+        const std::size_t change = corner + (word[i - 1] == candidate[j - 1] ? 0 : 1);
+        corner = row[j];
+        row[j] = std::min({change, row[j] + 1, row[j - 1] + 1});
+      }
+    }
+    if (row.back() >= best_edits) continue;
+    best_edits = row.back();
+    best = candidate;
+  }
+  return best;
+}
+
+}  // namespace hyperway::app

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/gateway_process.hpp"
+
+#include <chrono>
+#include <future>
+#include <stdexcept>
+#include <utility>
+
+#include "app/explain.hpp"
+#include "app/metrics_text.hpp"
+#include "app/plugin_set.hpp"
+#include "app/reports.hpp"
+#include "app/sources.hpp"
+#include "plugin/load_error.hpp"
+#include "tls/context.hpp"
+
+namespace hyperway::app {
+namespace {
+
+using observe::LogLevel;
+
+constexpr std::uint16_t kAdminPort = 9180;
+constexpr int kRetrySeconds = 5;
+
+std::string pairProblem(const std::string& chain, const std::string& key) {
+  return tls::checkKeyPair({chain, key});
+}
+
+}  // namespace
+
+GatewayProcess::GatewayProcess(Settings settings, std::string plugin_directory, std::string version)
+    : settings_(std::move(settings)),
+      plugin_directory_(std::move(plugin_directory)),
+      version_(std::move(version)) {}
+
+GatewayProcess::~GatewayProcess() { stop(); }
+
+bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
+  log_ = std::make_unique<observe::ProcessLog>(observe::logLevel(settings_.log_level),
+                                               settings_.log_path);
+  plugin_log_ = std::make_unique<PluginLines>(*log_);
+  const unsigned workers = settings_.proxy.workers;
+  if (settings_.access_log != observe::AccessLogFormat::Off)
+    access_log_ = std::make_unique<observe::AccessLogWriter>(settings_.access_log,
+                                                             settings_.access_log_path, workers);
+
+  proxy::ProxySink::Environment environment;
+  environment.settings = settings_.proxy;
+  environment.access_log = access_log_.get();
+  environment.data_port_answer = [this](std::string_view path) -> std::optional<std::string> {
+    if (path == "/healthz") return "ok\n";
+    if (path != "/metrics") return std::nullopt;
+    const std::lock_guard lock(shown_mutex_);
+    return shown_metrics_;
+  };
+  environment.log = [this](std::string_view message) { log_->write(LogLevel::Warning, message); };
+  environment.post_control = [this](std::function<void()> task) {
+    pipeline_->post(std::move(task));
+  };
+  environment.acknowledge = [this](proxy::ProxyReport report) {
+    adapter_.acknowledge(std::move(report));
+  };
+  proxy_ = std::make_unique<proxy::ProxySink>(std::move(environment));
+  adapter_.attach(*proxy_);
+  adapter_.onRuleProblem([this](const std::string& rule, const std::string& reason) {
+    log_->write(LogLevel::Warning, "rule " + rule + " answers 500: " + reason);
+  });
+
+  plugin::HostServices::Options options;
+  options.version = version_;
+  options.workers = workers;
+  options.log = plugin_log_.get();
+  options.wake = proxy_.get();
+  services_ = std::make_unique<plugin::HostServices>(options);
+  registry_ = std::make_unique<plugin::PluginRegistry>(
+      *services_, std::vector<std::string>{plugin_directory_}, std::vector<plugin::StaticPlugin>{});
+  if (!checkSourcePlugins(settings_, plugin_directory_, problems)) return false;
+  try {
+    registry_->load(pluginSpecs(settings_, plugin_directory_));
+  } catch (const plugin::LoadError& error) {
+    problems.push_back({settings_.file, 0, "", error.what(), false});
+    return false;
+  }
+  filters_ = std::make_unique<plugin::FilterConfigs>(*registry_);
+
+  gateway::TranslateOptions translate = settings_.translate;
+  translate.report_programmed = false;
+  translate.check_certificate = pairProblem;
+  pipeline_ = std::make_unique<control::Pipeline>(std::move(translate), *filters_);
+  pipeline_->addSink(adapter_);
+  if (!makeSources(settings_, *registry_, *pipeline_, sources_, problems)) return false;
+  try {
+    startAdmin();
+    registry_->start();
+  } catch (const std::exception& error) {
+    problems.push_back({"", 0, "", error.what(), false});
+    return false;
+  }
+  proxy_->start();
+  std::string error;
+  if (pipeline_->start(error)) return true;
+  problems.push_back({settings_.file, 0, "", error, false});
+  return false;
+}
+
+void GatewayProcess::startAdmin() {
+  const auto probe = [this](const admin::AdminRequest& request) { return answerProbe(request); };
+  if (settings_.admin) {
+    probes_ = admin::AdminServer::onAddress(settings_.admin->address, settings_.admin->port, probe);
+  } else {
+    // Nobody chose the port, so a second gateway on this machine takes the next one.
+    std::string first_reason;
+    for (std::uint16_t port = kAdminPort; !probes_ && port < kAdminPort + 20; ++port) {
+      try {
+        probes_ = admin::AdminServer::onAddress("127.0.0.1", port, probe);
+      } catch (const std::runtime_error& error) {
+        if (first_reason.empty()) first_reason = error.what();
+      }
+    }
+    if (!probes_) throw std::runtime_error(first_reason + "; admin.address chooses another");
+    log_->write(LogLevel::Info,
+                "probes and metrics on 127.0.0.1:" + std::to_string(probes_->port()));
+  }
+  if (!settings_.admin_socket.empty())
+    inside_ = admin::AdminServer::onSocket(
+        settings_.admin_socket,
+        [this](const admin::AdminRequest& request) { return answerInside(request); });
+}
+
+std::string GatewayProcess::onControl(const std::function<std::string()>& task) {
+  auto promise = std::make_shared<std::promise<std::string>>();
+  std::future<std::string> result = promise->get_future();
+  pipeline_->post([promise, task] {
+    try {
+      promise->set_value(task());
+    } catch (...) {
+      promise->set_exception(std::current_exception());
+    }
+  });
+  if (result.wait_for(std::chrono::seconds(5)) != std::future_status::ready)
+    throw std::runtime_error("the control thread is busy; try again");
+  return result.get();
+}
+
+bool GatewayProcess::ready() const {
+  if (draining_) return false;
+  const control::PipelineHealth health = pipeline_->health();
+  return health.synced && health.programmed;
+}
+
+admin::AdminAnswer GatewayProcess::readiness(bool verbose) const {
+  const control::PipelineHealth health = pipeline_->health();
+  admin::AdminAnswer out;
+  const bool is_ready = !draining_ && health.synced && health.programmed;
+  out.status = is_ready ? 200 : 503;
+  out.body = is_ready         ? "ready\n"
+             : draining_      ? "not ready: ending\n"
+             : !health.synced ? "not ready: waiting for the first complete list of every source\n"
+                              : "not ready: the proxy has not taken its first configuration yet\n";
+  if (!verbose) return out;
+  out.body += "generation " + std::to_string(health.generation) + '\n';
+  for (const std::string& line : health.degraded) out.body += "degraded: " + line + '\n';
+  for (const std::string& line : health.rejected) out.body += "rejected: " + line + '\n';
+  return out;
+}
+
+admin::AdminAnswer GatewayProcess::answerProbe(const admin::AdminRequest& request) {
+  const bool known =
+      request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics";
+  if (!known)
+    return {404, "text/plain", "known here: /healthz, /readyz, /readyz?verbose, /metrics\n"};
+  if (request.method != "GET") return {405, "text/plain", "GET only\n"};
+  if (request.path == "/healthz") return {200, "text/plain", "ok\n"};
+  if (request.path == "/readyz") return readiness(request.query.starts_with("verbose"));
+  return {200, "text/plain; version=0.0.4; charset=utf-8", metrics()};
+}
+
+admin::AdminAnswer GatewayProcess::answerInside(const admin::AdminRequest& request) {
+  if (request.method == "GET" && request.path == "/status")
+    return {200, request.query == "json" ? "application/json" : "text/plain",
+            onControl([this, &request] {
+              const auto statuses = pipeline_->translator().statuses();
+              return request.query == "json"
+                         ? statusesJson(statuses, settings_.translate.controller_name)
+                         : statusesText(statuses);
+            })};
+  if (request.method == "GET" && request.path == "/plugins")
+    return {200, "text/plain", onControl([this] { return pluginsText(registry_->list()); })};
+  if (request.method == "POST" && request.path == "/explain") {
+    const auto question = readQuestion(request.body);
+    if (!question) return {400, "text/plain", question.error() + "\n"};
+    return {200, "text/plain",
+            onControl([this, &question] { return explainText(proxy_->compiler(), *question); })};
+  }
+  if (request.method == "GET" && request.path == "/config")
+    return {200, "text/plain",
+            onControl([this] { return tableText(*proxy_->compiler().current()); })};
+  if (request.path == "/loglevel" && (request.method == "GET" || request.method == "PUT")) {
+    if (request.method == "PUT") {
+      if (request.body != "off" && observe::logLevel(request.body) == LogLevel::Info &&
+          request.body != "info")
+        return {400, "text/plain", "one of: debug, info, warning, error, off\n"};
+      log_->setLevel(observe::logLevel(request.body));
+    }
+    for (const char* name : {"debug", "info", "warning", "error"})
+      if (log_->enabled(observe::logLevel(name)))
+        return {200, "text/plain", std::string(name) + '\n'};
+    return {200, "text/plain", "off\n"};
+  }
+  if (request.path == "/readyz") return readiness(true);
+  return {
+      404, "text/plain",
+      "known here: GET /status /plugins /config /readyz /loglevel, PUT /loglevel, POST /explain\n"};
+}
+
+std::string GatewayProcess::metrics() {
+  return onControl([this] {
+    MetricsInput input;
+    input.version = version_;
+    input.proxy = proxy_.get();
+    input.access_log = access_log_.get();
+    input.process_log = log_.get();
+    input.health = pipeline_->health();
+    input.plugin_series = services_->metrics().collect();
+    return metricsText(input);
+  });
+}
+
+void GatewayProcess::reload(const Settings& settings, const std::vector<ChangedKey>& changed) {
+  bool translation = false;
+  std::string applied, waiting;
+  for (const ChangedKey& key : changed) {
+    (key.live ? applied : waiting) += ' ' + key.name;
+    translation = translation || (key.live && key.name != "plugins" &&
+                                  !key.name.starts_with("drain.") && !key.name.starts_with("log."));
+  }
+  settings_.drain_delay = settings.drain_delay;
+  settings_.drain_deadline = settings.drain_deadline;
+  settings_.log_level = settings.log_level;
+  settings_.plugins = settings.plugins;
+  settings_.translate = settings.translate;
+  log_->setLevel(observe::logLevel(settings_.log_level));
+  pipeline_->post([this] { reloadPlugins(); });
+  if (translation)
+    pipeline_->post([this, options = settings_.translate]() mutable {
+      options.report_programmed = false;
+      options.check_certificate = pairProblem;
+      pipeline_->reconfigure(std::move(options));
+    });
+  if (!applied.empty()) log_->write(LogLevel::Info, "configuration: applied" + applied);
+  if (!waiting.empty())
+    log_->write(LogLevel::Warning, "configuration: a restart is needed for" + waiting);
+}
+
+void GatewayProcess::reloadPlugins() {
+  plugin::ReloadReport report = registry_->reload(pluginSpecs(settings_, plugin_directory_));
+  for (const std::string& name : report.replaced)
+    log_->write(LogLevel::Info, "plugin " + name + " replaced");
+  for (const std::string& why : report.refused)
+    log_->write(LogLevel::Error, "plugin refused: " + why);
+  if (!report.filter_classes.empty())
+    pipeline_->publishOutcome(pipeline_->translator().rebindFilters(report.filter_classes));
+}
+
+void GatewayProcess::tick() {
+  if (++ticks_ % kRetrySeconds == 0) pipeline_->post([this] { proxy_->retryBinds(); });
+  if (!settings_.proxy.health_on_data_ports) return;
+  std::string text = metrics();
+  const std::lock_guard lock(shown_mutex_);
+  shown_metrics_ = std::move(text);
+}
+
+bool GatewayProcess::becameReady() {
+  if (told_ready_ || !ready()) return false;
+  return told_ready_ = true;
+}
+
+std::string GatewayProcess::healthText() const {
+  const control::PipelineHealth health = pipeline_->health();
+  std::string out;
+  for (const std::string& line : health.degraded)
+    out += (out.empty() ? "degraded: " : "; degraded: ") + line;
+  for (const std::string& line : health.rejected)
+    out += (out.empty() ? "rejected: " : "; rejected: ") + line;
+  return out;
+}
+
+void GatewayProcess::beginDrain() {
+  // Workers first: whoever sees "not ready" may rely on answers that say close.
+  (void)onControl([this] {
+    proxy_->beginDrain();
+    return std::string();
+  });
+  draining_ = true;
+}
+
+void GatewayProcess::stopAccepting() {
+  (void)onControl([this] {
+    proxy_->stopAccepting();
+    return std::string();
+  });
+}
+
+bool GatewayProcess::idle() const { return proxy_->idle(); }
+
+void GatewayProcess::reopenLogs() {
+  log_->reopen();
+  if (access_log_) access_log_->reopen();
+}
+
+void GatewayProcess::stop() {
+  if (std::exchange(stopped_, true)) return;
+  // No questions any more; then whoever publishes, whoever serves; then plugins' threads, which may
+  // wake streams until they are joined; then what holds plugins' objects; the services that plugins
+  // use last.
+  probes_.reset();
+  inside_.reset();
+  if (pipeline_) pipeline_->stop();
+  if (proxy_) proxy_->stop();
+  sources_.clear();
+  registry_.reset();
+  pipeline_.reset();
+  proxy_.reset();
+  filters_.reset();
+  services_.reset();
+  access_log_.reset();
+}
+
+}  // namespace hyperway::app

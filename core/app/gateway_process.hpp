@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "admin/server.hpp"
+#include "app/plugin_log.hpp"
+#include "app/proxy_adapter.hpp"
+#include "app/settings.hpp"
+#include "control/pipeline.hpp"
+#include "observe/access_log.hpp"
+#include "observe/process_log.hpp"
+#include "plugin/filter_configs.hpp"
+#include "plugin/registry.hpp"
+
+namespace hyperway::app {
+
+/// The running gateway: plugins, sources, pipeline, proxy, admin faces, in the order in which they
+/// must begin and end. Made and driven by one thread, the main thread.
+class GatewayProcess {
+ public:
+  /// Keeps the settings; touches nothing. `plugin_directory` is absolute.
+  GatewayProcess(Settings settings, std::string plugin_directory, std::string version);
+  GatewayProcess(const GatewayProcess&) = delete;
+  GatewayProcess& operator=(const GatewayProcess&) = delete;
+  /// stop()s.
+  ~GatewayProcess();
+
+  /// Loads plugins, starts everything. Problems are added if something must not be gone on with;
+  /// then false.
+  [[nodiscard]] bool start(std::vector<ConfigProblem>& problems);
+  /// Applies live settings of a reload; see changedKeys().
+  void reload(const Settings& settings, const std::vector<ChangedKey>& changed);
+  /// To be called about once a second: retries busy ports, refreshes what is shown on data ports.
+  void tick();
+  /// Connections end after their current answer; not ready any more, still accepting.
+  void beginDrain();
+  /// Accepts no more.
+  void stopAccepting();
+  /// True once no connection is left.
+  [[nodiscard]] bool idle() const;
+  /// Ends everything. Idempotent.
+  void stop();
+  /// Opens log files anew.
+  void reopenLogs();
+
+  /// True once, when the process has become ready for the first time.
+  [[nodiscard]] bool becameReady();
+  /// What is degraded or rejected now, in one line each; empty if nothing is.
+  [[nodiscard]] std::string healthText() const;
+  /// The process log; from start() on.
+  [[nodiscard]] observe::ProcessLog& log() { return *log_; }
+  /// Settings in force.
+  [[nodiscard]] const Settings& settings() const noexcept { return settings_; }
+
+ private:
+  void startAdmin();
+  [[nodiscard]] admin::AdminAnswer answerProbe(const admin::AdminRequest& request);
+  [[nodiscard]] admin::AdminAnswer answerInside(const admin::AdminRequest& request);
+  [[nodiscard]] admin::AdminAnswer readiness(bool verbose) const;
+  [[nodiscard]] bool ready() const;
+  [[nodiscard]] std::string metrics();
+  [[nodiscard]] std::string onControl(const std::function<std::string()>& task);
+  void reloadPlugins();
+
+  Settings settings_;
+  std::string plugin_directory_;
+  std::string version_;
+  std::unique_ptr<observe::ProcessLog> log_;
+  std::unique_ptr<PluginLines> plugin_log_;
+  std::unique_ptr<observe::AccessLogWriter> access_log_;
+  ProxyAdapter adapter_;
+  std::unique_ptr<plugin::HostServices> services_;
+  std::unique_ptr<plugin::PluginRegistry> registry_;
+  std::unique_ptr<plugin::FilterConfigs> filters_;
+  std::unique_ptr<proxy::ProxySink> proxy_;
+  std::unique_ptr<control::Pipeline> pipeline_;
+  std::vector<std::unique_ptr<control::Source>> sources_;
+  std::unique_ptr<admin::AdminServer> probes_;
+  std::unique_ptr<admin::AdminServer> inside_;
+  std::atomic<bool> draining_{false};
+  bool told_ready_ = false;
+  bool stopped_ = false;
+  std::mutex shown_mutex_;
+  std::string shown_metrics_;  // for data ports, which must not wait
+  int ticks_ = 0;
+};
+
+}  // namespace hyperway::app

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/commands.hpp"
+
+int main(int argc, char** argv) {
+  return hyperway::app::runProgram(
+      std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+}
