@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file_source.hpp"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "certificate.hpp"
+#include "documents.hpp"
+#include "locate.hpp"
+#include "scalar.hpp"
+
+namespace hyperway::file_source {
+namespace {
+
+constexpr int kMaxDirectoryDepth = 16;
+constexpr std::int64_t kSettleNs = 2'000'000'000;
+// A writer that keeps a file open must go on writing to keep it from being read by a poll.
+constexpr std::chrono::seconds kOpenWrite{60};
+constexpr const char* kSelfSignedPath = "(self-signed certificate)";
+
+std::int64_t nowNs() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+void appendId(std::string& out, const ObjectId& id) {
+  out += "{\"group\":";
+  appendString(out, id.group);
+  out += ",\"kind\":";
+  appendString(out, id.kind);
+  out += ",\"namespace\":";
+  appendString(out, id.name_space);
+  out += ",\"name\":";
+  appendString(out, id.name);
+  out += '}';
+}
+
+std::string documentOf(const Changes& changes) {
+  std::string out = "{\"upserts\":[";
+  for (const std::string& object : changes.upserts) {
+    if (out.back() != '[') out += ',';
+    out += object;
+  }
+  out += "],\"removals\":[";
+  for (const ObjectId& id : changes.removals) {
+    if (out.back() != '[') out += ',';
+    appendId(out, id);
+  }
+  out += "]}";
+  return out;
+}
+
+// "{group, kind, namespace, name}" as the ABI writes keys -> "Kind/namespace/name".
+std::string plainKey(std::string_view key) {
+  const auto parsed = sdk::json::Parser::parse(key);
+  const auto* value = std::get_if<sdk::json::Value>(&parsed);
+  if (value == nullptr || value->type() != sdk::json::Value::Type::Object) return std::string(key);
+  const auto text = [&](std::string_view name) {
+    const auto* found = value->find(name);
+    return found != nullptr ? found->text() : std::string();
+  };
+  return text("kind") + '/' + text("namespace") + '/' + text("name");
+}
+
+}  // namespace
+
+FileSource::FileSource(sdk::Setup& setup, sdk::SourcePort port)
+    : settings_(readSettings(setup)),
+      port_(port),
+      log_(setup.services()),
+      status_file_(settings_.status_file) {}
+
+FileSource::~FileSource() { stop(); }
+
+void FileSource::start() {
+  stopping_ = false;
+  if (!watcher_.open())
+    log_.write(sdk::Level::Warning,
+               "inotify is not available; files are looked at every poll_seconds only",
+               {{"reason", std::strerror(errno)}});
+  // Signals belong to the process, not to this thread.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void FileSource::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  watcher_.interrupt();
+  thread_.join();
+}
+
+void FileSource::reportStatus(std::uint64_t /*seq*/, std::string_view statuses) {
+  if (status_file_.take(statuses)) watcher_.interrupt();
+}
+
+void FileSource::run() {
+  // Watches are set before the files are read, so that no change falls between the two.
+  loadSelfSigned();
+  scan(Reason::Event);
+  publish(HW_PUBLISH_BEGIN | HW_PUBLISH_END | HW_PUBLISH_SYNCED);
+  auto next_poll = Clock::now() + settings_.poll;
+  while (!stopping_) {
+    const auto now = Clock::now();
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(next_poll - now);
+    const auto events = watcher_.wait(std::max(left, std::chrono::milliseconds(0)));
+    if (stopping_) break;
+    std::string error;
+    if (!status_file_.write(error))
+      log_.write(sdk::Level::Error, "statuses are not written", {{"reason", error}});
+    if (!events.empty()) follow(events);
+    if (Clock::now() >= next_poll) {
+      unsettled_ = false;
+      scan(Reason::Poll);
+      const std::chrono::seconds wait =
+          unsettled_ ? std::min(settings_.poll, std::chrono::seconds(2)) : settings_.poll;
+      next_poll = Clock::now() + wait;
+    }
+    publish(0);
+  }
+}
+
+void FileSource::scan(Reason reason) {
+  std::set<std::string> seen;
+  std::map<std::string, Watched> before = std::exchange(watched_, {});
+  for (const std::string& root : settings_.paths) scanRoot(root, reason, seen);
+  for (const auto& from : settings_.certificates) scanCertificates(from, seen);
+  seen.insert(kSelfSignedPath);
+  const std::lock_guard lock(mutex_);
+  for (const std::string& path : manifests_.paths()) {
+    if (seen.contains(path)) continue;
+    manifests_.remove(path);
+    signatures_.erase(path);
+  }
+  std::vector<std::string> keep;
+  keep.reserve(watched_.size());
+  for (const auto& [directory, what] : watched_) keep.push_back(directory);
+  watcher_.keepOnly(keep);
+}
+
+void FileSource::scanRoot(const std::string& root, Reason reason, std::set<std::string>& seen) {
+  // What a root gave before stays if the root as a whole is away: an unmounted volume is no wish to
+  // delete.
+  const auto keepKnown = [&](std::string why) {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& path : manifests_.paths())
+      if (path == root || path.starts_with(root + '/')) seen.insert(path);
+    manifests_.fail(root, std::move(why));
+    seen.insert(root);
+    watchPath(root);
+  };
+  switch (lookAt(root, nullptr)) {
+    case PathKind::Missing:
+    case PathKind::Other: keepKnown("does not exist, or is neither a file nor a directory"); return;
+    case PathKind::File:
+      seen.insert(root);
+      watchPath(root);
+      visit(root, reason, false);
+      return;
+    case PathKind::Directory: break;
+  }
+  std::vector<std::string> files;
+  std::vector<std::string> directories;
+  watched_[root].manifests = true;
+  watcher_.watch(root);
+  if (!listManifests(root, settings_.recursive ? kMaxDirectoryDepth : 0, files, directories)) {
+    keepKnown(std::string("cannot be listed: ") + std::strerror(errno));
+    return;
+  }
+  for (const std::string& directory : directories) {
+    watched_[directory].manifests = true;
+    watcher_.watch(directory);
+  }
+  for (const std::string& file : files) {
+    seen.insert(file);
+    if (linkTarget(file)) watchPath(file);
+    visit(file, reason, false);
+  }
+}
+
+// Watches the directory of a path and of everything that it links to, for that one name.
+void FileSource::watchPath(const std::string& path) {
+  std::string hop = path;
+  for (int depth = 0; depth < 8; ++depth) {
+    const std::string directory = parentOf(hop);
+    watched_[directory].names[nameOf(hop)].insert(path);
+    watcher_.watch(directory);
+    const auto target = linkTarget(hop);
+    if (!target) return;
+    hop = *target;
+  }
+}
+
+void FileSource::visit(const std::string& path, Reason reason, bool again) {
+  Signature signature;
+  const PathKind kind = lookAt(path, &signature);
+  if (kind == PathKind::Missing) {
+    const std::lock_guard lock(mutex_);
+    const bool is_root =
+        std::find(settings_.paths.begin(), settings_.paths.end(), path) != settings_.paths.end();
+    if (is_root)
+      manifests_.fail(path, "is gone; what it defined stays in force");
+    else
+      manifests_.remove(path);
+    signatures_.erase(path);
+    being_written_.erase(path);
+    return;
+  }
+  if (kind != PathKind::File) return;
+  const auto known = signatures_.find(path);
+  if (!again && known != signatures_.end() && known->second == signature) return;
+  // A file in the middle of being written is of no use; its close or a later poll will do.
+  const auto writing = being_written_.find(path);
+  const bool open = writing != being_written_.end() && Clock::now() - writing->second < kOpenWrite;
+  // An empty file is also what is seen between the truncation of the next write and its first byte.
+  const bool fresh = (reason == Reason::Poll || signature.size == 0) &&
+                     nowNs() - signature.modified_ns < kSettleNs;
+  if (known != signatures_.end() && (open || fresh)) {
+    unsettled_ = true;
+    return;
+  }
+  being_written_.erase(path);
+  std::string error;
+  const auto text = readFile(path, error);
+  const std::lock_guard lock(mutex_);
+  if (!text) {
+    manifests_.fail(path, error);
+    signatures_.erase(path);
+    return;
+  }
+  signatures_[path] = signature;
+  manifests_.load(path, *text);
+}
+
+void FileSource::scanCertificates(const Settings::CertificateDirectory& from,
+                                  std::set<std::string>& seen) {
+  watched_[from.directory].certificates = true;
+  if (!watcher_.watch(from.directory) && lookAt(from.directory, nullptr) != PathKind::Directory) {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& path : manifests_.paths())
+      if (path.starts_with(from.directory + '/')) seen.insert(path);
+    manifests_.fail(from.directory, "is no directory");
+    seen.insert(from.directory);
+    return;
+  }
+  const bool own = lookAt(from.directory + "/tls.crt", nullptr) == PathKind::File ||
+                   lookAt(from.directory + "/tls.key", nullptr) == PathKind::File;
+  if (own)
+    loadPair(from.directory, from.name_space,
+             from.name.empty() ? nameOf(from.directory) : from.name, seen);
+  for (const std::string& name : listDirectories(from.directory)) {
+    const std::string directory = from.directory + '/' + name;
+    watched_[directory].certificates = true;
+    watcher_.watch(directory);
+    loadPair(directory, from.name_space, name, seen);
+  }
+}
+
+void FileSource::loadPair(const std::string& directory, std::string_view name_space,
+                          const std::string& name, std::set<std::string>& seen) {
+  const std::string path = directory + "/tls.crt";
+  seen.insert(path);
+  std::string error;
+  const auto chain = readFile(path, error);
+  const auto key = readFile(directory + "/tls.key", error);
+  const std::lock_guard lock(mutex_);
+  if (chain && key)
+    manifests_.load(path, tlsSecret(name_space, name, {*chain, *key}));
+  else
+    manifests_.fail(path, (chain ? "its tls.key " : "") + error);
+}
+
+void FileSource::loadSelfSigned() {
+  if (!settings_.has_self_signed) return;
+  const Settings::SelfSigned& wanted = settings_.self_signed;
+  std::string error;
+  CertificatePair pair;
+  if (!wanted.directory.empty()) {
+    std::string ignored;  // absent at the first run
+    const auto chain = readFile(wanted.directory + "/tls.crt", ignored);
+    const auto key = readFile(wanted.directory + "/tls.key", ignored);
+    if (chain && key && !expiresWithin(*chain, wanted.days / 10)) pair = {*chain, *key};
+  }
+  if (pair.chain.empty()) {
+    pair = makeSelfSigned(wanted.hosts, wanted.days, error);
+    if (!pair.chain.empty() && !wanted.directory.empty()) {
+      ::mkdir(wanted.directory.c_str(), 0700);
+      // The key first: a certificate without its key would be taken for a pair at the next start.
+      const bool kept = replaceFile(wanted.directory + "/tls.key", pair.key, 0600, error) &&
+                        replaceFile(wanted.directory + "/tls.crt", pair.chain, 0644, error);
+      if (!kept)
+        log_.write(sdk::Level::Warning, "the self-signed certificate is not kept",
+                   {{"reason", error}});
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (pair.chain.empty())
+    manifests_.fail(kSelfSignedPath, error);
+  else
+    manifests_.load(kSelfSignedPath, tlsSecret(wanted.name_space, wanted.name, pair));
+}
+
+void FileSource::follow(const std::vector<WatchEvent>& events) {
+  for (const WatchEvent& event : events) {
+    if (followOne(event)) continue;
+    scan(Reason::Event);
+    return;
+  }
+}
+
+// False: this event is none that a look at single files can answer.
+bool FileSource::followOne(const WatchEvent& event) {
+  const auto found = watched_.find(event.directory);
+  // ConfigMap and Secret volumes swap the link "..data" and so every file at once.
+  if (found == watched_.end() || event.name.empty() || event.name.starts_with("..")) return false;
+  const Watched watched = found->second;
+  if (event.being_written) return followWrite(event);
+  if (watched.certificates) return false;
+  if (const auto names = watched.names.find(event.name); names != watched.names.end())
+    for (const std::string& path : names->second) {
+      // A root may have come back as a directory.
+      if (lookAt(path, nullptr) == PathKind::Directory) return false;
+      visitChanged(path);
+    }
+  if (!watched.manifests || event.name.starts_with('.')) return true;
+  const std::string path = event.directory + '/' + event.name;
+  if (!isManifestName(event.name))
+    return !settings_.recursive || lookAt(path, nullptr) != PathKind::Directory;
+  if (linkTarget(path)) watchPath(path);
+  visitChanged(path);
+  return true;
+}
+
+// Closed, moved here or gone: what there is now counts.
+void FileSource::visitChanged(const std::string& path) {
+  being_written_.erase(path);
+  visit(path, Reason::Event, false);
+}
+
+// A write that is not closed yet: what the file held before stays in force, and that is said.
+bool FileSource::followWrite(const WatchEvent& event) {
+  const Watched& watched = watched_.find(event.directory)->second;
+  std::set<std::string> paths;
+  if (const auto names = watched.names.find(event.name); names != watched.names.end())
+    paths = names->second;
+  if (watched.manifests && isManifestName(event.name))
+    paths.insert(event.directory + '/' + event.name);
+  for (const std::string& path : paths) being_written_[path] = Clock::now();
+  return true;
+}
+
+void FileSource::publish(std::uint32_t flags) {
+  for (int round = 0; round < 4; ++round) {
+    std::vector<std::string> again;
+    {
+      const std::lock_guard lock(mutex_);
+      again = manifests_.takeReloads();
+    }
+    if (again.empty()) break;
+    for (const std::string& path : again) visit(path, Reason::Event, true);
+  }
+  // Before the batch: whoever waits for the batch then knows what is wrong with it, too.
+  reportHealth();
+  Changes changes;
+  {
+    const std::lock_guard lock(mutex_);
+    changes = manifests_.takeChanges();
+  }
+  if (flags != 0 || !changes.empty()) {
+    const std::string document = documentOf(changes);
+    const hw_status status = port_.publish(HW_DOC_OBJECTS, flags, {}, ++sequence_, document);
+    if (status != HW_OK)
+      log_.write(sdk::Level::Error, "the host refused a batch",
+                 {{"status", std::to_string(status)}});
+  }
+}
+
+void FileSource::reportHealth() {
+  std::string lines;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [path, since] : being_written_)
+      lines += (lines.empty() ? "" : "\n") + path +
+               ": is being written and not closed yet; what it defined before stays in force";
+    for (const FileProblem& problem : manifests_.problems()) {
+      if (!lines.empty()) lines += '\n';
+      lines += problem.path;
+      if (problem.line > 0) lines += ':' + std::to_string(problem.line);
+      lines += ": " + problem.message;
+    }
+  }
+  if (lines == health_) return;
+  health_ = lines;
+  port_.health(lines.empty() ? sdk::Health::Ok : sdk::Health::Degraded, lines);
+}
+
+hw_status FileSource::locate(std::string_view key, std::string_view pointer, sdk::Problems& where) {
+  const std::lock_guard lock(mutex_);
+  const Manifests::Origin origin = manifests_.origin(plainKey(key));
+  if (origin.path.empty()) return HW_NOT_FOUND;
+  where.note("", lineOf(origin, pointer));
+  return HW_OK;
+}
+
+std::string FileSource::lineOf(const Manifests::Origin& origin, std::string_view pointer) const {
+  std::string ignored;  // if the file is gone, the object's own line has to do
+  const auto text = readFile(origin.path, ignored);
+  std::size_t line = origin.line;
+  if (text) {
+    const auto documents = splitDocuments(*text);
+    if (origin.document < documents.size()) {
+      const Document& document = documents[origin.document];
+      const std::string prefix = origin.in_list ? "/items/" + std::to_string(origin.item) : "";
+      line = document.first_line - 1 +
+             locateLine(std::string_view(*text).substr(document.offset, document.size),
+                        prefix + std::string(pointer));
+    }
+  }
+  return line > 0 ? origin.path + ':' + std::to_string(line) : origin.path;
+}
+
+}  // namespace hyperway::file_source

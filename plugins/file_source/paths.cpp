@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <memory>
+
+namespace hyperway::file_source {
+namespace {
+
+constexpr std::size_t kMaxFileBytes = 64 * 1024 * 1024;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::int64_t nanoseconds(const timespec& time) {
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+using DirectoryPtr = std::unique_ptr<DIR, CloseDirectory>;
+
+// Sorted names with whether each is a directory; hidden ones left out.
+bool listNames(const std::string& directory, std::vector<std::pair<std::string, bool>>& out) {
+  const DirectoryPtr handle(::opendir(directory.c_str()));
+  if (handle == nullptr) return false;
+  while (const dirent* entry = ::readdir(handle.get())) {
+    if (entry->d_name[0] == '.') continue;
+    bool is_directory = entry->d_type == DT_DIR;
+    if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN)
+      is_directory = lookAt(directory + '/' + entry->d_name, nullptr) == PathKind::Directory;
+    out.emplace_back(entry->d_name, is_directory);
+  }
+  std::sort(out.begin(), out.end());
+  return true;
+}
+
+std::string reason() { return std::strerror(errno); }
+
+}  // namespace
+
+PathKind lookAt(const std::string& path, Signature* signature) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return PathKind::Missing;
+  if (signature != nullptr)
+    *signature = {info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
+                  nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+  if (S_ISREG(info.st_mode)) return PathKind::File;
+  return S_ISDIR(info.st_mode) ? PathKind::Directory : PathKind::Other;
+}
+
+std::optional<std::string> readFile(const std::string& path, std::string& error) {
+  // O_NONBLOCK: a pipe with a manifest's name must not hold the thread.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info {};
+  if (file.get() < 0 || ::fstat(file.get(), &info) != 0) {
+    error = "cannot be read: " + reason();
+    return std::nullopt;
+  }
+  if (!S_ISREG(info.st_mode)) {
+    error = "is not a regular file";
+    return std::nullopt;
+  }
+  if (static_cast<std::size_t>(info.st_size) > kMaxFileBytes) {
+    error = "is larger than 64 MiB; split it";
+    return std::nullopt;
+  }
+  std::string out(static_cast<std::size_t>(info.st_size) + 1, '\0');
+  std::size_t size = 0;
+  for (;;) {
+    if (size == out.size()) out.resize(out.size() * 2);
+    const ssize_t got = ::read(file.get(), out.data() + size, out.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      error = "cannot be read: " + reason();
+      return std::nullopt;
+    }
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+    if (size > kMaxFileBytes) {
+      error = "is larger than 64 MiB; split it";
+      return std::nullopt;
+    }
+  }
+  out.resize(size);
+  return out;
+}
+
+bool replaceFile(const std::string& path, std::string_view content, unsigned mode,
+                 std::string& error) {
+  const std::string temporary =
+      parentOf(path) + "/." + nameOf(path) + "." + std::to_string(::getpid());
+  bool good = false;
+  {
+    const Descriptor file(
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+    good = file.get() >= 0;
+    while (good && !content.empty()) {
+      const ssize_t put = ::write(file.get(), content.data(), content.size());
+      if (put < 0 && errno == EINTR) continue;
+      good = put > 0;
+      if (good) content.remove_prefix(static_cast<std::size_t>(put));
+    }
+  }
+  good = good && ::rename(temporary.c_str(), path.c_str()) == 0;
+  if (good) return true;
+  error = path + " cannot be written: " + reason();
+  ::unlink(temporary.c_str());
+  return false;
+}
+
+bool isManifestName(std::string_view name) noexcept {
+  return !name.starts_with('.') &&
+         (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
+}
+
+bool listManifests(const std::string& directory, int depth, std::vector<std::string>& files,
+                   std::vector<std::string>& directories) {
+  std::vector<std::pair<std::string, bool>> names;
+  if (!listNames(directory, names)) return false;
+  directories.push_back(directory);
+  for (const auto& [name, is_directory] : names) {
+    const std::string path = directory + '/' + name;
+    if (!is_directory && isManifestName(name)) files.push_back(path);
+    if (is_directory && depth > 0 && !listManifests(path, depth - 1, files, directories))
+      return false;
+  }
+  return true;
+}
+
+std::vector<std::string> listDirectories(const std::string& directory) {
+  std::vector<std::pair<std::string, bool>> names;
+  std::vector<std::string> out;
+  if (!listNames(directory, names)) return out;
+  for (const auto& [name, is_directory] : names)
+    if (is_directory) out.push_back(name);
+  return out;
+}
+
+std::string parentOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string nameOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+std::optional<std::string> linkTarget(const std::string& path) {
+  char buffer[PATH_MAX];
+  const ssize_t size = ::readlink(path.c_str(), buffer, sizeof buffer);
+  if (size <= 0) return std::nullopt;
+  std::string target(buffer, static_cast<std::size_t>(size));
+  return target.front() == '/' ? target : parentOf(path) + '/' + target;
+}
+
+}  // namespace hyperway::file_source

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hyperway::file_source {
+
+/// What tells one state of a file from another without reading it.
+struct Signature {
+  std::uint64_t device = 0, inode = 0, size = 0;
+  std::int64_t modified_ns = 0, changed_ns = 0;
+  /// Field-wise equality.
+  friend bool operator==(const Signature&, const Signature&) = default;
+};
+
+/// What a path is, links followed.
+enum class PathKind { Missing, File, Directory, Other };
+
+/// Looks a path up; `signature` may be null.
+[[nodiscard]] PathKind lookAt(const std::string& path, Signature* signature);
+
+/// The whole of a regular file; `error` says why there is nothing (too large: above 64 MiB).
+[[nodiscard]] std::optional<std::string> readFile(const std::string& path, std::string& error);
+
+/// Writes a file so that readers see the old or the new content, never a part: a temporary file
+/// beside it, then rename. `mode` are the permissions. False with `error` on a failure.
+[[nodiscard]] bool replaceFile(const std::string& path, std::string_view content, unsigned mode,
+                               std::string& error);
+
+/// True for names that are manifests: *.yaml, *.yml, *.json, not hidden.
+[[nodiscard]] bool isManifestName(std::string_view name) noexcept;
+
+/// Manifests in a directory, sorted; with `depth` above 0 also in directories below, which are
+/// added to `directories`, as is the directory itself. False if it cannot be read.
+[[nodiscard]] bool listManifests(const std::string& directory, int depth,
+                                 std::vector<std::string>& files,
+                                 std::vector<std::string>& directories);
+
+/// Names of the directories in a directory, sorted, hidden ones left out.
+[[nodiscard]] std::vector<std::string> listDirectories(const std::string& directory);
+
+/// The directory part of a path ("." if there is none).
+[[nodiscard]] std::string parentOf(const std::string& path);
+
+/// The last part of a path.
+[[nodiscard]] std::string nameOf(const std::string& path);
+
+/// Where a symbolic link points, made usable from here; nothing if the path is no link.
+[[nodiscard]] std::optional<std::string> linkTarget(const std::string& path);
+
+}  // namespace hyperway::file_source
