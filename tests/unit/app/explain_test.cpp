@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/explain.hpp"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace hyperway;
+using namespace hyperway::app;
+
+namespace {
+
+route::ModelBatch model() {
+  route::ModelBatch batch;
+  route::Listener listener;
+  listener.key = "ns/gw/http";
+  listener.port = 80;
+  listener.binds = {{"127.0.0.1", 8080}};
+  batch.listeners.push_back(listener);
+  auto rules = std::make_shared<std::vector<route::Rule>>(2);
+  (*rules)[0].id = "ns/shop/0";
+  (*rules)[0].matches.resize(1);
+  (*rules)[0].matches[0].path.value = "/cart";
+  (*rules)[0].matches[0].method = "GET";
+  (*rules)[0].backends.push_back({"ns/app:80", 3, {}, "ns", "app", 80});
+  (*rules)[0].backends.push_back({"", 1, {}, "ns", "gone", 80});
+  (*rules)[1].id = "ns/shop/1";
+  (*rules)[1].matches.resize(1);
+  (*rules)[1].matches[0].path.value = "/cart";
+  (*rules)[1].matches[0].headers.push_back({"x-beta", "yes", route::MatchKind::Exact});
+  route::Route shop;
+  shop.key = "HTTPRoute/ns/shop";
+  shop.name_space = "ns";
+  shop.name = "shop";
+  shop.attachments = {{"ns/gw/http", {"shop.example"}}};
+  shop.rules = rules;
+  batch.routes.push_back(shop);
+  route::Upstream upstream;
+  upstream.key = "ns/app:80";
+  upstream.endpoints = {{"10.0.0.1", 8080}, {"fd00::1", 8080}};
+  batch.upstreams.push_back(upstream);
+  return batch;
+}
+
+std::string ask(route::Compiler& compiler, std::string_view method, std::string_view url,
+                std::vector<std::pair<std::string, std::string>> headers = {}) {
+  const auto question = makeQuestion(method, url, std::move(headers));
+  REQUIRE(question.has_value());
+  return explainText(compiler, *question);
+}
+
+bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("explain names listener, route, rule and backends") {
+  route::Compiler compiler;
+  (void)compiler.apply(model());  // The table is in the compiler.
+  const std::string text = ask(compiler, "GET", "http://shop.example/cart/1?x=2");
+  CAPTURE(text);
+  CHECK(has(text, "request   GET http://shop.example/cart/1?x=2"));
+  CHECK(has(text, "listener  ns/gw/http, port 80, bound on 127.0.0.1:8080, hostname any"));
+  CHECK(has(text, "route     HTTPRoute ns/shop"));
+  CHECK(has(text, "ns/app:80, weight 3 of 4, endpoints 10.0.0.1:8080 [fd00::1]:8080"));
+  CHECK(has(text, "weight 1 of 4, answers 500: it does not resolve"));
+  CHECK(has(text, "ns/shop/1, match 0: "));
+}
+
+TEST_CASE("explain says why nothing answers") {
+  route::Compiler compiler;
+  (void)compiler.apply(model());
+  CHECK(has(ask(compiler, "POST", "http://shop.example/cart"),
+            "404: no rule of this listener matches"));
+  CHECK(has(ask(compiler, "POST", "http://shop.example/cart"), "method"));
+  CHECK(has(ask(compiler, "GET", "http://other.example/cart"), "404"));
+  CHECK(has(ask(compiler, "GET", "http://shop.example:81/"), "no HTTP listener has port 81"));
+  CHECK(has(ask(compiler, "GET", "http://shop.example:81/"), "ns/gw/http, port 80"));
+  CHECK(has(ask(compiler, "GET", "https://shop.example/"), "no HTTPS listener has port 443"));
+  CHECK(
+      has(ask(compiler, "GET", "http://shop.example/../x"), "400: the request itself is refused"));
+  CHECK(has(ask(compiler, "GET", "http://shop.example/", {{"Bad Name", "x"}}), "400"));
+  // The bound port is as good as the Gateway's.
+  CHECK(has(ask(compiler, "GET", "http://shop.example:8080/cart"), "ns/shop"));
+}
+
+TEST_CASE("A URL is taken apart or refused") {
+  struct Row {
+    std::string_view url, authority, target;
+    std::uint16_t port;
+    bool https;
+  };
+  for (const Row& row : {Row{"http://a", "a", "/", 80, false},
+                         {"https://a:8443/x?y#z", "a:8443", "/x?y", 8443, true},
+                         {"http://[::1]/", "[::1]", "/", 80, false},
+                         {"http://[::1]:81", "[::1]:81", "/", 81, false},
+                         {"http://a?b", "a", "/?b", 80, false}}) {
+    CAPTURE(row.url);
+    const auto question = makeQuestion("GET", row.url, {});
+    REQUIRE(question.has_value());
+    CHECK(question->authority == row.authority);
+    CHECK(question->target == row.target);
+    CHECK(question->port == row.port);
+    CHECK(question->https == row.https);
+  }
+  for (const char* url :
+       {"", "a", "ftp://a/", "http://", "http:///x", "http://a:0/", "http://a:x/"}) {
+    CAPTURE(url);
+    CHECK_FALSE(makeQuestion("GET", url, {}).has_value());
+  }
+}
+
+TEST_CASE("A question survives its way over the socket") {
+  const auto question =
+      readQuestion(writeQuestion("GET", "http://a/b", {{"X", "y: z"}, {"E", ""}}));
+  REQUIRE(question.has_value());
+  CHECK(question->target == "/b");
+  REQUIRE(question->headers.size() == 2);
+  CHECK(question->headers[0].second == "y: z");
+  CHECK_FALSE(readQuestion("").has_value());
+  CHECK_FALSE(readQuestion("GET\nhttp://a/\nnope\n").has_value());
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include "world.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+constexpr std::string_view kPem =
+    "-----BEGIN CERTIFICATE-----\\naGVsbG8=\\n-----END CERTIFICATE-----\\n";
+constexpr std::string_view kKey =
+    "-----BEGIN PRIVATE KEY-----\\naGVsbG8=\\n-----END PRIVATE KEY-----\\n";
+
+void addSecret(World& world, std::string_view name_space, std::string_view name,
+               std::string_view chain = kPem) {
+  world.put("Secret", name_space, name,
+            "'type':'kubernetes.io/tls','stringData':{'tls.crt':'" + std::string(chain) +
+                "','tls.key':'" + std::string(kKey) + "'}");
+}
+
+std::string https(std::string_view refs, std::string_view more = "") {
+  return "{'name':'https','port':443,'protocol':'HTTPS','tls':{'certificateRefs':[" +
+         std::string(refs) + "]}" + (more.empty() ? "" : "," + std::string(more)) + "}";
+}
+
+}  // namespace
+
+TEST_CASE(
+    "A listener that this version cannot serve is refused with the standard's reason, alone") {
+  struct Row {
+    std::string_view listener, accepted;
+  };
+  for (const Row& row :
+       {Row{"'port':443,'protocol':'TLS','tls':{'mode':'Passthrough'}",
+            "False UnsupportedProtocol"},
+        Row{"'port':53,'protocol':'UDP'", "False UnsupportedProtocol"},
+        Row{"'port':53,'protocol':'TCP'", "False UnsupportedProtocol"},
+        Row{"'port':53,'protocol':'http'", "False UnsupportedProtocol"},
+        Row{"'port':0,'protocol':'HTTP'", "False UnsupportedValue"},
+        Row{"'port':65536,'protocol':'HTTP'", "False UnsupportedValue"},
+        Row{"'port':'81','protocol':'HTTP'", "False UnsupportedValue"},
+        Row{"'port':81,'protocol':'HTTP','hostname':'*'", "False UnsupportedValue"},
+        Row{"'port':81,'protocol':'HTTP','hostname':'10.0.0.1'", "False UnsupportedValue"},
+        Row{"'port':81,'protocol':'HTTP','tls':{}", "False UnsupportedValue"},
+        Row{"'port':81,'protocol':'HTTP','filters':{'requests':[]}", "False UnsupportedValue"},
+        Row{"'port':444,'protocol':'HTTPS','tls':{'mode':'Passthrough'}", "False UnsupportedValue"},
+        Row{"'port':444,'protocol':'HTTPS','tls':{'options':{'example.com/x':'y'}}",
+            "False UnsupportedValue"}}) {
+    CAPTURE(row.listener);
+    World world;
+    world.addBasics();
+    world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'},{'name':'odd'," +
+                               std::string(row.listener) + "}");
+    CHECK(world.listener("gw", "odd", "Accepted") == row.accepted);
+    CHECK(world.listener("gw", "odd", "Programmed") == "False Invalid");
+    CHECK(world.listener("gw", "http", "Accepted") == "True Accepted");
+    CHECK(world.gateway("gw", "Accepted") == "True ListenersNotValid");
+    CHECK(world.gateway("gw", "Programmed") == "True Programmed");
+    CHECK(world.listeners.size() == 1);
+  }
+}
+
+TEST_CASE("A Gateway none of whose listeners is accepted is not accepted") {
+  World world;
+  world.addBasics();
+  world.addGateway("gw", "{'name':'tcp','port':80,'protocol':'TCP'}");
+  CHECK(world.gateway("gw", "Accepted") == "False ListenersNotValid");
+  CHECK(world.gateway("gw", "Programmed") == "False Invalid");
+  CHECK(world.listener("gw", "tcp").supported_kinds.empty());
+  CHECK(world.listeners.empty());
+}
+
+TEST_CASE("Listeners of one Gateway that cannot be told apart are all refused") {
+  World world;
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  SUBCASE("HTTP and HTTPS on one port: ProtocolConflict, and PortConflict as operators know it") {
+    world.addGateway(
+        "gw",
+        "{'name':'a','port':80,'protocol':'HTTP'},"
+        "{'name':'b','port':80,'protocol':'HTTPS','tls':{'certificateRefs':[{'name':'cert'}]}},"
+        "{'name':'c','port':81,'protocol':'HTTP'}");
+    for (const char* name : {"a", "b"}) {
+      CHECK(world.listener("gw", name, "Conflicted") == "True ProtocolConflict");
+      CHECK(world.listener("gw", name, "Accepted") == "False PortConflict");
+      CHECK(world.listener("gw", name, "Programmed") == "False Invalid");
+    }
+  }
+  SUBCASE("one host name twice: HostnameConflict, whatever its case") {
+    world.addGateway("gw",
+                     "{'name':'a','port':80,'protocol':'HTTP','hostname':'x.com'},"
+                     "{'name':'b','port':80,'protocol':'HTTP','hostname':'X.com'},"
+                     "{'name':'c','port':80,'protocol':'HTTP','hostname':'*.com'}");
+    for (const char* name : {"a", "b"}) {
+      CHECK(world.listener("gw", name, "Conflicted") == "True HostnameConflict");
+      CHECK(world.listener("gw", name, "Accepted") == "False HostnameConflict");
+    }
+  }
+  CHECK(world.listener("gw", "c", "Conflicted") == "False NoConflicts");
+  CHECK(world.listener("gw", "c", "Accepted") == "True Accepted");
+  CHECK(world.gateway("gw", "Accepted") == "True ListenersNotValid");
+  CHECK(world.listeners.size() == 1);
+}
+
+TEST_CASE("Between Gateways on one address the older keeps its listener") {
+  World world;
+  world.addBasics();
+  const std::string_view http = "{'name':'http','port':80,'protocol':'HTTP'}";
+  world.addGateway("gw", http, "", "'creationTimestamp':'2026-01-01T00:00:00Z'");
+  world.addGateway("older", http, "", "'creationTimestamp':'2025-01-01T00:00:00Z'");
+  CHECK(world.listener("older", "http", "Accepted") == "True Accepted");
+  CHECK(world.listener("gw", "http", "Conflicted") == "True HostnameConflict");
+  CHECK(world.listener("gw", "http", "Accepted") == "False HostnameConflict");
+  CHECK(world.listeners.size() == 1);
+  world.remove("Gateway", "default", "older");
+  CHECK(world.listener("gw", "http", "Accepted") == "True Accepted");
+  CHECK(world.listeners.contains("default/gw/http"));
+}
+
+TEST_CASE("A listener that lost within its own Gateway stands in no other's way") {
+  World world;
+  world.addBasics();
+  world.addGateway(
+      "gw", "{'name':'a','port':80,'protocol':'HTTP'},{'name':'b','port':80,'protocol':'HTTP'}", "",
+      "'creationTimestamp':'2025-01-01T00:00:00Z'");
+  world.addGateway("young", "{'name':'http','port':80,'protocol':'HTTP'}", "",
+                   "'creationTimestamp':'2026-01-01T00:00:00Z'");
+  CHECK(world.listener("young", "http", "Accepted") == "True Accepted");
+}
+
+TEST_CASE("HTTPS listeners whose host names overlap on a port say so") {
+  World world;
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  const auto listener = [](std::string_view name, std::string_view host) {
+    return "{'name':'" + std::string(name) + "','port':443,'protocol':'HTTPS','hostname':'" +
+           std::string(host) + "','tls':{'certificateRefs':[{'name':'cert'}]}}";
+  };
+  world.addGateway("gw", listener("a", "foo.example.com") + ',' + listener("b", "foo.example.org") +
+                             ',' + listener("c", "*.example.com"));
+  CHECK(world.listener("gw", "a", "OverlappingTLSConfig") == "True OverlappingHostnames");
+  CHECK(world.listener("gw", "b", "OverlappingTLSConfig") == "");
+  CHECK(world.listener("gw", "c", "OverlappingTLSConfig") == "True OverlappingHostnames");
+}
+
+TEST_CASE("Route kinds that a listener cannot take are refused, the others stay") {
+  struct Row {
+    std::string_view kinds;
+    std::vector<std::string> supported;
+    std::string_view resolved;
+  };
+  for (const Row& row :
+       {Row{"", {"HTTPRoute"}, "True ResolvedRefs"},
+        Row{"{'kind':'HTTPRoute'}", {"HTTPRoute"}, "True ResolvedRefs"},
+        Row{"{'kind':'HTTPRoute'},{'kind':'GRPCRoute'}", {"HTTPRoute"}, "False InvalidRouteKinds"},
+        Row{"{'kind':'HTTPRoute','group':'example.com'}", {}, "False InvalidRouteKinds"},
+        Row{"{'kind':'HTTPRoute'},{'kind':'HTTPRoute'}", {"HTTPRoute"}, "True ResolvedRefs"}}) {
+    CAPTURE(row.kinds);
+    World world;
+    world.addBasics();
+    world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP','allowedRoutes':{'kinds':[" +
+                               std::string(row.kinds) + "]}}");
+    world.addRoute("web", kWeb);
+    CHECK(world.listener("gw", "http").supported_kinds == row.supported);
+    CHECK(world.listener("gw", "http", "ResolvedRefs") == row.resolved);
+    CHECK(world.listener("gw", "http", "Accepted") == "True Accepted");
+    CHECK(world.listener("gw", "http").attached_routes == (row.supported.empty() ? 0 : 1));
+  }
+}
+
+TEST_CASE("A certificate must be there, be permitted and look like one") {
+  struct Row {
+    std::string_view refs, resolved;
+    bool served;
+  };
+  for (const Row& row :
+       {Row{"{'name':'cert'}", "True ResolvedRefs", true},
+        Row{"{'name':'cert'},{'name':'ecdsa'}", "True ResolvedRefs", true},
+        Row{"{'name':'cert'},{'name':'none'}", "False InvalidCertificateRef", true},
+        Row{"", "False InvalidCertificateRef", false},
+        Row{"{'name':'none'}", "False InvalidCertificateRef", false},
+        Row{"{'name':'bad'}", "False InvalidCertificateRef", false},
+        Row{"{'name':'cert','kind':'ConfigMap'}", "False InvalidCertificateRef", false},
+        Row{"{'name':'cert','group':'example.com'}", "False InvalidCertificateRef", false},
+        Row{"{'name':'cert','namespace':'default'}", "True ResolvedRefs", true},
+        Row{"{'name':'cert','namespace':'other'}", "False RefNotPermitted", false},
+        Row{"{'name':'none','namespace':'other'}", "False RefNotPermitted", false}}) {
+    CAPTURE(row.refs);
+    World world;
+    world.addBasics();
+    addSecret(world, "default", "cert");
+    addSecret(world, "default", "ecdsa");
+    addSecret(world, "default", "bad", "hello");
+    addSecret(world, "other", "cert");
+    world.addGateway("gw", https(row.refs));
+    CHECK(world.listener("gw", "https", "ResolvedRefs") == row.resolved);
+    CHECK(world.listener("gw", "https", "Accepted") == "True Accepted");
+    CHECK(world.listener("gw", "https", "Programmed") ==
+          (row.served ? "True Programmed" : "False Invalid"));
+    CHECK(world.gateway("gw", "ResolvedRefs") ==
+          (row.resolved.starts_with("True") ? "True ResolvedRefs" : "False ListenersNotResolved"));
+    CHECK(world.listeners.size() == (row.served ? 1 : 0));
+    CHECK(world.certificates.empty() != row.served);
+  }
+}
+
+TEST_CASE("Status does not tell whether a Secret that may not be used exists") {
+  const auto statusJson = [](bool exists) {
+    World world;
+    world.addBasics();
+    if (exists) addSecret(world, "other", "cert");
+    world.addGateway("gw", https("{'name':'cert','namespace':'other'}"));
+    return toJson(world.status("Gateway/default/gw"));
+  };
+  CHECK(statusJson(true) == statusJson(false));
+}
+
+TEST_CASE(
+    "A certificate of another namespace needs a ReferenceGrant, and goes when the grant goes") {
+  struct Row {
+    std::string_view name_space, from, to;
+    bool permitted;
+  };
+  for (const Row& row :
+       {Row{"other", "'kind':'Gateway','namespace':'default'", "'kind':'Secret','name':'cert'",
+            true},
+        Row{"other", "'kind':'Gateway','namespace':'default'", "'kind':'Secret'", true},
+        Row{"other", "'kind':'Gateway','namespace':'default'", "'kind':'Secret','name':'else'",
+            false},
+        Row{"other", "'kind':'Gateway','namespace':'default'", "'kind':'Service'", false},
+        Row{"other", "'kind':'HTTPRoute','namespace':'default'", "'kind':'Secret'", false},
+        Row{"other", "'kind':'Gateway','namespace':'third'", "'kind':'Secret'", false},
+        Row{"default", "'kind':'Gateway','namespace':'default'", "'kind':'Secret'", false}}) {
+    CAPTURE(row.from);
+    CAPTURE(row.to);
+    CAPTURE(row.name_space);
+    World world;
+    world.addBasics();
+    addSecret(world, "other", "cert");
+    world.addGateway("gw", https("{'name':'cert','namespace':'other'}"));
+    world.put("ReferenceGrant", row.name_space, "grant",
+              "'spec':{'from':[{'group':'gateway.networking.k8s.io'," + std::string(row.from) +
+                  "}],'to':[{'group':''," + std::string(row.to) + "}]}");
+    CHECK(world.certificates.contains("other/cert") == row.permitted);
+    CHECK(world.listener("gw", "https", "ResolvedRefs") ==
+          (row.permitted ? "True ResolvedRefs" : "False RefNotPermitted"));
+    world.remove("ReferenceGrant", row.name_space, "grant");
+    CHECK(world.certificates.empty());
+    CHECK(world.listeners.empty());
+    CHECK(world.listener("gw", "https", "ResolvedRefs") == "False RefNotPermitted");
+  }
+}
+
+TEST_CASE(
+    "A rotated certificate changes nothing but the certificate; a broken one leaves the last good "
+    "in use") {
+  World world;
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  world.addGateway("gw", https("{'name':'cert'}"));
+  const std::string first = world.certificates.at("default/cert").chain_pem;
+  addSecret(world, "default", "cert",
+            "-----BEGIN CERTIFICATE-----\\nd29ybGQ=\\n-----END CERTIFICATE-----\\n");
+  const std::string second = world.certificates.at("default/cert").chain_pem;
+  CHECK(first != second);
+  CHECK(world.last.model.listeners.empty());
+  CHECK(world.last.model.routes.empty());
+  CHECK(world.last.status.updated.empty());
+
+  addSecret(world, "default", "cert", "broken");
+  CHECK(world.last.model.empty());
+  CHECK(world.listener("gw", "https", "ResolvedRefs") == "False InvalidCertificateRef");
+  CHECK(world.listener("gw", "https", "Programmed") == "True Programmed");
+  CHECK(world.certificates.at("default/cert").chain_pem == second);
+
+  world.remove("Secret", "default", "cert");
+  CHECK(world.certificates.empty());
+  CHECK(world.listeners.empty());
+  addSecret(world, "default", "cert");
+  CHECK(world.listener("gw", "https", "ResolvedRefs") == "True ResolvedRefs");
+}
+
+TEST_CASE("The certificate check of the configuration has the last word") {
+  TranslateOptions options;
+  options.check_certificate = [](const std::string&, const std::string&) {
+    return std::string("the key does not fit");
+  };
+  World world(options);
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  world.addGateway("gw", https("{'name':'cert'}"));
+  CHECK(world.listener("gw", "https", "ResolvedRefs") == "False InvalidCertificateRef");
+  CHECK(world.certificates.empty());
+}
+
+TEST_CASE("A Secret that no listener of ours refers to is not in the model") {
+  World world;
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  CHECK(world.certificates.empty());
+  world.addGateway("gw", https("{'name':'cert'}"));
+  CHECK(world.certificates.size() == 1);
+  world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}");
+  CHECK(world.certificates.empty());
+}
+
+TEST_CASE(
+    "Client certificates are asked for on HTTPS listeners alone, and refuse these in this "
+    "version") {
+  World world;
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  const std::string list =
+      https("{'name':'cert'}") + ",{'name':'http','port':80,'protocol':'HTTP'}," +
+      "{'name':'other','port':444,'protocol':'HTTPS','tls':{'certificateRefs':[{'name':'cert'}]}}";
+  world.addGateway("gw", list,
+                   "'tls':{'frontend':{'default':{'validation':{'caCertificateRefs':[]}},"
+                   "'perPort':[{'port':444,'tls':{}}]}}");
+  CHECK(world.listener("gw", "https", "Accepted") == "False UnsupportedValue");
+  CHECK(world.listener("gw", "http", "Accepted") == "True Accepted");
+  CHECK(world.listener("gw", "other", "Accepted") == "True Accepted");
+}
+
+TEST_CASE("A client certificate for backends is checked, and not used in this version") {
+  struct Row {
+    std::string_view ref, reason;
+  };
+  for (const Row& row : {Row{"{'name':'none'}", "False InvalidClientCertificateRef"},
+                         Row{"{'name':'cert','kind':'Else'}", "False InvalidClientCertificateRef"},
+                         Row{"{'name':'cert','namespace':'other'}", "False RefNotPermitted"},
+                         Row{"{'name':'cert'}", "False UnsupportedValue"}}) {
+    CAPTURE(row.ref);
+    World world;
+    world.addBasics();
+    addSecret(world, "default", "cert");
+    world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}",
+                     "'tls':{'backend':{'clientCertificateRef':" + std::string(row.ref) + "}}");
+    CHECK(world.gateway("gw", "ResolvedRefs") == row.reason);
+    CHECK(world.gateway("gw", "Accepted") == "True Accepted");
+  }
+}
+
+TEST_CASE("A default scope has no effect in this version, and says so") {
+  World world;
+  world.addBasics();
+  world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}", "'defaultScope':'All'");
+  CHECK(world.gateway("gw", "Accepted") == "True Accepted");
+  CHECK(world.status("Gateway/default/gw").conditions.at(0).message ==
+        "spec.defaultScope is not supported by this version and has no effect");
+  world.put("HTTPRoute", "default", "web", "'spec':{'useDefaultGateways':'All'}");
+  CHECK(world.routes.empty());
+}
+
+TEST_CASE("Parameters are refused, on a Gateway and on its class") {
+  World world;
+  world.addBasics();
+  world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}",
+                   "'infrastructure':{'parametersRef':{'group':'x','kind':'y','name':'z'}}");
+  CHECK(world.gateway("gw", "Accepted") == "False InvalidParameters");
+  CHECK(world.gateway("gw", "Programmed") == "False Invalid");
+  CHECK(world.listeners.empty());
+  world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}");
+  CHECK(world.listeners.size() == 1);
+  world.put("GatewayClass", "", "hyperway",
+            "'spec':{'controllerName':'hyperway.arloor.dev/"
+            "gateway-controller','parametersRef':{'name':'x'}}");
+  CHECK(World::show(world.status("GatewayClass//hyperway").conditions, "Accepted") ==
+        "False InvalidParameters");
+  CHECK(world.gateway("gw", "Accepted") == "False InvalidParameters");
+  CHECK(world.listeners.empty());
+}
+
+}  // namespace hyperway::gateway

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "manifests.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace hyperway::file_source;
+
+namespace {
+std::string service(std::string_view name, std::string_view more = "") {
+  return "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: " + std::string(name) + "\n" +
+         std::string(more);
+}
+
+// "+name@generation" and "-name" of all changes.
+std::string told(Manifests& manifests) {
+  std::string out;
+  const Changes changes = manifests.takeChanges();
+  const auto between = [](const std::string& text, std::string_view from, std::string_view to) {
+    const std::size_t at = text.find(from) + from.size();
+    return text.substr(at, text.find(to, at) - at);
+  };
+  for (const std::string& json : changes.upserts)
+    out += "+" + between(json, "\"name\":\"", "\"") + "@" + between(json, "\"generation\":", ",") +
+           " ";
+  for (const ObjectId& id : changes.removals) out += "-" + id.name + " ";
+  return out;
+}
+
+std::string problems(const Manifests& manifests) {
+  std::string out;
+  for (const FileProblem& problem : manifests.problems())
+    out += problem.path + ":" + std::to_string(problem.line) + ": " + problem.message + "\n";
+  return out;
+}
+}  // namespace
+
+TEST_CASE("An object gets what an API server would have set") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x"));
+  const Changes changes = manifests.takeChanges();
+  REQUIRE(changes.upserts.size() == 1);
+  CHECK(changes.upserts[0] ==
+        R"({"apiVersion":"v1","kind":"Service","metadata":{"namespace":"default","generation":1,)"
+        R"("creationTimestamp":"1970-01-01T00:00:00Z","name":"x"}})");
+}
+
+TEST_CASE("Only what changed is told, and a change of content raises the generation") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x") + service("y") + service("z"));
+  CHECK(told(manifests) == "+x@1 +y@1 +z@1 ");
+  manifests.load("a.yaml", service("x") + service("y") + service("z"));
+  CHECK(told(manifests) == "");
+  manifests.load("a.yaml",
+                 "# moved down\n" + service("x") + service("y", "spec: {a: 1}\n") + service("z"));
+  CHECK(told(manifests) == "+y@2 ");
+  manifests.load("a.yaml", service("z") + service("new") + service("x", "# a comment\n"));
+  CHECK(told(manifests) == "+new@1 -y ");
+  manifests.remove("a.yaml");
+  CHECK(told(manifests) == "-new -x -z ");
+}
+
+TEST_CASE("Two changes before they are taken are told as one") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x"));
+  manifests.load("a.yaml", service("x", "# comment\n"));
+  CHECK(told(manifests) == "+x@1 ");
+  manifests.load("a.yaml", service("y"));
+  manifests.load("a.yaml", service("x", "# comment\n"));
+  CHECK(told(manifests) == "");
+}
+
+TEST_CASE("A file that moves keeps its objects") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x"));
+  CHECK(told(manifests) == "+x@1 ");
+  manifests.remove("a.yaml");
+  manifests.load("b.yaml", service("x"));
+  CHECK(told(manifests) == "");
+}
+
+TEST_CASE("A broken document removes nothing, and its neighbours go on") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x") + service("y") + service("z"));
+  CHECK(told(manifests) == "+x@1 +y@1 +z@1 ");
+  manifests.load("a.yaml", service("x", "spec: {a: 1}\n") + service("y", "spec: {a: [\n"));
+  CHECK(told(manifests) == "+x@2 ");
+  CHECK(problems(manifests).starts_with("a.yaml:1"));
+  CHECK(problems(manifests).find("not valid YAML") != std::string::npos);
+  manifests.load("a.yaml", service("x", "spec: {a: 1}\n") + service("y", "spec: {a: 2}\n"));
+  CHECK(told(manifests) == "+y@2 -z ");
+  CHECK(problems(manifests) == "");
+}
+
+TEST_CASE("A file that cannot be read keeps what it gave") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x"));
+  (void)told(manifests);  // not of interest
+  manifests.fail("a.yaml", "cannot be read: Permission denied");
+  CHECK(told(manifests) == "");
+  CHECK(problems(manifests) == "a.yaml:0: cannot be read: Permission denied\n");
+  manifests.load("a.yaml", service("x"));
+  CHECK(problems(manifests) == "");
+}
+
+TEST_CASE(
+    "Of an object defined twice the first in path order counts, whatever the order of events") {
+  for (const bool early_first : {true, false}) {
+    CAPTURE(early_first);
+    Manifests manifests;
+    const auto load = [&](const std::string& path) {
+      manifests.load(path, service("x", "spec: {from: " + path.substr(0, 1) + "}\n"));
+    };
+    load(early_first ? "a.yaml" : "b.yaml");
+    load(early_first ? "b.yaml" : "a.yaml");
+    for (const std::string& path : manifests.takeReloads()) load(path);
+    const Changes changes = manifests.takeChanges();
+    REQUIRE(changes.upserts.size() == 1);
+    CHECK(changes.upserts[0].find("\"from\":\"a\"") != std::string::npos);
+    CHECK(problems(manifests) ==
+          "b.yaml:2: Service default/x is defined already in a.yaml; this one is not used\n");
+
+    manifests.remove("a.yaml");
+    const auto reloads = manifests.takeReloads();
+    REQUIRE(reloads == std::vector<std::string>{"b.yaml"});
+    load("b.yaml");
+    const Changes after = manifests.takeChanges();
+    REQUIRE(after.upserts.size() == 1);
+    CHECK(after.upserts[0].find("\"from\":\"b\"") != std::string::npos);
+    CHECK(after.removals.empty());
+    CHECK(problems(manifests) == "");
+  }
+}
+
+TEST_CASE("A second definition in the same file is told and does not take the first away") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x", "spec: {a: 1}\n") + service("x", "spec: {a: 2}\n"));
+  CHECK(told(manifests) == "+x@1 ");
+  CHECK(problems(manifests).starts_with("a.yaml:8: Service default/x is defined already"));
+  manifests.load("a.yaml", service("x", "spec: {a: 1}\n") + service("x", "spec: {a: 3}\n"));
+  CHECK(told(manifests) == "");
+  manifests.load("a.yaml", service("x", "spec: {a: 1}\n"));
+  CHECK(told(manifests) == "");
+  CHECK(problems(manifests) == "");
+}
+
+TEST_CASE("Kinds of other APIs are none of our business") {
+  Manifests manifests;
+  manifests.load("a.yaml",
+                 "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n" + service("x"));
+  CHECK(told(manifests) == "+x@1 ");
+}
+
+TEST_CASE("A kind that an API of ours does not have is told") {
+  Manifests manifests;
+  manifests.load(
+      "a.yaml",
+      "\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRout\nmetadata: {name: x}\n");
+  CHECK(problems(manifests).starts_with(
+      "a.yaml:2: HTTPRout is no kind of gateway.networking.k8s.io; known are "));
+}
+
+TEST_CASE("An object knows its file, document and line") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x") + "---\napiVersion: v1\nkind: List\nitems:\n" +
+                               "- {apiVersion: v1, kind: Service, metadata: {name: y}}\n");
+  const Manifests::Origin origin = manifests.origin("Service/default/y");
+  CHECK(origin.path == "a.yaml");
+  CHECK(origin.document == 1);
+  CHECK(origin.item == 0);
+  CHECK(origin.in_list);
+  CHECK(origin.line == 10);
+  CHECK(manifests.origin("Service/default/none").path.empty());
+}
+
+TEST_CASE("An edit of one among 10,000 documents in a file is found in milliseconds") {
+  const auto file = [](int changed) {
+    std::string text;
+    for (int i = 0; i < 10000; ++i) {
+      text +=
+          "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: "
+          "route-" +
+          std::to_string(i) +
+          "\n  namespace: default\nspec:\n  parentRefs:\n  - name: gateway\n  hostnames:\n  - "
+          "host-" +
+          std::to_string(i) +
+          ".example.com\n  rules:\n  - matches:\n    - path:\n        type: PathPrefix\n" +
+          "        value: /" + (i == changed ? "changed" : "path") +
+          "\n    backendRefs:\n    - name: backend\n      port: 8080\n";
+    }
+    return text;
+  };
+  Manifests manifests;
+  manifests.load("a.yaml", file(-1));
+  CHECK(manifests.takeChanges().upserts.size() == 10000);
+  double best_ms = 1e9;
+  for (int round = 0; round < 5; ++round) {
+    const std::string text = file(round);
+    const auto begin = std::chrono::steady_clock::now();
+    manifests.load("a.yaml", text);
+    const Changes changes = manifests.takeChanges();
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+    CHECK(changes.upserts.size() == (round == 0 ? 1 : 2));
+    best_ms = std::min(best_ms, took.count());
+  }
+  MESSAGE("split, hash and parse one of 10,000: " << best_ms << " ms");
+#ifndef HYPERWAY_SANITIZED
+  CHECK(best_ms < 10);
+#endif
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/filter_chain.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hyperway::proxy {
+namespace {
+
+/// A filter whose hooks are scripted; every call is written down as "name:hook[:data]".
+class ScriptedFilter final : public FilterBinding {
+ public:
+  ScriptedFilter(std::string name, std::uint32_t interest, std::vector<std::string>& calls)
+      : FilterBinding(interest), name_(std::move(name)), calls_(calls) {}
+
+  std::function<Flow(FilterContext&)> request_head, response_head;
+  std::function<Flow(FilterContext&, BodyChunk&, bool)> request_body, response_body;
+  std::function<void(FilterContext&)> wake;
+  bool creates = true;
+  mutable int destroyed = 0;
+
+  std::string_view pluginId() const noexcept override { return name_; }
+  bool create(FilterContext&, void** filter) const noexcept override {
+    *filter = nullptr;
+    return creates;
+  }
+  Flow onRequestHead(void*, FilterContext& context, std::uint32_t) const noexcept override {
+    calls_.push_back(name_ + ":request_head");
+    return request_head ? request_head(context) : Flow::Continue;
+  }
+  Flow onRequestBody(void*, FilterContext& context, BodyChunk& chunk,
+                     std::uint32_t flags) const noexcept override {
+    calls_.push_back(name_ + ":request_body:" + std::string(chunk.data()) +
+                     ((flags & kEndOfStream) != 0 ? "." : ""));
+    return request_body ? request_body(context, chunk, (flags & kEndOfStream) != 0)
+                        : Flow::Continue;
+  }
+  Flow onRequestTrailers(void*, FilterContext&) const noexcept override {
+    calls_.push_back(name_ + ":request_trailers");
+    return Flow::Continue;
+  }
+  Flow onResponseHead(void*, FilterContext& context, std::uint32_t) const noexcept override {
+    calls_.push_back(name_ + ":response_head");
+    return response_head ? response_head(context) : Flow::Continue;
+  }
+  Flow onResponseBody(void*, FilterContext& context, BodyChunk& chunk,
+                      std::uint32_t flags) const noexcept override {
+    calls_.push_back(name_ + ":response_body:" + std::string(chunk.data()));
+    return response_body ? response_body(context, chunk, (flags & kEndOfStream) != 0)
+                         : Flow::Continue;
+  }
+  Flow onResponseTrailers(void*, FilterContext&) const noexcept override { return Flow::Continue; }
+  void onWake(void*, FilterContext& context, std::uint32_t, std::uint64_t) const noexcept override {
+    if (wake) wake(context);
+  }
+  void destroy(void*, StreamEnd) const noexcept override { ++destroyed; }
+
+ private:
+  std::string name_;
+  std::vector<std::string>& calls_;
+};
+
+/// Stands for the stream: writes down what came out of the chain.
+class RecordingOwner final : public FilterChainOwner {
+ public:
+  void requestHeadThrough(FilterChain&) noexcept override { out.push_back("head"); }
+  void requestBodyThrough(FilterChain&, std::span<char> data, bool end) noexcept override {
+    out.push_back("body:" + std::string(data.data(), data.size()) + (end ? "." : ""));
+  }
+  void requestTrailersThrough(FilterChain&, http::HeaderMap&) noexcept override {
+    out.push_back("trailers");
+  }
+  void responseHeadThrough(FilterChain&, bool) noexcept override { out.push_back("response"); }
+  void responseBodyThrough(FilterChain&, std::span<char> data, bool end) noexcept override {
+    out.push_back("response_body:" + std::string(data.data(), data.size()) + (end ? "." : ""));
+  }
+  void responseTrailersThrough(FilterChain&, http::HeaderMap&) noexcept override {
+    out.push_back("response_trailers");
+  }
+  void pauseRequest(bool paused) noexcept override { request_pauses += paused ? 1 : -1; }
+  void pauseResponse(bool paused) noexcept override { response_pauses += paused ? 1 : -1; }
+  void requestHeadHeld() noexcept override { out.push_back("held"); }
+  void answered(FilterChain& chain, std::size_t index) noexcept override {
+    out.push_back("answered");
+    chain.answerFrom(index, true);
+  }
+  void filterFailed(FilterChain&, std::uint16_t status, std::string_view plugin) noexcept override {
+    out.push_back("failed:" + std::to_string(status) + ":" + std::string(plugin));
+  }
+  http::RequestHead& filterRequestHead(FilterChain&) noexcept override { return request; }
+  bool requestHeadEditable(FilterChain&) noexcept override { return true; }
+  http::ResponseHead* filterResponseHead() noexcept override { return &response; }
+  bool responseHeadEditable() noexcept override { return true; }
+  const StreamInfo& filterInfo() noexcept override { return info; }
+  Arena& filterArena() noexcept override { return arena; }
+  bool storeAnswer(std::uint16_t status, std::span<const AnswerField>,
+                   std::string_view) noexcept override {
+    response.status = status;
+    return true;
+  }
+  Waker makeWaker(FilterChain&, std::size_t) noexcept override { return {}; }
+  std::size_t holdLimit() noexcept override { return 16; }
+
+  std::array<std::byte, 4096> room{};
+  Arena arena{room};
+  http::RequestHead request{arena};
+  http::ResponseHead response{arena};
+  StreamInfo info;
+  std::vector<std::string> out;
+  int request_pauses = 0;
+  int response_pauses = 0;
+};
+
+constexpr std::uint32_t kAll = 0x3f;
+using Lines = std::vector<std::string>;
+
+struct Fixture {
+  std::vector<std::string> calls;
+  RecordingOwner owner;
+  std::vector<route::FilterBindingPtr> bindings;
+  std::vector<std::shared_ptr<ScriptedFilter>> filters;
+
+  ScriptedFilter& add(const std::string& name, std::uint32_t interest = kAll) {
+    filters.push_back(std::make_shared<ScriptedFilter>(name, interest, calls));
+    bindings.push_back(filters.back());
+    return *filters.back();
+  }
+};
+
+void body(FilterChain& chain, std::string data, bool end) {
+  chain.requestBody({data.data(), data.size()}, end);
+}
+
+TEST_CASE("a request runs down the chain and the response up, in reverse order") {
+  Fixture f;
+  f.add("a");
+  f.add("b");
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  body(chain, "x", true);
+  chain.responseHead(false);
+  std::string answer = "y";
+  chain.responseBody({answer.data(), answer.size()}, true);
+  CHECK(f.calls == Lines{"a:request_head", "b:request_head", "a:request_body:x.",
+                         "b:request_body:x.", "b:response_head", "a:response_head",
+                         "b:response_body:y", "a:response_body:y"});
+  CHECK(f.owner.out == Lines{"head", "body:x.", "response", "response_body:y."});
+}
+
+TEST_CASE("hooks without interest are not called") {
+  Fixture f;
+  f.add("a", kResponseHead);
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  body(chain, "x", true);
+  chain.responseHead(true);
+  CHECK(f.calls == Lines{"a:response_head"});
+}
+
+TEST_CASE("HOLD keeps bytes until a later hook lets them go, edited") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.request_body = [](FilterContext&, BodyChunk& chunk, bool last) {
+    if (!last) return Flow::Hold;
+    chunk.replace("[" + std::string(chunk.data()) + "]");
+    return Flow::Continue;
+  };
+  f.add("b");
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  body(chain, "one", false);
+  body(chain, "two", false);
+  CHECK(f.owner.out == Lines{"head"});
+  body(chain, "", true);
+  CHECK(f.owner.out == Lines{"head", "body:[onetwo]."});
+  CHECK(f.calls.back() == "b:request_body:[onetwo].");
+}
+
+TEST_CASE("a head that is held goes on when the body hook continues, body behind it") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.request_head = [](FilterContext&) { return Flow::Hold; };
+  a.request_body = [](FilterContext&, BodyChunk&, bool last) {
+    return last ? Flow::Continue : Flow::Hold;
+  };
+  f.add("b");
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  CHECK(f.owner.out == Lines{"held"});
+  body(chain, "ab", false);
+  body(chain, "cd", true);
+  CHECK(f.owner.out == Lines{"held", "head", "body:abcd."});
+}
+
+TEST_CASE("holding a head that no body follows does not wait") {
+  Fixture f;
+  f.add("a").request_head = [](FilterContext&) { return Flow::Hold; };
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(true);
+  CHECK(f.owner.out == Lines{"head"});
+}
+
+TEST_CASE("holding more than the limit is 413 for a request and 502 for a response") {
+  for (const bool request : {true, false}) {
+    CAPTURE(request);
+    Fixture f;
+    auto& a = f.add("a");
+    a.request_body = a.response_body = [](FilterContext&, BodyChunk&, bool) { return Flow::Hold; };
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(false);
+    chain.responseHead(false);
+    std::string data(17, 'x');
+    if (request)
+      chain.requestBody({data.data(), data.size()}, false);
+    else
+      chain.responseBody({data.data(), data.size()}, false);
+    CHECK(f.owner.out.back() == (request ? "failed:413:a" : "failed:502:a"));
+  }
+}
+
+TEST_CASE("PAUSE in the head stops the stream until resume, and the body waits its turn") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.request_head = [](FilterContext&) { return Flow::Pause; };
+  a.wake = [](FilterContext& context) { CHECK(context.resume(kRequestHead, Flow::Continue)); };
+  f.add("b");
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  CHECK(f.owner.request_pauses == 1);
+  body(chain, "late", true);
+  CHECK(f.owner.out.empty());
+  chain.wake(0, 7);
+  CHECK(f.owner.out == Lines{"head", "body:late."});
+  CHECK(f.calls ==
+        Lines{"a:request_head", "b:request_head", "a:request_body:late.", "b:request_body:late."});
+  CHECK(f.owner.request_pauses == 0);
+}
+
+TEST_CASE("PAUSE in the body keeps that chunk and what follows, in order") {
+  Fixture f;
+  auto& a = f.add("a");
+  bool first = true;
+  a.request_body = [&](FilterContext&, BodyChunk&, bool) {
+    return std::exchange(first, false) ? Flow::Pause : Flow::Continue;
+  };
+  a.wake = [](FilterContext& context) { (void)context.resume(kRequestBody, Flow::Continue); };
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  body(chain, "1", false);
+  body(chain, "2", true);
+  CHECK(f.owner.out == Lines{"head"});
+  chain.wake(0, 0);
+  CHECK(f.owner.out == Lines{"head", "body:12."});
+}
+
+TEST_CASE("resume of a hook that is not paused is refused") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.wake = [](FilterContext& context) {
+    CHECK_FALSE(context.resume(kRequestHead, Flow::Continue));
+  };
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(true);
+  chain.wake(0, 0);
+  CHECK(f.owner.out == Lines{"head"});
+}
+
+TEST_CASE("an answer of a filter goes through the response side of those before it only") {
+  Fixture f;
+  f.add("a");
+  f.add("b").request_head = [](FilterContext& context) {
+    CHECK(context.respond(403, {}, "no"));
+    return Flow::Responded;
+  };
+  f.add("c");
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  body(chain, "ignored", true);
+  CHECK(f.calls == Lines{"a:request_head", "b:request_head", "a:response_head"});
+  CHECK(f.owner.out == Lines{"answered", "response"});
+}
+
+TEST_CASE("RESPONDED without an answer, FAULT and unknown verdicts are faults") {
+  for (const Flow verdict : {Flow::Responded, Flow::Fault, static_cast<Flow>(77)}) {
+    CAPTURE(static_cast<int>(verdict));
+    Fixture f;
+    f.add("a").request_head = [verdict](FilterContext&) { return verdict; };
+    f.add("b");
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(true);
+    CHECK(f.owner.out == Lines{"failed:500:a"});
+    CHECK(f.calls.size() == 1);
+  }
+}
+
+TEST_CASE("a filter that cannot be made fails closed") {
+  Fixture f;
+  f.add("a").creates = false;
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(true);
+  CHECK(f.owner.out == Lines{"failed:500:a"});
+}
+
+TEST_CASE("every instance ends exactly once, whatever happens") {
+  Fixture f;
+  auto& a = f.add("a");
+  auto& b = f.add("b");
+  a.request_head = [](FilterContext&) { return Flow::Fault; };
+  {
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(true);
+    chain.end(StreamEnd::Aborted);
+  }
+  CHECK(a.destroyed == 1);
+  CHECK(b.destroyed == 0);  // it was never made
+}
+
+TEST_CASE("trailers come behind what a filter held, and the body hook hears of the end") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.request_body = [](FilterContext&, BodyChunk&, bool last) {
+    return last ? Flow::Continue : Flow::Hold;
+  };
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  body(chain, "held", false);
+  http::HeaderMap trailers(f.owner.arena);
+  trailers.add("x-sum", "1");
+  chain.requestTrailers(trailers);
+  CHECK(f.owner.out == Lines{"head", "body:held", "trailers"});
+}
+
+TEST_CASE("ignore() drops a hook for the rest of the stream") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.request_body = [](FilterContext& context, BodyChunk&, bool) {
+    context.ignore(kRequestBody);
+    return Flow::Continue;
+  };
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  body(chain, "1", false);
+  body(chain, "2", true);
+  CHECK(f.calls == Lines{"a:request_head", "a:request_body:1"});
+  CHECK(f.owner.out == Lines{"head", "body:1", "body:2."});
+}
+
+TEST_CASE("a preflight runs filters that want preflights only") {
+  Fixture f;
+  f.add("a");
+  f.add("cors", kAll | kPreflight);
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(true, true);
+  CHECK(f.calls == Lines{"cors:request_head"});
+}
+
+}  // namespace
+}  // namespace hyperway::proxy

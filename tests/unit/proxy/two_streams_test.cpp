@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// ARCHITECTURE decision 16: the stream layer is written for many streams on one connection with
+// flow control. Shown here with a codec that exists for this test only: two interleaved streams,
+// each with credits of its own.
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/socket.hpp"
+#include "proxy/worker.hpp"
+#include "route/compile.hpp"
+
+namespace hyperway::proxy {
+namespace {
+
+/// One stream of the test codec: takes what its credits allow, queues the rest.
+class CreditLink final : public codec::ServerLink {
+ public:
+  explicit CreditLink(std::size_t credits) : credits_(credits) { info_.bind = 0; }
+
+  void grant(std::size_t credits) {
+    credits_ += credits;
+    const bool waited = !queue_.empty();
+    move();
+    if (waited && queue_.empty() && events != nullptr) events->onClientDrained();
+  }
+
+  void sendContinue() noexcept override {}
+  void sendInterim(const http::ResponseHead&) noexcept override {}
+  void sendHead(http::ResponseHead& head, bool end) noexcept override {
+    status = head.status;
+    complete = end;
+  }
+  void sendBody(std::string_view data, bool end) noexcept override {
+    queue_.append(data);
+    most_queued = std::max(most_queued, queue_.size());
+    ended_ = end;
+    move();
+  }
+  void sendTrailers(const http::HeaderMap&) noexcept override { complete = true; }
+  void abort() noexcept override { aborted = true; }
+  void flush() noexcept override { move(); }
+  std::size_t queued() const noexcept override { return queue_.size(); }
+  void setReading(bool on) noexcept override { reading = on; }
+  void streamDone() noexcept override { events = nullptr; }
+  const codec::ConnectionInfo& connection() const noexcept override { return info_; }
+  bool canSpliceResponse() const noexcept override { return false; }
+  std::size_t spliceResponse(int, std::size_t, bool) noexcept override { return 0; }
+  std::uint64_t spliceableRequest() const noexcept override { return 0; }
+  void beginSpliceRequest() noexcept override {}
+  codec::SpliceResult spliceRequest(int, std::size_t) noexcept override { return {}; }
+
+  codec::RequestEvents* events = nullptr;
+  std::uint16_t status = 0;
+  std::string received;
+  std::size_t most_queued = 0;
+  bool complete = false;
+  bool aborted = false;
+  bool reading = true;
+
+ private:
+  void move() {
+    const std::size_t size = std::min(credits_, queue_.size());
+    received.append(queue_, 0, size);
+    queue_.erase(0, size);
+    credits_ -= size;
+    complete = ended_ && queue_.empty();
+  }
+
+  codec::ConnectionInfo info_;
+  std::string queue_;
+  std::size_t credits_;
+  bool ended_ = false;
+};
+
+/// A worker without a thread, a table with one route, and a listening socket that stands for the
+/// backend.
+class World {
+ public:
+  World() : backend_(*net::listenTcp(*net::SocketAddress::parse("127.0.0.1", 0), false, 8)) {
+    environment_.settings = &settings_;
+    environment_.reclaim = [](std::shared_ptr<const void>) {};
+    worker_ = std::make_unique<Worker>(environment_, 0);
+    net::Fd front = *net::listenTcp(*net::SocketAddress::parse("127.0.0.1", 0), false, 8);
+    const route::Bind bind{"127.0.0.1", net::localAddress(front.get()).port()};
+    route::ModelBatch batch;
+    batch.full = true;
+    batch.listeners.push_back({"ns/gw/http", route::Protocol::Http, bind.port, {bind}, "", {}});
+    route::Upstream upstream;
+    upstream.key = "ns/b:80";
+    upstream.endpoints = {{"127.0.0.1", net::localAddress(backend_.get()).port()}};
+    batch.upstreams.push_back(upstream);
+    route::Rule rule;
+    rule.id = "ns/r/0";
+    rule.matches.emplace_back();
+    rule.backends.push_back({"ns/b:80", 1, {}, "ns", "b", 80});
+    route::Route route;
+    route.key = "HTTPRoute/ns/r";
+    route.attachments.push_back({"ns/gw/http", {""}});
+    route.rules = std::make_shared<const std::vector<route::Rule>>(std::vector<route::Rule>{rule});
+    batch.routes.push_back(route);
+    const route::Compiler::Outcome outcome = compiler_.apply(batch);
+    for (const auto& [slot, model] : outcome.upstreams)
+      worker_->adoptUpstream(slot->number(), model);
+    worker_->adoptTable(outcome.table);
+    worker_->openListener(0, bind, std::move(front));
+  }
+
+  Worker& worker() { return *worker_; }
+
+  /// A request that is complete with its head.
+  void open(CreditLink& link, std::string_view path) {
+    link.events = worker_->openStream(link);
+    http::RequestHead& head = link.events->requestHead();
+    head.method = "GET";
+    head.method_id = http::Method::Get;
+    head.authority = head.host = "a.test";
+    head.path = path;
+    link.events->onRequestHead(true);
+    if (link.events != nullptr) link.events->onRequestFlush();
+  }
+
+  /// Turns the loop until `done`; false if that takes too long.
+  bool until(const std::function<bool()>& done) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!done()) {
+      if (std::chrono::steady_clock::now() > limit) return false;
+      worker_->loop.turn(10);
+    }
+    return true;
+  }
+
+  /// The backend's end of the next connection, with the request read.
+  net::Fd accept(std::string& request) {
+    net::Fd connection;
+    CHECK(until([&] {
+      connection = net::Fd(::accept4(backend_.get(), nullptr, nullptr, SOCK_NONBLOCK));
+      return static_cast<bool>(connection);
+    }));
+    CHECK(until([&] {
+      char bytes[4096];
+      const ssize_t got = ::recv(connection.get(), bytes, sizeof bytes, 0);
+      if (got > 0) request.append(bytes, static_cast<std::size_t>(got));
+      return request.find("\r\n\r\n") != std::string::npos;
+    }));
+    return connection;
+  }
+
+  /// Writes all that the socket takes now; returns how much.
+  static std::size_t write(const net::Fd& fd, std::string_view bytes) {
+    const ssize_t put = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return put > 0 ? static_cast<std::size_t>(put) : 0;
+  }
+
+ private:
+  ProxySettings settings_;
+  WorkerEnvironment environment_;
+  route::Compiler compiler_;
+  net::Fd backend_;
+  std::unique_ptr<Worker> worker_;
+};
+
+constexpr std::string_view kSmall = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+TEST_CASE("a stream without credits does not hold up the other one on its connection") {
+  World world;
+  CreditLink a(1000);
+  CreditLink b(1000);
+  world.open(a, "/a");
+  world.open(b, "/b");
+  std::string request_a;
+  std::string request_b;
+  net::Fd first = world.accept(request_a);
+  net::Fd second = world.accept(request_b);
+  CHECK(request_a.starts_with("GET /a HTTP/1.1\r\n"));
+  CHECK(request_b.starts_with("GET /b HTTP/1.1\r\n"));
+
+  const std::string body(5'000'000, 'x');
+  std::string answer =
+      "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  std::size_t written = World::write(first, answer);
+  CHECK(world.until([&] { return a.queued() > 0; }));
+  CHECK(World::write(second, kSmall) == kSmall.size());
+  CHECK(world.until([&] { return b.complete; }));
+  CHECK(b.received == "ok");
+  CHECK_FALSE(a.complete);
+  CHECK(a.received.size() == 1000);
+
+  // While A has no credits its backend is not read either: what waits is bounded, and written bytes
+  // stop somewhere.
+  std::size_t before = 0;
+  do {
+    before = written;
+    for (int i = 0; i < 20; ++i) world.worker().loop.turn(1);
+    written += World::write(first, std::string_view(answer).substr(written));
+  } while (written != before);
+  CHECK(written < answer.size());
+  CHECK(a.most_queued <= 64 * 1024);
+
+  CHECK(world.until([&] {
+    a.grant(100'000);
+    written += World::write(first, std::string_view(answer).substr(written));
+    return a.complete;
+  }));
+  CHECK(a.received == body);
+  CHECK(a.most_queued <= 64 * 1024);
+  CHECK(a.events == nullptr);
+}
+
+TEST_CASE("one stream that breaks off leaves the other alone") {
+  World world;
+  CreditLink a(1000);
+  CreditLink b(1000);
+  world.open(a, "/a");
+  world.open(b, "/b");
+  std::string request;
+  net::Fd first = world.accept(request);
+  request.clear();
+  net::Fd second = world.accept(request);
+  CHECK(World::write(first, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") > 0);
+  CHECK(world.until([&] { return a.received == "half"; }));
+  first.reset();
+  CHECK(world.until([&] { return a.aborted; }));
+  CHECK_FALSE(a.complete);
+  CHECK(World::write(second, kSmall) == kSmall.size());
+  CHECK(world.until([&] { return b.complete; }));
+  CHECK(b.status == 200);
+  CHECK_FALSE(b.aborted);
+}
+
+TEST_CASE("a client stream that goes away takes only its own exchange along") {
+  World world;
+  CreditLink a(1000);
+  CreditLink b(1000);
+  world.open(a, "/a");
+  world.open(b, "/b");
+  std::string request;
+  net::Fd first = world.accept(request);
+  request.clear();
+  net::Fd second = world.accept(request);
+  std::exchange(a.events, nullptr)->onClientGone();
+  char byte = 0;
+  CHECK(world.until(
+      [&] { return ::recv(first.get(), &byte, 1, 0) == 0; }));  // its backend connection is closed
+  CHECK(World::write(second, kSmall) == kSmall.size());
+  CHECK(world.until([&] { return b.complete; }));
+}
+
+}  // namespace
+}  // namespace hyperway::proxy
