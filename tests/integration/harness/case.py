@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of all cases: a time limit for each, one gateway for a class, nothing ambiguous behind it."""
+import contextlib
+import signal
+import time
+import unittest
+
+from . import gateway as gateway_module
+from .backend import Backend
+
+
+def patience():
+    """How much longer things may take under a sanitizer."""
+    return {"address": 3.0, "thread": 6.0}.get(gateway_module.sanitized(), 1.0)
+
+
+def until(what, timeout=5.0, message="", every=0.01):
+    """Waits until `what()` is true (an exception counts as not yet) and returns its value."""
+    end = time.monotonic() + timeout * patience()
+    last = None
+    while True:
+        try:
+            value = what()
+            if value:
+                return value
+            last = value
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is not yet right)
+            last = error
+        if time.monotonic() > end:
+            raise AssertionError(f"{message or 'condition'} not met after {timeout} s, last: {last!r}")
+        time.sleep(every)
+
+
+class Case(unittest.TestCase):
+    """A test case with a limit of `limit_seconds` (longer under sanitizers)."""
+
+    limit_seconds = 30
+    maxDiff = 4000
+
+    def setUp(self):
+        super().setUp()
+        self._stack = contextlib.ExitStack()
+        self.addCleanup(self._stack.close)
+
+        def too_long(*_):
+            raise AssertionError(f"{self.id()}: longer than {self.limit_seconds} s")
+
+        signal.signal(signal.SIGALRM, too_long)
+        signal.setitimer(signal.ITIMER_REAL, self.limit_seconds * patience())
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+
+    def use(self, thing):
+        """Enters a context manager until the end of this test."""
+        return self._stack.enter_context(thing)
+
+
+class GatewayCase(Case):
+    """One gateway and its backends for all tests of a class.
+
+    A class overrides make(): it makes backends with cls.backend(name) and returns a Gateway. After
+    each test the gateway must be alive, and no backend may have met an ambiguous byte.
+    """
+
+    gateway = None
+    backends = {}
+
+    @classmethod
+    def make(cls):
+        """Returns the Gateway of this class."""
+        return gateway_module.simple(cls.backend("app"))
+
+    @classmethod
+    def backend(cls, name, **kwargs):
+        """Makes a backend; in tests it is self.backends[name]."""
+        cls.backends[name] = Backend(name, **kwargs)
+        return cls.backends[name]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.backends = {}
+        try:
+            cls.gateway = cls.make()
+        except BaseException:
+            for backend in cls.backends.values():
+                backend.close()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        for backend in cls.backends.values():
+            backend.close()
+        if cls.gateway is not None:
+            cls.gateway.stop()
+        super().tearDownClass()
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self._judge)
+
+    def _judge(self):
+        ambiguous = {name: b.ambiguous for name, b in self.backends.items() if b.ambiguous}
+        for backend in self.backends.values():
+            backend.forget()
+        self.assertEqual(ambiguous, {}, "ambiguous bytes reached a backend")
+        if self.gateway.process is not None and self.gateway.process.poll() is not None:
+            self.fail(f"the gateway has ended with {self.gateway.process.returncode}:\n"
+                      f"{self.gateway.logs()[-8000:]}")
+
+    @property
+    def app(self):
+        """The backend called app."""
+        return self.backends["app"]
+
+    @property
+    def port(self):
+        """Where port 80 is bound."""
+        return self.gateway.port(80)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A short life under valgrind: requests of every kind, edits, a drain; no error, nothing lost."""
+import os
+import re
+import shutil
+import unittest
+
+from harness import gateway as gw
+from harness import tls, upgrade
+from harness.backend import Backend, answer
+from harness.case import Case, until
+from harness.client import Client, ask
+from harness.manifests import (app, extension, filter_object, gateway, gateway_class, listener, path_match, route,
+                               rule, secret)
+
+
+class Valgrind(Case):
+    limit_seconds = 240
+
+    def test_no_error_and_nothing_lost(self):
+        program = shutil.which("valgrind")
+        self.assertIsNotNone(program, "no valgrind: install Debian's valgrind")
+        backend, pairs = self.use(Backend("app")), [tls.self_signed("a.example", serial=n) for n in (1, 2)]
+        mirrored = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "app", "port": 8080}}}
+        process = gw.Gateway(
+            gateway_class(), gateway([listener(), listener("https", 443, "HTTPS", None, ["cert"])]),
+            secret("cert", *pairs[0]), *app("app", backend),
+            filter_object("limit", "rate_limit", {"requests": 1000, "key": {"type": "address"}}),
+            route(rules=[rule(["app"], [path_match("/limit")], [extension("limit")]),
+                         rule(["app"], [path_match("/mirror")], [mirrored]), rule(["app"], [path_match("/")])]),
+            start=False)
+        report = os.path.join(process.folder, "valgrind.txt")
+        process.command = [program, "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=30",
+                           f"--log-file={report}", "--error-exitcode=99", "--errors-for-leak-kinds=definite"]
+        self.addCleanup(process.kill)
+        process.start(ready=False)
+        process.wait_ready(120)
+        for path in ("/", "/limit", "/mirror"):
+            self.assertEqual(ask(process.port(), "POST", path, body=b"x" * 20000, timeout=30).status, 200)
+        self.assertEqual(ask(process.port(443), tls=tls.client_context(), sni="a", host="a", timeout=30).status, 200)
+        backend.forget()  # Kept connections are served as they began.
+        backend.script = upgrade.echo_tunnel
+        with Client(process.port(), timeout=30) as client:
+            client.send(upgrade.WEBSOCKET)
+            self.assertEqual(client.response().status, 101)
+            client.send(b"ping")
+            self.assertEqual(client.reader.take(4), b"ping")
+        backend.forget()
+        backend.script = lambda connection: connection.read_request() and connection.close()
+        self.assertEqual(ask(process.port(), timeout=30).status, 502)
+        backend.script = None
+        process.apply(secret("cert", *pairs[1]), route("more", hostnames=["more.example"]))
+        until(lambda: ask(process.port(), host="more.example", timeout=30).status == 200, 60)
+        process.terminate()
+        code = process.process.wait(120)
+        with open(report, encoding="utf-8") as file:
+            text = file.read()
+        self.assertEqual(code, 0, text[-6000:])
+        self.assertRegex(text, r"ERROR SUMMARY: 0 errors")
+        lost = re.search(r"definitely lost: ([0-9,]+) bytes", text)
+        self.assertEqual(lost.group(1) if lost else "0", "0", text[-6000:])
+
+
+if __name__ == "__main__":
+    unittest.main()
