@@ -14,6 +14,7 @@ pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
 if(HYPERWAY_TESTS)
   find_package(doctest REQUIRED)
+  find_package(nlohmann_json REQUIRED)
   # The distribution's Python has the distribution's modules (yaml); one found on PATH may not.
   if(NOT DEFINED Python3_EXECUTABLE AND EXISTS /usr/bin/python3)
     set(Python3_EXECUTABLE /usr/bin/python3)

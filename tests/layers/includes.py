@@ -12,7 +12,7 @@ ADDRESSES = {
     "nghttp2/": ("core/codec", "plugins/k8s_client"),
     "re2/": ("core/route",),
     "simdjson": ("core/route", "core/gateway", "core/plugin", "plugins"),
-    "nlohmann/": (),  # not a dependency: simdjson reads JSON, and we write it ourselves
+    "nlohmann/": (),  # of tests only: the product reads JSON with simdjson, and writes it itself
     "rapidjson/": (),
     "Poco/Net/": ("core/admin", "core/app", "plugins/k8s_client"),
     "Poco/": ("core/admin", "core/app", "plugins/k8s_client"),
