@@ -51,7 +51,7 @@ CONF
   export APT_CONFIG="$work/apt/conf"
   cd "$work/src"
   apt-get update -q
-  apt-get source -q --download-only haproxy
+  apt-get source -q --download-only --tar-only haproxy # Debian's patches are not wanted
   tar xf haproxy_*.orig.tar.* -C haproxy --strip-components 1
   cd haproxy
   make -j"$jobs" TARGET=linux-glibc USE_OPENSSL=1 USE_PCRE2=1 USE_PCRE2_JIT=1 \
