@@ -51,6 +51,18 @@ void H1ClientConnection::begin(ResponseEvents& events) noexcept {
   }
 }
 
+/// From now on a peer that takes nothing is cut (StallWatch).
+void H1ClientConnection::armWrite() noexcept {
+  stall_.begin();
+  arm(StallWatch::interval(host_.timeouts.write));
+}
+
+/// The request is complete: a backend that waited for its end has its whole time from here.
+void H1ClientConnection::requestDone() noexcept {
+  request_done_ = true;
+  if (phase_ == Phase::Head && !blocked_) arm(host_.timeouts.response);
+}
+
 void H1ClientConnection::onEvents(std::uint32_t events) noexcept {
   if (phase_ == Phase::Closed) return;
   if (phase_ == Phase::Connecting) {
@@ -283,8 +295,9 @@ void H1ClientConnection::sendBody(std::string_view data, bool end) noexcept {
   } else if (end && chunked_out_) {
     out_.append(host_.pool, "0\r\n\r\n");
   }
+  if (phase_ == Phase::Tunnel && !blocked_) arm(host_.timeouts.tunnel);
   if (!end) return;
-  request_done_ = true;
+  requestDone();
   if (phase_ == Phase::Tunnel) shutdown_out_ = true;
 }
 
@@ -295,7 +308,7 @@ void H1ClientConnection::sendTrailers(const http::HeaderMap& trailers) noexcept 
     appendFields(host_.pool, out_, trailers);
     out_.append(host_.pool, "\r\n");
   }
-  request_done_ = true;
+  requestDone();
 }
 
 void H1ClientConnection::write(std::string_view prefix, std::string_view data,
@@ -318,12 +331,13 @@ void H1ClientConnection::write(std::string_view prefix, std::string_view data,
   out_.append(host_.pool, suffix.substr(bytes - from_data));
   if (!out_.empty()) {
     blocked_ = true;
-    arm(host_.timeouts.write);
+    armWrite();
   }
 }
 
 void H1ClientConnection::flush() noexcept {
   if (phase_ == Phase::Closed || phase_ == Phase::Connecting) return;
+  bool progress = false;
   while (!out_.empty()) {
     const std::string_view pieces[] = {out_.view()};
     const Transport::Outcome sent = transport_.write(pieces);
@@ -333,9 +347,10 @@ void H1ClientConnection::flush() noexcept {
         sent.bytes == 0)
       break;
     out_.consume(host_.pool, sent.bytes);
+    progress = true;
   }
   const bool waiting = !out_.empty();
-  if (waiting && !blocked_) arm(host_.timeouts.write);
+  if (waiting && (!blocked_ || progress)) armWrite();
   if (!waiting && blocked_)
     arm(phase_ == Phase::Tunnel ? host_.timeouts.tunnel : host_.timeouts.response);
   blocked_ = waiting;
@@ -393,10 +408,10 @@ std::size_t H1ClientConnection::spliceRequest(int pipe, std::size_t size, bool e
   if (phase_ == Phase::Closed) return 0;
   const Transport::Outcome moved = transport_.spliceOut(pipe, size);
   if (moved.bytes == size) {
-    if (end) request_done_ = true;
+    if (end) requestDone();
   } else if (moved.state != Transport::State::Broken) {
     blocked_ = true;  // a broken one is told by reading
-    arm(host_.timeouts.write);
+    armWrite();
   }
   return moved.bytes;
 }
@@ -431,6 +446,8 @@ void H1ClientConnection::onTimer() noexcept {
     case Phase::Body:
     case Phase::Tunnel: break;
   }
+  if (blocked_ && !stall_.stalled(transport_.fd()))
+    return arm(StallWatch::interval(host_.timeouts.write));
   // A body that we do not read, or a request that still comes, is not the backend's silence.
   if (!blocked_ && (!reading_ || (raw_ && readable_) || (phase_ == Phase::Head && !request_done_)))
     return arm(host_.timeouts.response);

@@ -7,6 +7,7 @@
 
 #include "codec/byte_buffer.hpp"
 #include "codec/message_link.hpp"
+#include "codec/stall_watch.hpp"
 #include "codec/transport.hpp"
 #include "http/body_decoder.hpp"
 #include "http/h1.hpp"
@@ -108,6 +109,8 @@ class H1ClientConnection final : public net::EventHandler, public ClientLink, pr
   void broken(Broken how, http::HttpError error) noexcept;
   void close() noexcept;
   void arm(std::chrono::milliseconds limit) noexcept;
+  void armWrite() noexcept;
+  void requestDone() noexcept;
 
   ClientHost& host_;
   Transport transport_;
@@ -123,6 +126,7 @@ class H1ClientConnection final : public net::EventHandler, public ClientLink, pr
   std::uint32_t rest_begin_ = 0;
   std::uint32_t exchanges_ = 0;
   std::string_view upgrade_offered_;  // in the stream's arena
+  StallWatch stall_;
   std::uint8_t interim_ = 0;
   http::Method method_ = http::Method::Other;
   Phase phase_ = Phase::Connecting;

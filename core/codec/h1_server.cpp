@@ -39,6 +39,17 @@ void H1ServerConnection::arm(std::chrono::milliseconds limit) noexcept {
   set(host_.loop.timers(), host_.loop.now() + limit);
 }
 
+/// From now on a peer that takes nothing is cut (StallWatch).
+void H1ServerConnection::armWrite() noexcept {
+  stall_.begin();
+  arm(StallWatch::interval(host_.timeouts.write));
+}
+
+/// More of a body or tunnel is awaited; an answer that the client does not take has its own limit.
+void H1ServerConnection::armRead() noexcept {
+  if (!blocked_) arm(phase_ == Phase::Tunnel ? host_.timeouts.tunnel : host_.timeouts.body);
+}
+
 void H1ServerConnection::closeWhenIdle() noexcept { close_when_idle_ = true; }
 
 void H1ServerConnection::onEvents(std::uint32_t events) noexcept {
@@ -185,7 +196,7 @@ bool H1ServerConnection::readBody() noexcept {
     if (got.state == Transport::State::End) return endOfInput(), phase_ != Phase::Closed;
     if (got.state == Transport::State::Broken) return gone(), false;
     if (got.drained && !half_closed_) readable_ = false;
-    arm(phase_ == Phase::Tunnel ? host_.timeouts.tunnel : host_.timeouts.body);
+    armRead();
     const std::size_t used = decode(host_.scratch.first(got.bytes), nullptr);
     if (phase_ == Phase::Closed) return false;
     if (used < got.bytes) in_.append(host_.pool, {host_.scratch.data() + used, got.bytes - used});
@@ -315,6 +326,7 @@ void H1ServerConnection::sendBody(std::string_view data, bool end) noexcept {
   } else if (end && chunked_out_) {
     out_.append(host_.pool, "0\r\n\r\n");
   }
+  if (phase_ == Phase::Tunnel) armRead();
   if (!end) return;
   response_done_ = true;
   if (phase_ == Phase::Tunnel) shutdown_out_ = true;
@@ -352,7 +364,7 @@ void H1ServerConnection::write(std::string_view prefix, std::string_view data,
   out_.append(host_.pool, suffix.substr(bytes - from_data));
   if (!out_.empty()) {
     blocked_ = true;
-    arm(host_.timeouts.write);
+    armWrite();
   }
 }
 
@@ -372,9 +384,11 @@ void H1ServerConnection::flush() noexcept {
     if (result.state == tls::Io::Failed || result.state == tls::Io::Closed) return gone();
   }
   const bool waiting = !out_.empty() || transport_.wantsFlush();
-  if (waiting && (!blocked_ || progress)) arm(host_.timeouts.write);
-  if (!waiting && blocked_ && phase_ == Phase::Tunnel) arm(host_.timeouts.tunnel);
+  if (waiting && (!blocked_ || progress)) armWrite();
+  const bool freed = blocked_ && !waiting;
   blocked_ = waiting;
+  if (freed && (phase_ == Phase::Tunnel || phase_ == Phase::Body)) armRead();
+  if (freed && phase_ == Phase::Idle) arm(host_.timeouts.idle);
   if (!blocked_ && events_ == nullptr && !keep_alive_ && response_done_) finishClose();
   if (!blocked_ && shutdown_out_ && events_ != nullptr && phase_ != Phase::Closed) {
     shutdown_out_ = false;
@@ -457,7 +471,7 @@ void H1ServerConnection::setReading(bool on) noexcept {
   if (reading_ == on) return;
   reading_ = on;
   if (on && (phase_ == Phase::Body || phase_ == Phase::Tunnel)) {
-    arm(phase_ == Phase::Tunnel ? host_.timeouts.tunnel : host_.timeouts.body);
+    armRead();
     process();
   }
 }
@@ -475,7 +489,7 @@ std::size_t H1ServerConnection::spliceResponse(int pipe, std::size_t size, bool 
     if (end) response_done_ = true;
   } else {
     blocked_ = true;
-    arm(host_.timeouts.write);
+    armWrite();
   }
   return moved.bytes;
 }
@@ -497,7 +511,7 @@ SpliceResult H1ServerConnection::spliceRequest(int pipe, std::size_t size) noexc
     case Transport::State::Broken: gone(); return {};
   }
   decoder_.skip(moved.bytes);
-  arm(host_.timeouts.body);
+  armRead();
   const bool end = decoder_.remaining() == 0;
   if (end) {
     raw_ = false;
@@ -508,6 +522,9 @@ SpliceResult H1ServerConnection::spliceRequest(int pipe, std::size_t size) noexc
 }
 
 void H1ServerConnection::onTimer() noexcept {
+  if (blocked_ && phase_ != Phase::Closed && phase_ != Phase::Linger &&
+      !stall_.stalled(transport_.fd()))
+    return arm(StallWatch::interval(host_.timeouts.write));
   switch (phase_) {
     case Phase::Closed: return;
     case Phase::Idle:

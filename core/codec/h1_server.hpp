@@ -6,6 +6,7 @@
 
 #include "codec/byte_buffer.hpp"
 #include "codec/message_link.hpp"
+#include "codec/stall_watch.hpp"
 #include "codec/transport.hpp"
 #include "http/body_decoder.hpp"
 #include "http/h1.hpp"
@@ -114,6 +115,8 @@ class H1ServerConnection final : public net::EventHandler, public ServerLink, pr
   void finishClose() noexcept;
   void gone() noexcept;
   void arm(std::chrono::milliseconds limit) noexcept;
+  void armWrite() noexcept;
+  void armRead() noexcept;
 
   ServerHost& host_;
   Transport transport_;
@@ -127,6 +130,7 @@ class H1ServerConnection final : public net::EventHandler, public ServerLink, pr
   std::size_t scanned_ = 0;
   std::uint32_t rest_begin_ = 0;  // bytes behind the head in head_, not yet decoded
   ConnectionInfo info_;
+  StallWatch stall_;
   Phase phase_ = Phase::Idle;
   bool readable_ = false;
   bool half_closed_ = false;  // EPOLLRDHUP seen: a short read is no proof that nothing more comes

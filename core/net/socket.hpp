@@ -33,6 +33,9 @@ namespace hyperway::net {
 /// The pending error of a socket (SO_ERROR), 0 if none.
 [[nodiscard]] int socketError(int fd) noexcept;
 
+/// Bytes written to a TCP socket that the peer has not acknowledged yet (SIOCOUTQ); 0 if unknown.
+[[nodiscard]] int unsentBytes(int fd) noexcept;
+
 /// Local address of a socket.
 [[nodiscard]] SocketAddress localAddress(int fd) noexcept;
 
