@@ -17,6 +17,8 @@ class Counter {
   void add(std::uint64_t by = 1) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
   }
+  /// Back to 0. Only while the owner cannot add.
+  void reset() noexcept { value_.store(0, std::memory_order_relaxed); }
   /// Subtracts `by`, for gauges. Owner's thread only.
   void subtract(std::uint64_t by = 1) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) - by, std::memory_order_relaxed);
@@ -50,6 +52,14 @@ struct RuleCounters {
     latency[bucket].add();
     latency_sum_us.add(latency_us);
     bytes_sent.add(sent);
+  }
+  /// All back to 0. Only while no request of the rule is under way.
+  void reset() noexcept {
+    for (Counter& counter : by_class) counter.reset();
+    for (Counter& counter : latency) counter.reset();
+    latency_sum_us.reset();
+    bytes_sent.reset();
+    retries.reset();
   }
 };
 
@@ -95,6 +105,13 @@ class WorkerCounters {
     if (slot >= kMaxRules) return nullptr;
     const Block* block = blocks_[slot / kBlock].load(std::memory_order_acquire);
     return block == nullptr ? nullptr : &(*block)[slot % kBlock];
+  }
+  /// The slot is another rule's from now on: its counters begin at 0. Only while nobody has the
+  /// slot, and before the worker learns of its new holder. [any]
+  void forget(std::uint32_t slot) noexcept {
+    if (slot >= kMaxRules) return;
+    Block* const block = blocks_[slot / kBlock].load(std::memory_order_acquire);
+    if (block != nullptr) (*block)[slot % kBlock].reset();
   }
   /// Counters that all rules beyond kMaxRules share, and requests without rule. [any]
   [[nodiscard]] RuleCounters& other() noexcept { return other_; }

@@ -25,6 +25,9 @@ ProxySink::ProxySink(Environment environment) : environment_(std::move(environme
   };
   for (unsigned i = 0; i < std::max(1U, environment_.settings.workers); ++i)
     workers_.push_back(std::make_unique<Worker>(worker_environment_, i));
+  compiler_.statsSlots().onReuse([this](std::uint32_t number) {
+    for (const auto& worker : workers_) worker->counters().forget(number);
+  });
 }
 
 ProxySink::~ProxySink() { stop(); }

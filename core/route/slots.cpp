@@ -32,6 +32,7 @@ SlotMap::SlotPtr SlotMap::acquire(const std::string& key) {
   } else {
     number = free_.back();
     free_.pop_back();
+    if (on_reuse_) on_reuse_(number);
   }
   SlotPtr made = std::make_shared<const Slot>(*this, number, key);
   by_key_.insert(made.get());

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "route/text_hash.hpp"
@@ -39,10 +41,16 @@ class SlotMap {
   /// Shared holder of a number.
   using SlotPtr = std::shared_ptr<const Slot>;
 
+  /// Called with a number that is about to stand for another key than before, on the control
+  /// thread: nobody has it at that moment.
+  using OnReuse = std::function<void(std::uint32_t number)>;
+
   SlotMap() = default;
   SlotMap(const SlotMap&) = delete;
   SlotMap& operator=(const SlotMap&) = delete;
 
+  /// Sets who is told of reuse; before the first acquire().
+  void onReuse(OnReuse told) { on_reuse_ = std::move(told); }
   /// The slot of `key`, a new one if nobody holds it. The map must outlive all slots.
   [[nodiscard]] SlotPtr acquire(const std::string& key);
   /// The slot of `key` if somebody holds it, else null.
@@ -72,6 +80,7 @@ class SlotMap {
 
   std::unordered_set<const Slot*, Hash, Equal> by_key_;
   std::vector<std::uint32_t> free_;
+  OnReuse on_reuse_;
   std::uint32_t next_ = 0;
 };
 
