@@ -10,6 +10,7 @@
 
 #include "base/bytes.hpp"
 #include "http/char_class.hpp"
+#include "http/field.hpp"
 #include "http/uri.hpp"
 #include "route/regex.hpp"
 
@@ -83,6 +84,24 @@ bool isToken(std::string_view text) noexcept {
                      [](char c) { return http::isClass(c, http::kToken); });
 }
 
+// Fields between two neighbours on the way: they frame a message or govern its connection, and are
+// gone before a request is matched.
+bool isOfOneHop(std::string_view name) noexcept {
+  switch (http::fieldId(name)) {
+    case http::FieldId::Connection:
+    case http::FieldId::ContentLength:
+    case http::FieldId::TransferEncoding:
+    case http::FieldId::Upgrade:
+    case http::FieldId::Expect:
+    case http::FieldId::Te:
+    case http::FieldId::Trailer:
+    case http::FieldId::KeepAlive:
+    case http::FieldId::ProxyConnection:
+    case http::FieldId::Http2Settings: return true;
+    default: return false;
+  }
+}
+
 enum class ValueKind { Header, Query };
 
 std::optional<Problem> translateValues(const std::vector<MatchSpec::Value>& specs, ValueKind kind,
@@ -96,6 +115,10 @@ std::optional<Problem> translateValues(const std::vector<MatchSpec::Value>& spec
     match.name = is_header ? lowered(spec.name) : spec.name;
     match.value = spec.value;
     if (!isToken(spec.name)) return problem(here + "/name", "'" + spec.name + "' is not a name");
+    if (is_header && isOfOneHop(spec.name))
+      return problem(here + "/name", spec.name +
+                                         " belongs to one connection or frames a message: no "
+                                         "request can be matched by it");
     if (spec.value.empty() || spec.value.size() > longest)
       return problem(here + "/value", "must have 1 to " + std::to_string(longest) + " bytes");
     if (spec.type == "RegularExpression") {

@@ -44,6 +44,31 @@ TEST_CASE("Paths are normalised as request paths are") {
   CHECK(match->method == "GET");
 }
 
+TEST_CASE("A header match on a field that never reaches the match is refused and says so") {
+  for (const char* name : {"Connection", "content-length", "Expect", "HTTP2-Settings", "keep-alive",
+                           "Proxy-Connection", "TE", "Trailer", "transfer-encoding", "Upgrade"}) {
+    CAPTURE(name);
+    World world;
+    world.addBasics();
+    world.addRoute(
+        "web", std::string("{'matches':[{'headers':[{'name':'a','value':'1'},{'name':'") + name +
+                   "','value':'x'}]}]}");
+    CHECK(world.route("web", "Accepted") == "False UnsupportedValue");
+    REQUIRE(world.translator.diagnose().size() == 1);
+    const Problem problem = world.translator.diagnose()[0].problem;
+    CHECK(problem.pointer == "/spec/rules/0/matches/0/headers/1/name");
+    CHECK(problem.message.find("no request can be matched by it") != std::string::npos);
+  }
+  for (const char* name : {"Host", "Cookie", "X-Forwarded-For", "Content-Type", "Date"}) {
+    CAPTURE(name);
+    World world;
+    world.addBasics();
+    world.addRoute("web",
+                   std::string("{'matches':[{'headers':[{'name':'") + name + "','value':'x'}]}]}");
+    CHECK(world.route("web", "Accepted") == "True Accepted");
+  }
+}
+
 TEST_CASE("Of matches with one name the first counts; header names have no case") {
   World world;
   const auto* match = matchOf(world,
