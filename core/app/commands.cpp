@@ -55,7 +55,8 @@ void applyOptions(const Options& options, Settings& settings) {
                         (options.log_file.empty() ? "proxy.log" : options.log_file);
   // Users of flags alone expect these paths where they always were (CONTRACT, Ops).
   if (options.config.empty()) settings.proxy.health_on_data_ports = true;
-  if (settings.admin) settings.translate.own_ports.push_back(*settings.admin);
+  for (const auto& own : {settings.admin, settings.admin_loopback})
+    if (own) settings.translate.own_ports.push_back(*own);
 }
 
 // Manifests named on the command line stand for themselves; otherwise a socket is asked, --config's
@@ -80,18 +81,25 @@ int ask(const std::string& socket, const std::string& method, const std::string&
   return answer->status == 400 ? EX_USAGE : EX_SOFTWARE;
 }
 
-int check(Offline& offline, std::vector<ConfigProblem> problems) {
+std::string counted(std::size_t number, const std::string& what) {
+  return std::to_string(number) + ' ' + what + (number == 1 ? "" : "s");
+}
+
+int check(Offline& offline, bool strict) {
+  std::vector<ConfigProblem> problems;
   const bool loaded = offline.load(problems);
   if (loaded)
     for (ConfigProblem& problem : offline.diagnose()) problems.push_back(std::move(problem));
-  std::size_t errors = 0;
+  std::size_t errors = 0, warnings = 0;
   for (const ConfigProblem& problem : problems) {
     say(problem.text() + '\n');
-    if (!problem.warning) ++errors;
+    ++(problem.warning ? warnings : errors);
   }
-  if (errors == 0 && loaded) say("ok\n");
-  if (errors > 0) say(std::to_string(errors) + (errors == 1 ? " error\n" : " errors\n"));
-  return errors == 0 && loaded ? EX_OK : EX_CONFIG;
+  const bool fine = loaded && errors == 0 && !(strict && warnings > 0);
+  std::string end = errors > 0 ? counted(errors, "error") : fine ? "ok" : "";
+  if (warnings > 0) end += (end.empty() ? "" : ", ") + counted(warnings, "warning");
+  if (!end.empty()) say(end + '\n');
+  return fine ? EX_OK : EX_CONFIG;
 }
 
 int explainOffline(Offline& offline, const Options& options) {
@@ -114,7 +122,7 @@ int answerOffline(const Options& options, Settings settings, const std::string& 
   }
   Offline offline(std::move(settings), plugin_directory, kVersion);
   std::vector<ConfigProblem> problems;
-  if (options.command == Command::Check) return check(offline, std::move(problems));
+  if (options.command == Command::Check) return check(offline, options.strict);
   if (!offline.load(problems)) return printProblems(problems);
   if (options.command == Command::Explain) return explainOffline(offline, options);
   if (options.command == Command::Plugins)

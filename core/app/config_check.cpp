@@ -6,6 +6,7 @@
 #include "app/config_keys.hpp"
 #include "app/config_values.hpp"
 #include "base/json_pointer.hpp"
+#include "base/nearest.hpp"
 #include "net/address.hpp"
 
 namespace hyperway::app {
@@ -75,7 +76,8 @@ class Checker {
       if (key.name == "listen" && !parsePort(member.name))
         problems_.push_back({file_, member.line, (at / member.name).text(),
                              "\"" + member.name + "\" is no port, 1 to 65535", false});
-      if (key.name == "default_endpoints" && member.name != "*" && !isServicePort(member.name))
+      const bool of_services = key.name == "default_endpoints" || key.name == "balance";
+      if (of_services && member.name != "*" && !isServicePort(member.name))
         problems_.push_back({file_, member.line, (at / member.name).text(),
                              "\"" + member.name + "\" is neither \"namespace/name:port\" nor \"*\"",
                              false});
@@ -110,10 +112,15 @@ class Checker {
                                         : quoted + " is no duration: write 500ms, 15s, 1m30s or 1h";
       case KeyType::Address:
         return net::SocketAddress::parse(node.text, 0) ? "" : quoted + " is no IP address";
-      case KeyType::Endpoint:
-        return parseEndpoint(node.text)
-                   ? ""
-                   : quoted + " is no IP:port, as in 127.0.0.1:8080 or [::1]:8080";
+      case KeyType::Endpoint: {
+        const auto bind = parseEndpoint(node.text);
+        if (!bind) return quoted + " is no IP:port, as in 127.0.0.1:8080 or [::1]:8080";
+        const auto address = net::SocketAddress::parse(bind->address, bind->port);
+        return key.name == "loopback" && !(address && address->isLoopback())
+                   ? quoted +
+                         " is not on the loopback interface, as 127.0.0.1:9181 and [::1]:9181 are"
+                   : "";
+      }
       case KeyType::Cidr: {
         net::CidrSet set;
         return set.add(node.text) ? "" : quoted + " is no network, as in 10.0.0.0/8 or ::1";
@@ -144,29 +151,6 @@ class Checker {
 void checkConfig(const ConfigNode& document, const std::string& file,
                  std::vector<ConfigProblem>& problems) {
   Checker(file, problems).object(document, configKeys(), JsonPointer());
-}
-
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-  std::string best;
-  std::size_t best_edits = std::max<std::size_t>(1, word.size() / 2) + 1;
-  for (const std::string& candidate : candidates) {
-    // Levenshtein, one row at a time.
-    std::vector<std::size_t> row(candidate.size() + 1);
-    for (std::size_t i = 0; i < row.size(); ++i) row[i] = i;
-    for (std::size_t i = 1; i <= word.size(); ++i) {
-      std::size_t corner = row[0];
-      row[0] = i;
-      for (std::size_t j = 1; j < row.size(); ++j) {
-        const std::size_t change = corner + (word[i - 1] == candidate[j - 1] ? 0 : 1);
-        corner = row[j];
-        row[j] = std::min({change, row[j] + 1, row[j - 1] + 1});
-      }
-    }
-    if (row.back() >= best_edits) continue;
-    best_edits = row.back();
-    best = candidate;
-  }
-  return best;
 }
 
 }  // namespace hyperway::app

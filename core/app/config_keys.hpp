@@ -49,10 +49,6 @@ struct Key {
 void checkConfig(const ConfigNode& document, const std::string& file,
                  std::vector<ConfigProblem>& problems);
 
-/// The candidate nearest to `word` by edits, or empty if none is near.
-[[nodiscard]] std::string nearest(std::string_view word,
-                                  const std::vector<std::string>& candidates);
-
 /// The JSON Schema (2020-12) of the configuration file.
 [[nodiscard]] std::string configSchema();
 

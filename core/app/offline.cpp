@@ -73,6 +73,7 @@ bool Offline::load(std::vector<ConfigProblem>& problems) {
   sink_ = std::make_unique<CompileSink>(compiler_);
   gateway::TranslateOptions translate = settings_.translate;
   translate.report_programmed = true;
+  translate.find_unknown_fields = true;
   translate.check_certificate = [](const std::string& chain, const std::string& key) {
     return tls::checkKeyPair({chain, key});
   };

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string_view>
 
-#include "app/config_keys.hpp"
+#include "base/nearest.hpp"
 
 namespace hyperway::app {
 namespace {
@@ -61,6 +61,11 @@ const std::vector<Flag>& flags() {
       {"--socket", true,
        "PATH  admin socket of the running process, for status, explain and plugins",
        into(&Options::socket)},
+      {"--strict", false, "warnings count as errors, for check",
+       [](Options& o, const std::string&) {
+         o.strict = true;
+         return std::string();
+       }},
       {"--json", false, "print JSON, for status",
        [](Options& o, const std::string&) {
          o.json = true;
@@ -217,7 +222,7 @@ Options parseOptions(const std::vector<std::string>& arguments,
 std::string usage() {
   std::string out =
       "usage: hyperway [run] [--config PATH] [--gateway-api-config-file PATH]... [--workers N]\n"
-      "       hyperway check [--config PATH] [MANIFESTS...]\n"
+      "       hyperway check [--strict] [--config PATH] [MANIFESTS...]\n"
       "       hyperway explain METHOD URL [-H \"NAME: VALUE\"]... [--socket PATH | --config PATH | "
       "MANIFESTS]\n"
       "       hyperway status [--json] [--socket PATH | MANIFESTS]\n"

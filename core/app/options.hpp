@@ -31,6 +31,7 @@ struct Options {
   std::string log_file;                        ///< --log-file
   std::string plugin_dir;                      ///< --plugin-dir; default: beside the binary.
   std::string socket;                          ///< --socket
+  bool strict = false;                         ///< --strict
   bool json = false;                           ///< --json
   std::string method;                          ///< explain METHOD
   std::string url;                             ///< explain URL

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that is wrong, for check.
 #include <algorithm>
+#include <set>
 #include <tuple>
+#include <utility>
 
 #include "gateway/attachment.hpp"
 #include "gateway/translate_state.hpp"
@@ -85,6 +87,12 @@ std::vector<Translator::Diagnosis> Translator::diagnose() const {
         if (condition.type == "Accepted" && !condition.status &&
             (condition.message.starts_with("/spec/parentRefs") || status.kind != "HTTPRoute"))
           list.push_back({object, toProblem(condition.message)});
+  // What a plugin refuses as unknown is told once.
+  std::set<std::pair<std::string, std::string>> told;
+  for (const Diagnosis& one : list) told.emplace(one.object, one.problem.pointer);
+  for (const auto& [object, problems] : state_->unknown_fields)
+    for (const Problem& problem : problems)
+      if (!told.contains({object, problem.pointer})) list.push_back({object, problem});
   std::stable_sort(list.begin(), list.end(), [](const Diagnosis& a, const Diagnosis& b) {
     return std::tie(a.object, a.problem.pointer) < std::tie(b.object, b.problem.pointer);
   });

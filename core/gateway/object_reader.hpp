@@ -9,8 +9,9 @@
 #include <utility>
 #include <vector>
 
-/// Reading of JSON for objects*.cpp, in one pass and without a tree. A null counts as absent, as in
-/// Kubernetes. Included by these files only: simdjson's types go no further.
+/// Reading of JSON for objects*.cpp and known_fields.cpp, in one pass and without a tree. A null
+/// counts as absent, as in Kubernetes. Included by these files only: simdjson's types go no
+/// further.
 namespace hyperway::gateway {
 
 /// Where a value stands in its document; lives on the stack of whoever reads, and becomes text only
@@ -61,6 +62,12 @@ class JsonNode {
     bool some = false;
     if (!expect(object.reset().get(some), "must be an object")) return;
     fieldsOf(object, on_field);
+  }
+  /// True for an array; reads nothing.
+  [[nodiscard]] bool isArray() {
+    simdjson::ondemand::json_type type;
+    return value_.type().get(type) == simdjson::SUCCESS &&
+           type == simdjson::ondemand::json_type::array;
   }
   /// Calls `on_item(JsonNode&)` for each element. Reports what is no array.
   template <class OnItem>

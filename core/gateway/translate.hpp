@@ -30,6 +30,8 @@ struct TranslateOptions {
   /// Endpoints of a Service that has no EndpointSlice: "namespace/name:port" or "*" -> addresses
   /// (file mode, demos).
   std::map<std::string, std::vector<route::Endpoint>> default_endpoints;
+  /// Endpoint choice of a Service's port: "namespace/name:port", or "*" for all that are not named.
+  std::map<std::string, route::Balance> balance;
   std::vector<std::string>
       external_name_namespaces;  ///< Namespaces whose ExternalName Services are allowed.
   std::vector<route::Bind>
@@ -40,8 +42,9 @@ struct TranslateOptions {
   /// wrong; may be null.
   std::function<std::string(const std::string& chain_pem, const std::string& key_pem)>
       check_certificate;
-  bool report_programmed = true;  ///< False where sinks acknowledge first: Programmed is then
-                                  ///< Pending until programmed().
+  bool find_unknown_fields = false;  ///< diagnose() also warns of fields that no kind of ours has.
+  bool report_programmed = true;     ///< False where sinks acknowledge first: Programmed is then
+                                     ///< Pending until programmed().
 };
 
 /// One change of an object, as a source publishes it.

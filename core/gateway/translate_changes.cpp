@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/known_fields.hpp"
 #include "gateway/translate_state.hpp"
 
 namespace hyperway::gateway {
@@ -28,6 +29,12 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
   Problems problems;
   const auto effect = store.apply(change, problems);
   const std::string full_key = change.kind + '/' + key;
+  if (options.find_unknown_fields) {
+    unknown_fields.erase(full_key);
+    if (!change.json.empty())
+      if (auto found = unknownFields(change.group, change.kind, change.json); !found.empty())
+        unknown_fields.emplace(full_key, std::move(found));
+  }
   if (effect == ObjectStore::Effect::Rejected) {
     for (const Problem& problem : problems.list())
       outcome.rejected.push_back(change.kind + ' ' + key + ": " + problem.pointer + ": " +

@@ -140,7 +140,8 @@ struct Translator::State {
   TranslateOptions options;
   FilterConfigParser& filters_parser;
   ObjectStore store;
-  std::map<std::string, std::vector<Problem>> rejected;  // by "Kind/namespace/name"
+  std::map<std::string, std::vector<Problem>> rejected;        // by "Kind/namespace/name"
+  std::map<std::string, std::vector<Problem>> unknown_fields;  // likewise
 
   FilterVerdicts filter_verdicts;
   CertificateStore certificates;

@@ -159,6 +159,42 @@ CONFIG_FAULTS = {
 }
 
 
+# Each unknown field has its place and the nearest known one ("-": none) behind it.
+UNKNOWN_FIELDS = """---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: unknown
+  lables: {a: b}                 #? /metadata/lables labels
+specs: {}                        #? /specs spec
+spec:
+  parentRefs:
+  - name: gw
+    sectonName: http             #? /spec/parentRefs/0/sectonName sectionName
+  hostname: [a.example]          #? /spec/hostname hostnames
+  rules:
+  - matches:
+    - path: {type: PathPrefix, value: /}
+      header: []                 #? /spec/rules/0/matches/0/header headers
+    backendRefs:
+    - name: app
+      port: 8080
+      wieght: 2                  #? /spec/rules/0/backendRefs/0/wieght weight
+    timeout: {request: 1s}       #? /spec/rules/0/timeout timeouts
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: app-1, labels: {kubernetes.io/service-name: app}}
+addressType: IPv4
+ports: [{port: 80}]
+endpoints:
+- addresses: [192.0.2.1]
+  conditions:
+    redy: true                   #? /endpoints/0/conditions/redy ready
+zzzzzzzzzzzzzzzzz: 1             #? /zzzzzzzzzzzzzzzzz -
+"""
+
+
 def numbered(text):
     """(text without marks, line of the mark, whether a neighbouring line will do)."""
     line, loose, out = None, False, []
@@ -189,6 +225,30 @@ class Check(unittest.TestCase):
 
     def test_what_is_right_is_called_ok(self):
         code, lines = check(self.write("base.yaml", BASE.split("---\napiVersion: v1\nkind: Secret")[0]))
+        self.assertEqual((code, lines), (0, ["ok"]))
+
+    def test_fields_that_a_kind_does_not_have_are_warnings_or_errors_if_asked(self):
+        """As `kubectl --validate=strict`: file, line, the field's place, and what was probably meant."""
+        text = BASE.split("---\napiVersion: v1\nkind: Secret")[0] + UNKNOWN_FIELDS
+        path = self.write("a.yaml", text)
+        expected = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if "#?" in line:
+                place, near = line.split("#? ")[1].split()
+                name = place.rsplit("/", 1)[1]
+                hint = f'; did you mean "{near}"?' if near != "-" else ""
+                expected.append(f'{path}:{number}: warning: KIND: unknown field "{name}"{hint} (at {place})')
+        self.assertEqual(len(expected), 9)
+        code, got = check(path)
+        self.assertEqual(code, 0, got)
+        self.assertEqual(got[-1], "ok, 9 warnings")
+        self.assertEqual(sorted(re.sub(r"warning: \S+: ", "warning: KIND: ", x) for x in got[:-1]), sorted(expected))
+        code, got = check("--strict", path)
+        self.assertEqual((code, got[-1]), (78, "9 warnings"))
+
+    def test_no_example_of_ours_has_an_unknown_field(self):
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        code, lines = check("--strict", "--config", os.path.join(root, "etc/demo/hyperway.yaml"))
         self.assertEqual((code, lines), (0, ["ok"]))
 
     def test_each_of_many_faults_is_found_with_file_and_line(self):

@@ -206,6 +206,55 @@ TEST_CASE("Everything that is wrong is listed with its place") {
                                  "HTTPRoute/default/web /spec/rules/1/matches/0/path/value"});
 }
 
+TEST_CASE(
+    "Fields that a kind does not have are told where asked for, with the nearest that it has") {
+  TranslateOptions options;
+  options.find_unknown_fields = true;
+  World world(options);
+  world.addBasics();
+  CHECK(world.translator.diagnose().empty());
+  world.addRoute("web",
+                 "{'match':[],'backendRefs':[{'name':'web','port':80,'wieght':1,'filters':[{'type':"
+                 "'URLRewrite','urlRewrite':{'hostName':'a'}}]}],'timeouts':{'request':'1s'}}");
+  world.put("Service", "default", "web", "'spec':{'ports':[{'port':80}],'selectors':{'a':'b'}}",
+            "'label':{}");
+  world.put("ConfigMap", "default", "map", "'data':{'anything':'x'},'zzzzzzzzz':1");
+  std::vector<std::string> found;
+  for (const auto& diagnosis : world.translator.diagnose()) {
+    CHECK(diagnosis.problem.severity == Severity::Warning);
+    found.push_back(diagnosis.object + ' ' + diagnosis.problem.pointer + ' ' +
+                    diagnosis.problem.message);
+  }
+  CHECK(found ==
+        std::vector<std::string>{
+            "ConfigMap/default/map /zzzzzzzzz unknown field \"zzzzzzzzz\"",
+            "HTTPRoute/default/web /spec/rules/0/backendRefs/0/filters/0/urlRewrite/hostName "
+            "unknown field \"hostName\"; did you mean \"hostname\"?",
+            "HTTPRoute/default/web /spec/rules/0/backendRefs/0/wieght unknown field \"wieght\"; "
+            "did you mean \"weight\"?",
+            "HTTPRoute/default/web /spec/rules/0/match unknown field \"match\"; did you mean "
+            "\"matches\"?",
+            "Service/default/web /metadata/label unknown field \"label\"; did you mean "
+            "\"labels\"?",
+            "Service/default/web /spec/selectors unknown field \"selectors\"; did you mean "
+            "\"selector\"?"});
+  world.remove("ConfigMap", "default", "map");
+  world.addRoute("web", "{'backendRefs':[{'name':'web','port':80}]}");
+  world.addService("default", "web");
+  CHECK(world.translator.diagnose().empty());
+}
+
+TEST_CASE("A ConfigMap is taken in, and nothing depends on it") {
+  World world;
+  world.addBasics();
+  const auto outcome = world.translator.apply(
+      {World::change("ConfigMap", "default", "map", "'data':{'ca.crt':'x'}", "")});
+  CHECK(outcome.model.empty());
+  CHECK(outcome.status.updated.empty());
+  CHECK(outcome.rejected.empty());
+  CHECK(world.translator.diagnose().empty());
+}
+
 TEST_CASE("A Gateway of nobody's class is complained about, one of another controller is not") {
   World world;
   const std::string spec =
