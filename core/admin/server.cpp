@@ -20,14 +20,35 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "base/bytes.hpp"
+#include "net/address.hpp"
+
 namespace hyperway::admin {
 namespace {
 
 constexpr std::size_t kMaxBody = 64 * 1024;
 
+enum class Callers { Any, LocalNamesOnly };
+
+// Why a request to a face on loopback is refused; empty if it is not. Other programs of this
+// machine may ask; pages of other sites, which run in its browsers, may not.
+std::string foreignCaller(const Poco::Net::HTTPServerRequest& request) {
+  if (!isLocalAuthority(request.get("Host", "")))
+    return "the Host of a request must be localhost or a loopback address\n";
+  const std::string origin = request.get("Origin", "");
+  const std::size_t scheme = origin.find("://");
+  if (!origin.empty() &&
+      (scheme == std::string::npos || !isLocalAuthority(origin.substr(scheme + 3))))
+    return "requests of other sites' pages are not answered\n";
+  if (request.get("Sec-Fetch-Site", "") == "cross-site" && request.getURI() != "/")
+    return "requests of other sites' pages are not answered\n";
+  return {};
+}
+
 class Face final : public Poco::Net::HTTPRequestHandler {
  public:
-  explicit Face(const AdminServer::Handler& handler) : handler_(handler) {}
+  Face(const AdminServer::Handler& handler, Callers callers)
+      : handler_(handler), callers_(callers) {}
 
   void handleRequest(Poco::Net::HTTPServerRequest& request,
                      Poco::Net::HTTPServerResponse& response) override {
@@ -35,6 +56,11 @@ class Face final : public Poco::Net::HTTPRequestHandler {
     response.setStatusAndReason(static_cast<Poco::Net::HTTPResponse::HTTPStatus>(answer.status));
     response.setContentType(answer.type);
     response.set("Cache-Control", "no-store");
+    response.set("X-Content-Type-Options", "nosniff");
+    if (callers_ == Callers::LocalNamesOnly)
+      response.set("Content-Security-Policy",
+                   "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+                   "frame-ancestors 'none'");
     response.setKeepAlive(false);
     response.setContentLength64(static_cast<Poco::Int64>(answer.body.size()));
     if (request.getMethod() == "HEAD")
@@ -45,6 +71,9 @@ class Face final : public Poco::Net::HTTPRequestHandler {
 
  private:
   AdminAnswer answerTo(Poco::Net::HTTPServerRequest& request) {
+    if (callers_ == Callers::LocalNamesOnly)
+      if (std::string why = foreignCaller(request); !why.empty())
+        return {403, "text/plain", std::move(why)};
     AdminRequest out;
     out.method = request.getMethod() == "HEAD" ? "GET" : request.getMethod();
     try {
@@ -68,18 +97,21 @@ class Face final : public Poco::Net::HTTPRequestHandler {
   }
 
   const AdminServer::Handler& handler_;
+  Callers callers_;
 };
 
 class Faces final : public Poco::Net::HTTPRequestHandlerFactory {
  public:
-  explicit Faces(const AdminServer::Handler& handler) : handler_(handler) {}
+  Faces(const AdminServer::Handler& handler, Callers callers)
+      : handler_(handler), callers_(callers) {}
   Poco::Net::HTTPRequestHandler* createRequestHandler(
       const Poco::Net::HTTPServerRequest& /*request*/) override {
-    return new Face(handler_);  // Poco's interface: the server deletes it
+    return new Face(handler_, callers_);  // Poco's interface: the server deletes it
   }
 
  private:
   const AdminServer::Handler& handler_;
+  Callers callers_;
 };
 
 Poco::Net::HTTPServerParams::Ptr parameters() {
@@ -89,6 +121,19 @@ Poco::Net::HTTPServerParams::Ptr parameters() {
   out->setMaxThreads(64);
   out->setMaxQueued(64);
   return out;
+}
+
+Poco::Net::ServerSocket bound(const std::string& ip, std::uint16_t port) {
+  try {
+    Poco::Net::ServerSocket socket;
+    // Without SO_REUSEPORT, which Poco would set too: a second process on the port must be refused.
+    socket.bind(Poco::Net::SocketAddress(ip, port), true, false);
+    socket.listen(64);
+    return socket;
+  } catch (const Poco::Exception& error) {
+    throw std::runtime_error("admin address " + ip + ':' + std::to_string(port) +
+                             " cannot be bound: " + error.displayText());
+  }
 }
 
 // A socket's file outlives its process; only one that nobody answers on may be replaced.
@@ -109,12 +154,33 @@ void removeStale(const std::string& path) {
 
 }  // namespace
 
+bool isLocalAuthority(std::string_view authority) {
+  std::string_view host = authority;
+  if (host.starts_with('[')) {
+    const std::size_t end = host.find(']');
+    if (end == std::string_view::npos) return false;
+    const std::string_view port = host.substr(end + 1);
+    if (!port.empty() && !port.starts_with(':')) return false;
+    host = host.substr(1, end - 1);
+  } else {
+    host = host.substr(0, host.find(':'));
+  }
+  if (equalsIgnoreCase(host, "localhost")) return true;
+  constexpr std::string_view kBelow = ".localhost";
+  if (host.size() > kBelow.size() &&
+      equalsIgnoreCase(host.substr(host.size() - kBelow.size()), kBelow))
+    return true;
+  const auto address = net::SocketAddress::parse(host, 0);
+  return address && address->isLoopback();
+}
+
 struct AdminServer::State {
-  State(Handler face, const Poco::Net::ServerSocket& socket, std::string file)
+  State(Handler face, const Poco::Net::ServerSocket& socket, std::string file,
+        Callers callers = Callers::Any)
       : handler(std::move(face)),
         path(std::move(file)),
         pool("admin", 1, 64, 30, 128 * 1024),
-        server(new Faces(handler), pool, socket, parameters()) {
+        server(new Faces(handler, callers), pool, socket, parameters()) {
     server.start();
   }
   ~State() {
@@ -134,17 +200,17 @@ AdminServer::~AdminServer() = default;
 
 std::unique_ptr<AdminServer> AdminServer::onAddress(const std::string& ip, std::uint16_t port,
                                                     Handler handler) {
-  try {
-    Poco::Net::ServerSocket socket;
-    // Without SO_REUSEPORT, which Poco would set too: a second process on the port must be refused.
-    socket.bind(Poco::Net::SocketAddress(ip, port), true, false);
-    socket.listen(64);
-    return std::unique_ptr<AdminServer>(
-        new AdminServer(std::make_unique<State>(std::move(handler), socket, "")));
-  } catch (const Poco::Exception& error) {
-    throw std::runtime_error("admin address " + ip + ':' + std::to_string(port) +
-                             " cannot be bound: " + error.displayText());
-  }
+  return std::unique_ptr<AdminServer>(
+      new AdminServer(std::make_unique<State>(std::move(handler), bound(ip, port), "")));
+}
+
+std::unique_ptr<AdminServer> AdminServer::onLoopback(const std::string& ip, std::uint16_t port,
+                                                     Handler handler) {
+  const auto address = net::SocketAddress::parse(ip, port);
+  if (!address || !address->isLoopback())
+    throw std::runtime_error("admin address " + ip + " is not on the loopback interface");
+  return std::unique_ptr<AdminServer>(new AdminServer(
+      std::make_unique<State>(std::move(handler), bound(ip, port), "", Callers::LocalNamesOnly)));
 }
 
 std::unique_ptr<AdminServer> AdminServer::onSocket(const std::string& path, Handler handler) {

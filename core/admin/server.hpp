@@ -24,6 +24,11 @@ struct AdminAnswer {
   std::string body;                                ///< Whole.
 };
 
+/// True if a Host or Origin value names the machine itself: `localhost`, `NAME.localhost` or a
+/// loopback address, with or without port. A browser that was led to a loopback address by another
+/// name (DNS rebinding) says that name.
+[[nodiscard]] bool isLocalAuthority(std::string_view authority);
+
 /// One admin face: a small HTTP server on threads of its own, far from the workers. Requests are
 /// bounded in size, time and number; a slow client holds a thread, never the process.
 class AdminServer {
@@ -34,6 +39,12 @@ class AdminServer {
   /// Serves on a TCP address. Throws std::runtime_error if it cannot be bound.
   [[nodiscard]] static std::unique_ptr<AdminServer> onAddress(const std::string& ip,
                                                               std::uint16_t port, Handler handler);
+  /// Serves on an address of the loopback interface, for this machine's own browsers: requests with
+  /// another Host than isLocalAuthority(), or that a page of another origin makes, get 403, and
+  /// answers may not be framed. Throws std::runtime_error if the address is another or cannot be
+  /// bound.
+  [[nodiscard]] static std::unique_ptr<AdminServer> onLoopback(const std::string& ip,
+                                                               std::uint16_t port, Handler handler);
   /// Serves on a Unix socket with mode 0600, which it makes; one that nobody listens on is
   /// replaced. Throws std::runtime_error if somebody does, or if it cannot be made.
   [[nodiscard]] static std::unique_ptr<AdminServer> onSocket(const std::string& path,

@@ -117,6 +117,11 @@ std::vector<Key> makeKeys() {
       nested("default_endpoints", KeyType::Map, kLive,
              "Endpoints of Services without EndpointSlices: `namespace/name:port`, or `*` for all.",
              {nested("", KeyType::OneOrMore, kLive, "", {element(KeyType::Endpoint)})}));
+  keys.push_back(nested(
+      "balance", KeyType::Map, kLive,
+      "How an endpoint of a Service is chosen: `namespace/name:port`, or `*` for all others. "
+      "`least_request`: the one with the fewest requests in flight from the same worker.",
+      {choice("", "", kLive, "", {"round_robin", "least_request"})}, "{\"*\": round_robin}"));
   keys.push_back(nested("external_name_namespaces", KeyType::List, kLive,
                         "Namespaces whose ExternalName Services may be used.",
                         {element(KeyType::Text)}));
@@ -146,7 +151,10 @@ std::vector<Key> makeKeys() {
                                "/healthz, /readyz and /metrics: for probes and Prometheus."),
                          plain("socket", KeyType::Path, "none", kRestart,
                                "Unix socket, mode 0600, for `hyperway status`, `explain`, "
-                               "`plugins` and the log level.")}));
+                               "`plugins` and the log level."),
+                         plain("loopback", KeyType::Endpoint, "none", kRestart,
+                               "The same as on the socket, and a page for browsers, on an address "
+                               "of the loopback interface: open to every user of the machine.")}));
   keys.push_back(nested(
       "drain", KeyType::Object, kLive, "What SIGTERM does.",
       {plain("delay", KeyType::Duration, "0s", kLive, "Not ready any more, but still accepting."),

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "app/admin_page.hpp"
 #include "app/explain.hpp"
 #include "app/metrics_text.hpp"
 #include "app/plugin_set.hpp"
@@ -121,10 +122,12 @@ void GatewayProcess::startAdmin() {
     log_->write(LogLevel::Info,
                 "probes and metrics on 127.0.0.1:" + std::to_string(probes_->port()));
   }
+  const auto inside = [this](const admin::AdminRequest& request) { return answerInside(request); };
   if (!settings_.admin_socket.empty())
-    inside_ = admin::AdminServer::onSocket(
-        settings_.admin_socket,
-        [this](const admin::AdminRequest& request) { return answerInside(request); });
+    inside_ = admin::AdminServer::onSocket(settings_.admin_socket, inside);
+  if (settings_.admin_loopback)
+    loopback_ = admin::AdminServer::onLoopback(settings_.admin_loopback->address,
+                                               settings_.admin_loopback->port, inside);
 }
 
 std::string GatewayProcess::onControl(const std::function<std::string()>& task) {
@@ -186,15 +189,19 @@ admin::AdminAnswer GatewayProcess::answerInside(const admin::AdminRequest& reque
             })};
   if (request.method == "GET" && request.path == "/plugins")
     return {200, "text/plain", onControl([this] { return pluginsText(registry_->list()); })};
-  if (request.method == "POST" && request.path == "/explain") {
-    const auto question = readQuestion(request.body);
+  if (request.path == "/explain" && (request.method == "GET" || request.method == "POST")) {
+    const auto question =
+        request.method == "GET" ? questionOfForm(request.query) : readQuestion(request.body);
     if (!question) return {400, "text/plain", question.error() + "\n"};
     return {200, "text/plain",
             onControl([this, &question] { return explainText(proxy_->compiler(), *question); })};
   }
   if (request.method == "GET" && request.path == "/config")
-    return {200, "text/plain",
-            onControl([this] { return tableText(*proxy_->compiler().current()); })};
+    return {200, "text/plain", onControl([this] { return configText(proxy_->compiler()); })};
+  if (request.method == "GET" && request.path == "/")
+    return {200, "text/html; charset=utf-8",
+            pageText(version_, readiness(true).body,
+                     onControl([this] { return tableText(*proxy_->compiler().current()); }))};
   if (request.path == "/loglevel" && (request.method == "GET" || request.method == "PUT")) {
     if (request.method == "PUT") {
       if (request.body != "off" && observe::logLevel(request.body) == LogLevel::Info &&
@@ -210,7 +217,8 @@ admin::AdminAnswer GatewayProcess::answerInside(const admin::AdminRequest& reque
   if (request.path == "/readyz") return readiness(true);
   return {
       404, "text/plain",
-      "known here: GET /status /plugins /config /readyz /loglevel, PUT /loglevel, POST /explain\n"};
+      "known here: GET / /status /plugins /config /explain /readyz /loglevel, PUT /loglevel, POST "
+      "/explain\n"};
 }
 
 std::string GatewayProcess::metrics() {
@@ -315,6 +323,7 @@ void GatewayProcess::stop() {
   // use last.
   probes_.reset();
   inside_.reset();
+  loopback_.reset();
   if (pipeline_) pipeline_->stop();
   if (proxy_) proxy_->stop();
   sources_.clear();

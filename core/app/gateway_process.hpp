@@ -83,7 +83,8 @@ class GatewayProcess {
   std::unique_ptr<control::Pipeline> pipeline_;
   std::vector<std::unique_ptr<control::Source>> sources_;
   std::unique_ptr<admin::AdminServer> probes_;
-  std::unique_ptr<admin::AdminServer> inside_;
+  std::unique_ptr<admin::AdminServer> inside_;    // on the Unix socket
+  std::unique_ptr<admin::AdminServer> loopback_;  // the same on a loopback address
   std::atomic<bool> draining_{false};
   bool told_ready_ = false;
   bool stopped_ = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/reports.hpp"
 
+#include <set>
+
 #include "app/json_text.hpp"
 
 namespace hyperway::app {
@@ -97,6 +99,31 @@ std::string tableText(const route::RouteTable& table) {
       out += "  " + listener->model().key + ", port " + std::to_string(listener->model().port) +
              ", hostname " +
              (listener->model().hostname.empty() ? "any" : listener->model().hostname) + '\n';
+  }
+  return out;
+}
+
+std::string configText(const route::Compiler& compiler) {
+  const auto sortedKeys = [](const route::SlotMap& slots) {
+    std::set<std::string> keys;
+    for (const auto& slot : slots.list()) keys.insert(slot->key());
+    return keys;
+  };
+  std::string out = tableText(*compiler.current()) + "rules\n";
+  for (const std::string& rule : sortedKeys(compiler.statsSlots())) out += "  " + rule + '\n';
+  out += "upstreams\n";
+  for (const std::string& key : sortedKeys(compiler.upstreamSlots())) {
+    const auto upstream = compiler.upstream(key);
+    if (!upstream) continue;
+    out += "  " + key + ", " +
+           (upstream->balance == route::Balance::LeastRequest ? "least_request" : "round_robin") +
+           (upstream->endpoints.empty() ? ", no endpoint is ready" : "");
+    for (const route::Endpoint& endpoint : upstream->endpoints) {
+      const bool v6 = endpoint.address.find(':') != std::string::npos;
+      out += (v6 ? " [" + endpoint.address + "]:" : ' ' + endpoint.address + ':') +
+             std::to_string(endpoint.port);
+    }
+    out += '\n';
   }
   return out;
 }

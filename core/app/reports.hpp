@@ -27,4 +27,8 @@ namespace hyperway::app {
 /// What a table has: addresses, listeners. For reading.
 [[nodiscard]] std::string tableText(const route::RouteTable& table);
 
+/// What is in force: the table, its rules, and upstreams with their endpoints; no secret. For
+/// reading. [control]
+[[nodiscard]] std::string configText(const route::Compiler& compiler);
+
 }  // namespace hyperway::app

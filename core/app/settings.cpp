@@ -83,6 +83,12 @@ void readTranslation(const ConfigNode& document, gateway::TranslateOptions& out)
         out.default_endpoints[member.name].push_back({bind.address, bind.port});
       }
   });
+  with(document, "balance", [&](const ConfigNode& node) {
+    out.balance.clear();
+    for (const auto& member : node.members)
+      out.balance[member.name] = member.value.text == "least_request" ? route::Balance::LeastRequest
+                                                                      : route::Balance::RoundRobin;
+  });
   with(document, "filter_namespaces", [&](const ConfigNode& node) {
     out.filter_namespaces.clear();
     for (const auto& member : node.members)
@@ -182,6 +188,8 @@ void readSettings(const ConfigNode& document, Settings& settings) {
     with(node, "address",
          [&](const ConfigNode& address) { settings.admin = parseEndpoint(address.text); });
     text(node, "socket", settings.admin_socket);
+    with(node, "loopback",
+         [&](const ConfigNode& address) { settings.admin_loopback = parseEndpoint(address.text); });
   });
   with(document, "drain", [&](const ConfigNode& node) {
     duration(node, "delay", settings.drain_delay);

@@ -31,6 +31,7 @@ struct Settings {
   std::optional<route::Bind>
       admin;  ///< Probe port as configured; absent: 9180 on loopback or the next free one.
   std::string admin_socket;                                             ///< Empty: none.
+  std::optional<route::Bind> admin_loopback;                            ///< Absent: none.
   std::chrono::milliseconds drain_delay{0};                             ///< See the key.
   std::chrono::milliseconds drain_deadline{30000};                      ///< See the key.
   observe::AccessLogFormat access_log = observe::AccessLogFormat::Off;  ///< Form.

@@ -179,6 +179,9 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
                               const TranslateOptions& options) {
   route::Upstream upstream;
   upstream.key = key;
+  auto balance = options.balance.find(key);
+  if (balance == options.balance.end()) balance = options.balance.find("*");
+  if (balance != options.balance.end()) upstream.balance = balance->second;
   const auto [service_key, number] = split(key);
   const auto* service = store.find<Service>(service_key);
   if (service == nullptr || !judgeService(*service, number, store, options).fine()) return upstream;

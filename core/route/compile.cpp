@@ -375,6 +375,7 @@ std::shared_ptr<const Upstream> Compiler::upstream(const std::string& key) const
 }
 
 SlotMap& Compiler::upstreamSlots() noexcept { return state_->upstream_slots; }
+const SlotMap& Compiler::upstreamSlots() const noexcept { return state_->upstream_slots; }
 
 SlotMap& Compiler::tlsSlots() noexcept { return state_->tls_slots; }
 

@@ -43,6 +43,8 @@ class Compiler {
   [[nodiscard]] std::shared_ptr<const Upstream> upstream(const std::string& key) const;
   /// Numbers of upstreams.
   [[nodiscard]] SlotMap& upstreamSlots() noexcept;
+  /// The same, to look at.
+  [[nodiscard]] const SlotMap& upstreamSlots() const noexcept;
   /// Numbers of listeners' TLS contexts.
   [[nodiscard]] SlotMap& tlsSlots() noexcept;
   /// Numbers of rules' statistics.

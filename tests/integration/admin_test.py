@@ -8,7 +8,7 @@ import time
 import unittest
 
 from harness import gateway as gw
-from harness import tls
+from harness import ports, tls
 from harness.case import GatewayCase, until
 from harness.client import Client, ask
 from harness.manifests import app, gateway, gateway_class, listener, route, rule, secret
@@ -98,9 +98,14 @@ class Series(GatewayCase):
         series = [k for k in self.gateway.metrics() if k.startswith("hyperway_requests_total") and "default/route" in k]
         values = sorted(v for k, v in self.gateway.metrics().items() if k in series and v)
         self.assertEqual(values, [3, 5], series)
-        buckets = [k for k in self.gateway.metrics() if k.startswith("hyperway_request_duration_seconds_bucket")
-                   and "default/route" in k and 'le="+Inf"' in k]
-        self.assertEqual(len(buckets), 2, buckets)
+        for number, requests in ((0, 3), (1, 5)):
+            labels = {"route": "default/route", "rule": str(number)}
+            for name, expected in (("hyperway_request_duration_seconds_count", requests),
+                                   ("hyperway_requests_total", requests),
+                                   ("hyperway_response_body_bytes_total", requests * len(b"app"))):
+                self.assertEqual(self.gateway.metric(name, **labels), expected, (name, labels))
+            self.assertEqual(self.gateway.metric("hyperway_request_duration_seconds_bucket", le="+Inf", **labels),
+                             requests)
 
     def test_series_are_bounded_whatever_the_number_of_routes(self):
         self.gateway.write("many.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": [
@@ -113,6 +118,108 @@ class Series(GatewayCase):
         named = {part.split('"')[0] for part in text.split('route="')[1:]}
         self.assertLessEqual(len(named), 2001)
         self.assertIn("other", named)
+
+
+class SeriesOfDeletedRules(GatewayCase):
+    limit_seconds = 60
+
+    @classmethod
+    def make(cls):
+        return gw.Gateway(gateway_class(), gateway(), *app("app", cls.backend("app")))
+
+    def test_the_counters_of_a_deleted_rule_never_go_on_as_anothers(self):
+        """Rules come and go; those that take over a number begin at zero, the others never go back."""
+        old = [route(f"old{n}", hostnames=[f"old{n}.example"]) for n in range(20)]
+        kept = route("kept", hostnames=["kept.example"])
+        self.gateway.apply(*old, kept)
+        until(lambda: {ask(self.port, host=f"{n}.example").status for n in ("old19", "kept")} == {200})
+        for n in range(20):
+            for _ in range(3):
+                ask(self.port, host=f"old{n}.example")
+        before = until(lambda: self.gateway.metric("hyperway_requests_total", route="default/kept"))
+        self.gateway.delete(*old)
+        until(lambda: ask(self.port, host="old0.example").status == 404)
+        new = [route(f"new{n}", hostnames=[f"new{n}.example"]) for n in range(25)]
+        # A number is free when nobody has the old table any more, which is soon, not at once.
+        until(lambda: not any("default/old" in series for series in self.gateway.metrics()))
+        self.gateway.apply(*new)
+        until(lambda: sum("default/new" in series and "_count" in series for series in self.gateway.metrics()) >= 20)
+        for series, value in self.gateway.metrics().items():
+            if "default/new" in series:
+                self.assertEqual(value, 0, series)
+        until(lambda: ask(self.port, host="new24.example").status == 200)
+        self.assertEqual(self.gateway.metric("hyperway_requests_total", route="default/new24"), 1)
+        self.assertEqual(self.gateway.metric("hyperway_requests_total", route="default/kept"), before)
+
+
+class Inside(GatewayCase):
+    """The face that shows configuration, on a loopback address."""
+
+    CERT = tls.self_signed("a.example")
+
+    @classmethod
+    def make(cls):
+        cls.loopback = ports.free_port()
+        return gw.Gateway(gateway_class(), gateway([listener(), listener("https", 443, "HTTPS", None, ["cert"])]),
+                          secret("cert", *cls.CERT), *app("app", cls.backend("app")), route(),
+                          settings={"admin": {"loopback": f"127.0.0.1:{cls.loopback}"}})
+
+    def get(self, path, method="GET", host="localhost", fields=(), body=None):
+        """A request to the face."""
+        with Client(self.loopback, timeout=5) as client:
+            client.request(method, path, host=host, fields=[("Connection", "close"), *fields], body=body)
+            return client.response(method)
+
+    def test_a_page_for_browsers(self):
+        got = self.get("/")
+        self.assertEqual(got.status, 200)
+        self.assertTrue(got.get("content-type").startswith("text/html"))
+        for part in (b"<title>hyperway</title>", b"default/gw/https", b"ready", b'href="/config"'):
+            self.assertIn(part, got.body)
+
+    def test_config_shows_listeners_rules_and_endpoints(self):
+        text = self.get("/config").body.decode()
+        for part in ("default/gw/http, port 80", "default/route/0", "default/app:8080, round_robin",
+                     f"127.0.0.1:{self.app.port}"):
+            self.assertIn(part, text)
+
+    def test_what_the_socket_answers_is_here_too(self):
+        self.assertIn(b"HTTPRoute default/route", self.get("/status").body)
+        self.assertIsInstance(json.loads(self.get("/status?json").body), list)
+        self.assertIn(b"file_source", self.get("/plugins").body)
+        self.assertIn(b"generation", self.get("/readyz").body)
+        got = self.get("/explain?method=GET&url=http%3A%2F%2Fa.example%2F&header=X-A%3A+1")
+        self.assertIn(b"default/route", got.body)
+        self.assertEqual(self.get("/explain?url=nowhere").status, 400)
+
+    def test_the_log_level_is_asked_and_set(self):
+        self.assertEqual(self.get("/loglevel").body, b"info\n")
+        self.assertEqual(self.get("/loglevel", "PUT", body=b"debug").body, b"debug\n")
+        self.assertEqual(self.get("/loglevel").body, b"debug\n")
+        self.assertEqual(self.get("/loglevel", "PUT", body=b"loud").status, 400)
+        self.get("/loglevel", "PUT", body=b"info")
+
+    def test_other_hosts_and_other_sites_pages_are_refused(self):
+        """DNS rebinding leads a browser here by a name of the attacker's."""
+        for host in ("rebound.example", f"rebound.example:{self.loopback}", "127.0.0.1.example"):
+            for path, method, body in (("/", "GET", None), ("/config", "GET", None), ("/loglevel", "PUT", b"off")):
+                with self.subTest(host=host, path=path):
+                    got = self.get(path, method, host, body=body)
+                    self.assertEqual(got.status, 403)
+                    self.assertNotIn(b"default/", got.body)
+        got = self.get("/loglevel", "PUT", fields=[("Origin", "https://evil.example")], body=b"off")
+        self.assertEqual(got.status, 403)
+        self.assertEqual(self.get("/loglevel").body, b"info\n")
+        for host in (f"localhost:{self.loopback}", f"127.0.0.1:{self.loopback}"):
+            self.assertEqual(self.get("/status", host=host, fields=[("Origin", f"http://{host}")]).status, 200)
+
+    def test_private_keys_are_shown_nowhere(self):
+        key = self.CERT[1].decode().splitlines()[1]
+        for path in ("/", "/config", "/status", "/status?json", "/plugins", "/readyz", "/metrics",
+                     "/explain?url=https%3A%2F%2Fa.example%2F"):
+            got = self.get(path)
+            self.assertNotIn(key.encode(), got.body, path)
+            self.assertNotIn(b"PRIVATE KEY", got.body, path)
 
 
 class Commands(GatewayCase):

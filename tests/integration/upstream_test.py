@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong behind the gateway, and which answer the client gets for it."""
+import signal
 import socket
 import threading
 import time
@@ -235,6 +236,60 @@ class ExternalName(Case):
                                 settings={"external_name_namespaces": ["default"]}) as process:
                     self.assertEqual(ask(process.port()).status, 500)
         self.assertEqual(backend.connections, [])
+
+
+class LeastRequest(Case):
+    """The configuration says that requests in flight decide."""
+
+    def test_requests_in_flight_decide(self):
+        release, held = threading.Event(), threading.Semaphore(0)
+
+        def handler(_):
+            held.release()
+            release.wait(20)
+            return answer(200, "slow")
+        slow, fast = self.use(Backend("slow", handler=handler)), self.use(Backend("fast"))
+        self.addCleanup(release.set)
+        process = self.use(gw.simple(slow, *slices("app", [fast]),
+                                     settings={"balance": {"default/app:8080": "least_request"}}))
+        clients = [self.use(Client(process.port(), timeout=20)) for _ in range(2)]
+        # Of two idle endpoints either may come first: one of these two requests is held.
+        for client in clients:
+            client.request("GET", "/")
+        self.assertTrue(held.acquire(timeout=5))
+        until(lambda: len(slow.requests) == 1 and len(fast.requests) == 1)
+        with Client(process.port()) as client:
+            self.assertEqual({client.ask("GET", "/").body for _ in range(40)}, {b"fast"})
+        self.assertEqual(len(slow.requests), 1)
+        release.set()
+        self.assertEqual({client.response().body for client in clients}, {b"slow", b"fast"})
+        # In flight are none: both serve again.
+        with Client(process.port()) as client:
+            got = [client.ask("GET", "/").body for _ in range(20)]
+        self.assertEqual({got.count(b"slow"), got.count(b"fast")}, {10})
+
+    def test_round_robin_is_the_default_and_the_choice_is_live(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def handler(request):
+            if request.target == "/held":
+                release.wait(20)
+            return answer(200, "one")
+        one, two = self.use(Backend("one", handler=handler)), self.use(Backend("two"))
+        process = self.use(gw.simple(one, *slices("app", [two])))
+        with Client(process.port(), timeout=20) as waiting, Client(process.port()) as client:
+            until(lambda: (client.ask("GET", "/").body == b"two") or None)
+            waiting.request("GET", "/held")  # the next in turn is one
+            until(lambda: any(r.target == "/held" for r in one.requests))
+            got = [client.ask("GET", "/").body for _ in range(10)]
+            self.assertEqual(got.count(b"one"), 5)
+            process.settings = {"balance": {"*": "least_request"}}
+            process.write_config()
+            process.process.send_signal(signal.SIGHUP)
+            until(lambda: {client.ask("GET", "/").body for _ in range(10)} == {b"two"})
+            release.set()
+            self.assertEqual(waiting.response().body, b"one")
 
 
 class Changes(Case):

@@ -68,6 +68,39 @@ TEST_CASE("A busy admin port is an error that names it") {
   }
 }
 
+TEST_CASE("A face on loopback answers to local names only, whatever a browser was led to") {
+  const auto server = AdminServer::onLoopback("127.0.0.1", 0, echo);
+  const auto status = [&](const std::string& head) {
+    const std::string answer = exchange(server->port(), "GET /config HTTP/1.1\r\n" + head + "\r\n");
+    return answer.substr(9, 3);
+  };
+  for (const char* host : {"localhost", "localhost:9181", "LOCALHOST", "127.0.0.1:1", "127.9.9.9",
+                           "[::1]", "[::1]:9181", "admin.localhost:80"}) {
+    CAPTURE(host);
+    CHECK(status("Host: " + std::string(host) + "\r\n") == "200");
+    CHECK(status("Host: localhost\r\nOrigin: http://" + std::string(host) + "\r\n") == "200");
+  }
+  for (const char* host :
+       {"rebound.example", "rebound.example:9181", "localhost.example", "notlocalhost", "",
+        "192.0.2.1", "127.0.0.1.example", "[::1", "[::1]x", "[2001:db8::1]", ".localhost"}) {
+    CAPTURE(host);
+    CHECK(status("Host: " + std::string(host) + "\r\n") == "403");
+    if (*host != '\0')
+      CHECK(status("Host: localhost\r\nOrigin: http://" + std::string(host) + "\r\n") == "403");
+  }
+  CHECK(status("Host: localhost\r\nOrigin: null\r\n") == "403");
+  CHECK(status("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n") == "403");
+  CHECK(exchange(server->port(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .find("frame-ancestors 'none'") != std::string::npos);
+}
+
+TEST_CASE("A face on loopback is made on loopback addresses only") {
+  for (const char* address : {"0.0.0.0", "::", "192.0.2.1", "localhost"}) {
+    CAPTURE(address);
+    CHECK_THROWS_AS((void)AdminServer::onLoopback(address, 0, echo), std::runtime_error);
+  }
+}
+
 TEST_CASE("The socket belongs to its owner alone and goes with its server") {
   const std::string path = socketPath("own");
   {

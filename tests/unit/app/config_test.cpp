@@ -82,6 +82,13 @@ TEST_CASE("A wrong configuration is refused with file, line and what would be ri
            {"address_pool: 127.0.0.1\n", "f.yaml:1: must be a list"},
            {"default_endpoints: {shop: 127.0.0.1:80}\n", "f.yaml:1: \"shop\" is neither"},
            {"default_endpoints: {a/b:80: nowhere}\n", "f.yaml:1: \"nowhere\" is no IP:port"},
+           {"balance: {shop: least_request}\n", "f.yaml:1: \"shop\" is neither"},
+           {"balance: {\"*\": random}\n",
+            "f.yaml:1: \"random\" is none of: round_robin, least_request"},
+           {"admin: {loopback: \"0.0.0.0:9181\"}\n",
+            "f.yaml:1: \"0.0.0.0:9181\" is not on the loopback interface"},
+           {"admin: {loopback: \"192.0.2.1:9181\"}\n", "is not on the loopback interface"},
+           {"admin: {loopback: localhost}\n", "f.yaml:1: \"localhost\" is no IP:port"},
            {"trusted_proxies: [10.0.0.0/99]\n", "f.yaml:1: \"10.0.0.0/99\" is no network"},
            {"timeouts: {idle: 5}\n", "f.yaml:1: \"5\" is no duration"},
            {"timeouts: {idle: 5 minutes}\n", "f.yaml:1: \"5 minutes\" is no duration"},
@@ -124,11 +131,12 @@ TEST_CASE("Settings are read as written") {
       "plugins: [{name: a, path: /a.so, config: {x: [1, {y: z}]}}, {path: /b/cee.so}]\n"
       "listen: {80: 127.0.0.1:8080, 443: [\"127.0.0.1:1\", \"[::1]:2\"]}\n"
       "default_endpoints: {\"*\": 127.0.0.1:9, a/b:80: [\"127.0.0.2:1\"]}\n"
+      "balance: {\"*\": least_request, a/b:80: round_robin}\n"
       "limits: {uri_bytes: 300, body_bytes: 5}\n"
       "timeouts: {header: 1m30s, tunnel: 2h}\n"
       "trusted_proxies: [10.0.0.0/8]\n"
       "access_log: {format: json, path: /x}\n"
-      "admin: {address: \"[::1]:9\", socket: /s}\n"
+      "admin: {address: \"[::1]:9\", socket: /s, loopback: \"127.0.0.2:10\"}\n"
       "drain: {delay: 250ms}\n"
       "log: {level: debug}\n");
   CHECK(settings.proxy.workers == 3);
@@ -140,6 +148,8 @@ TEST_CASE("Settings are read as written") {
   CHECK(settings.plugins[1].name == "cee");
   CHECK(settings.translate.listen_map.at(443).at(1) == route::Bind{"::1", 2});
   CHECK(settings.translate.default_endpoints.at("*").at(0).port == 9);
+  CHECK(settings.translate.balance.at("*") == route::Balance::LeastRequest);
+  CHECK(settings.translate.balance.at("a/b:80") == route::Balance::RoundRobin);
   CHECK(settings.proxy.limits.target_bytes == 300);
   CHECK(settings.proxy.body_bytes == 5);
   CHECK(settings.proxy.client.head == std::chrono::seconds(90));
@@ -147,6 +157,7 @@ TEST_CASE("Settings are read as written") {
   CHECK_FALSE(settings.proxy.trusted.empty());
   CHECK(settings.access_log == observe::AccessLogFormat::Json);
   CHECK(settings.admin == route::Bind{"::1", 9});
+  CHECK(settings.admin_loopback == route::Bind{"127.0.0.2", 10});
   CHECK(settings.drain_delay == std::chrono::milliseconds(250));
   CHECK(settings.log_level == "debug");
 }

@@ -158,6 +158,21 @@ TEST_CASE("One number for TCP and UDP means TCP") {
   CHECK(world.upstreams.at("default/web:80").endpoints == Endpoints{{"10.0.0.1", 8080}});
 }
 
+TEST_CASE("The configuration says how an endpoint of a Service's port is chosen") {
+  TranslateOptions options;
+  options.balance["default/web:80"] = route::Balance::LeastRequest;
+  World world(options);
+  addWeb(world, "'ports':[{'name':'http','port':80},{'name':'more','port':81}]");
+  world.addRoute("web", "{'backendRefs':[{'name':'web','port':80},{'name':'web','port':81}]}");
+  CHECK(world.upstreams.at("default/web:80").balance == route::Balance::LeastRequest);
+  CHECK(world.upstreams.at("default/web:81").balance == route::Balance::RoundRobin);
+  options.balance = {{"*", route::Balance::LeastRequest},
+                     {"default/web:80", route::Balance::RoundRobin}};
+  world.take(world.translator.reconfigure(options));
+  CHECK(world.upstreams.at("default/web:80").balance == route::Balance::RoundRobin);
+  CHECK(world.upstreams.at("default/web:81").balance == route::Balance::LeastRequest);
+}
+
 TEST_CASE("Services without slices get the configuration's default endpoints") {
   TranslateOptions options;
   options.default_endpoints["*"] = {{"127.0.0.1", 9000}};
