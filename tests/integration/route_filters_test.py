@@ -123,7 +123,16 @@ class Rewrites(FilterCase):
             rule(filters=[rewrite(path={"type": FULL, "replaceFullPath": "/fixed"})], matches=[path_match("/full")]),
             rule(filters=[rewrite(hostname="inside.example")], matches=[path_match("/host")]),
             rule([backend_ref("app", filters=[rewrite(hostname="b.example", path={
-                "type": PREFIX, "replacePrefixMatch": "/b"})])], [path_match("/backend")])]
+                "type": PREFIX, "replacePrefixMatch": "/b"})])], [path_match("/backend")]),
+            rule([backend_ref("app", filters=[rewrite(hostname="one.example")]),
+                  backend_ref("two", filters=[rewrite(path={"type": FULL, "replaceFullPath": "/two"})])],
+                 [path_match("/each")])]
+
+    def test_a_rewrite_of_a_backend_is_for_that_backend_alone(self):
+        for _ in range(20):
+            self.assertEqual(ask(self.port, "GET", "/each/x?q").status, 200)
+        for name, seen in (("app", ("one.example", "/each/x?q")), ("two", ("example.com", "/two?q"))):
+            self.assertEqual({(r.get("host"), r.target) for r in self.backends[name].requests}, {seen})
 
     def test_what_the_backend_sees(self):
         for target, host, seen in (

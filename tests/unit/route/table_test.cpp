@@ -128,6 +128,29 @@ TEST_CASE("A regular expression matches the whole normalised path, without query
   }
 }
 
+TEST_CASE("Regular expressions of one host are tried in order until one matches") {
+  Compiler compiler;
+  std::vector<Route> routes;
+  for (const char* name : {"a", "b", "c", "d"})
+    routes.push_back(route(name, {"h"}, {{matchOf(regex(std::string("/") + name + "|/cd"))}}));
+  routes.push_back(route("other", {"i"}, {{matchOf(regex("/c.*"))}}));
+  const auto table = tableOf(compiler, routes);
+  std::vector<NearMiss> misses;
+  const Request request("h", "/cd");
+  const MatchResult first = listenerOf(*table, "h")->explain(request.head(), "GET", misses);
+  REQUIRE(first.rule != nullptr);
+  CHECK((*first.rule)->rule->id == "default/a/0");
+  misses.clear();
+  const MatchResult third =
+      listenerOf(*table, "h")->explain(Request("h", "/c").head(), "GET", misses);
+  REQUIRE(third.rule != nullptr);
+  CHECK((*third.rule)->rule->id == "default/c/0");
+  std::vector<std::string> tried;
+  for (const NearMiss& miss : misses)
+    if (miss.reason.ends_with("does not match")) tried.push_back(miss.rule_id);
+  CHECK(tried == std::vector<std::string>{"default/a/0", "default/b/0"});
+}
+
 TEST_CASE("A rule with an expression that RE2 refuses answers 500 and says why") {
   Compiler compiler;
   ModelBatch batch;
