@@ -28,7 +28,7 @@ class Valgrind(Case):
             filter_object("limit", "rate_limit", {"requests": 1000, "key": {"type": "address"}}),
             route(rules=[rule(["app"], [path_match("/limit")], [extension("limit")]),
                          rule(["app"], [path_match("/mirror")], [mirrored]), rule(["app"], [path_match("/")])]),
-            start=False)
+            workers=2, settings={"drain": {"delay": "0s", "deadline": "1s"}}, start=False)
         report = os.path.join(process.folder, "valgrind.txt")
         process.command = [program, "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=30",
                            f"--log-file={report}", "--error-exitcode=99", "--errors-for-leak-kinds=definite"]
@@ -51,6 +51,19 @@ class Valgrind(Case):
         backend.script = None
         process.apply(secret("cert", *pairs[1]), route("more", hostnames=["more.example"]))
         until(lambda: ask(process.port(), host="more.example", timeout=30).status == 200, 60)
+        # The end comes in the midst of everything: an upload with its copy, a tunnel, idle and TLS connections.
+        backend.forget()
+        backend.script = upgrade.echo_tunnel
+        tunnel = self.use(Client(process.port(), timeout=30))
+        tunnel.send(upgrade.WEBSOCKET)
+        self.assertEqual(tunnel.response().status, 101)
+        backend.script = lambda connection: connection.read_request() and connection.wait_for_close(60)
+        for data in ("POST /mirror HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf", "GET / HTTP/1.1\r\nHos",
+                     "GET /limit HTTP/1.1\r\nHost: a\r\n\r\n"):
+            self.use(Client(process.port(), timeout=30)).send(data)
+        until(lambda: any(r.path == "/limit" for r in backend.requests), 30)
+        self.use(Client(process.port(443), timeout=30, tls=tls.client_context(), sni="a"))
+        self.use(Client(process.port(443), timeout=30)).send(b"\x16\x03\x01\x02\x00\x01")
         process.terminate()
         code = process.process.wait(120)
         with open(report, encoding="utf-8") as file:
