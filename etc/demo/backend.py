@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's backends: small HTTP servers that answer with what they were asked, as JSON.
 
-  backend.py [NAME:PORT ...]         serve (default: the demo's own set, on 127.0.0.1)
-  backend.py --wait-for URL --pid N  wait until URL answers 200, or process N is gone
+  backend.py [NAME:PORT ...]            serve (default: the demo's own set, on 127.0.0.1)
+  backend.py --wait-for URL... --pid N  wait until each URL answers 200, or process N is gone
 """
 import json
 import os
@@ -78,8 +78,8 @@ def wait_for(url, pid, seconds=30):
 
 
 def main(argv):
-    if argv[:1] == ["--wait-for"] and len(argv) == 4 and argv[2] == "--pid":
-        return wait_for(argv[1], argv[3])
+    if argv[:1] == ["--wait-for"] and len(argv) >= 4 and argv[-2] == "--pid":
+        return max(wait_for(url, argv[-1]) for url in argv[1:-2])
     if any(":" not in spec for spec in argv):
         print(__doc__, file=sys.stderr)
         return 2
