@@ -246,10 +246,11 @@ class Check(unittest.TestCase):
         code, got = check("--strict", path)
         self.assertEqual((code, got[-1]), (78, "9 warnings"))
 
-    def test_no_example_of_ours_has_an_unknown_field(self):
+    def test_the_shipped_configurations_pass_with_their_manifests(self):
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        code, lines = check("--strict", "--config", os.path.join(root, "etc/demo/hyperway.yaml"))
-        self.assertEqual((code, lines), (0, ["ok"]))
+        for name in ("etc/local.yaml", "etc/demo/hyperway.yaml"):
+            code, lines = check("--strict", "--config", os.path.join(root, name))
+            self.assertEqual((code, lines), (0, ["ok"]), name)
 
     def test_each_of_many_faults_is_found_with_file_and_line(self):
         self.assertGreaterEqual(len(FAULTS), 40)
