@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a request costs beside its bytes: no allocation, no needless system call; and where splice is used."""
+import os
+import shutil
 import tempfile
 import time
 import unittest
 
 from harness import gateway as gw
-from harness.backend import answer
+from harness.backend import Backend, answer
 from harness.calls import Counter
-from harness.case import GatewayCase
-from harness.client import Client
+from harness.case import Case, GatewayCase, until
+from harness.client import Client, ask
 from harness.manifests import (app, extension, filter_object, gateway, gateway_class, path_match, route, rule)
 
 MIB = 1 << 20
 HEADERS = {"type": "RequestHeaderModifier", "requestHeaderModifier": {
     "set": [{"name": "X-Set", "value": "1"}], "add": [{"name": "X-Add", "value": "2"}], "remove": ["X-Gone"]}}
+
+
+def open_text(path):
+    """A file as text."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 class RequestPath(GatewayCase):
@@ -52,6 +60,19 @@ class RequestPath(GatewayCase):
                 each = self.calls_each(path, fields=[("X-Gone", "1"), ("Accept", "*/*")])
                 self.assertLess(each["allocate"], 0.02, each)
         self.assertGreater(self.counter.read()["allocate"], 0, "nothing is counted")
+
+    def test_no_lock_and_no_call_to_another_thread(self):
+        """Nobody is woken either: that takes a condition, or a write beside the two messages (see below)."""
+        for path in ("/plain", "/edited"):
+            with self.subTest(path):
+                each = self.calls_each(path)
+                self.assertLess(each["lock"], 0.02, each)
+                self.assertLess(each["send"], 2.1, each)
+        # The table is exchanged by a message to the worker, which takes a lock: it is counted.
+        before = self.counter.read()["lock"]
+        self.gateway.apply(route("more", rules=[rule(["app"], [path_match("/more")])]))
+        until(lambda: ask(self.port, "GET", "/more").status == 200)
+        self.assertGreater(self.counter.read()["lock"], before, "nothing is counted")
 
     def test_no_needless_system_call(self):
         self.app.handler = lambda r: answer(200, b"x" * 1024)
@@ -94,6 +115,46 @@ class RequestPath(GatewayCase):
             client.request("GET", "/plain")
             time.sleep(0.5)
             self.assertEqual(client.response().body, blob)
+
+
+class EverySystemCall(Case):
+    """The same with what the kernel sees: calls that no wrapper of the C library makes count, too."""
+
+    limit_seconds = 90
+
+    def test_four_calls_for_a_request_and_a_shared_wait(self):
+        tracer = shutil.which("strace")
+        self.assertIsNotNone(tracer, "no strace: install Debian's strace")
+        backend = self.use(Backend("app", handler=lambda r: answer(200, b"x" * 1024)))
+        process = gw.Gateway(gateway_class(), gateway(), *app("app", backend), route(), start=False)
+        self.addCleanup(process.kill)
+        trace = os.path.join(process.folder, "trace.txt")
+        process.command = [tracer, "-D", "-f", "-qq", "-o", trace]
+        process.start()
+        tasks = f"/proc/{process.process.pid}/task"
+        worker = next(task for task in os.listdir(tasks)
+                      if open_text(f"{tasks}/{task}/comm").startswith("hw-worker"))
+
+        def calls():
+            """[name] of the worker's calls so far."""
+            return [line.split()[1].split("(")[0] for line in open_text(trace).splitlines()
+                    if line.startswith(worker + " ") and "resumed>" not in line]
+        count = 300
+        with Client(process.port(), timeout=20) as client:
+            for _ in range(50):
+                self.assertEqual(client.ask("GET", "/").status, 200)
+            until(lambda: calls()[-1:] == ["epoll_wait"], message="the worker waits")
+            before = len(calls())
+            for _ in range(count):
+                self.assertEqual(client.ask("GET", "/").status, 200)
+            until(lambda: calls()[-1:] == ["epoll_wait"] and len(calls()) > before, message="the worker waits")
+        made = calls()[before:]
+        names = {name: made.count(name) / count for name in set(made)}
+        waits = names.pop("epoll_wait", 0) + names.pop("epoll_pwait", 0)
+        self.assertGreater(sum(names.values()), 3.9, names)
+        self.assertLess(sum(names.values()), 4.1, names)
+        self.assertLess(waits, 2.2)
+        process.stop(timeout=40)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import struct
 import subprocess
 
-SLOTS = ("allocate", "receive", "send", "epoll_ctl", "option", "epoll_wait", "splice")
+SLOTS = ("allocate", "receive", "send", "epoll_ctl", "option", "epoll_wait", "splice", "lock")
 
 
 class Counter:

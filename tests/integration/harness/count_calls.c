@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { kAllocate, kReceive, kSend, kControl, kOption, kWait, kSplice, kSlots };
+enum { kAllocate, kReceive, kSend, kControl, kOption, kWait, kSplice, kLock, kSlots };
 
 extern void* __libc_malloc(size_t size);
 extern void* __libc_calloc(size_t count, size_t size);
@@ -98,6 +99,11 @@ PASS(kOption, int, getpeername, (int fd, struct sockaddr* to, socklen_t* size), 
 PASS(kOption, int, getsockname, (int fd, struct sockaddr* to, socklen_t* size), (fd, to, size))
 PASS(kWait, int, epoll_wait, (int set, struct epoll_event* events, int most, int ms),
      (set, events, most, ms))
+PASS(kLock, int, pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex))
+PASS(kLock, int, pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex))
+PASS(kLock, int, pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock))
+PASS(kLock, int, pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock))
+PASS(kLock, int, pthread_cond_signal, (pthread_cond_t * condition), (condition))
 PASS(kSplice, ssize_t, splice,
      (int in, loff_t* from, int out, loff_t* to, size_t size, unsigned flags),
      (in, from, out, to, size, flags))
