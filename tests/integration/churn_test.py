@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Change under load: routes, certificates and endpoints change 50 times a second, then a drain.
 
-10 seconds by default; HYPERWAY_CHURN_REQUESTS=200000 runs until so many requests were answered. No
-request may fail: every client is one that never retries.
+10 seconds by default; HYPERWAY_FULL=1 makes it 60 seconds and at least 200,000 requests (or as many as
+HYPERWAY_CHURN_REQUESTS says). No request may fail: every client is one that never retries.
 """
+import collections
 import itertools
 import multiprocessing
 import os
@@ -11,100 +12,154 @@ import time
 import unittest
 
 from harness import gateway as gw
-from harness import probes, tls, upgrade
-from harness.backend import Backend, answer
+from harness import probes, tls
 from harness.case import Case, patience, until
 from harness.client import Client
 from harness.manifests import app, backend_ref, gateway, gateway_class, listener, path_match, route, rule, secret, slices
+from harness.processes import BackendProcess
 
-SECONDS = 10
+FULL = bool(os.environ.get("HYPERWAY_FULL"))
+SECONDS = 60 if FULL else 10
+WANTED = int(os.environ.get("HYPERWAY_CHURN_REQUESTS") or (200000 if FULL else 0))
 EDITS_PER_SECOND = 50
+KINDS = ["keep", "keep", "fresh", "fresh", "tls", "tls"]
 
 
-def client_process(port, tls_port, kind, stop, answered, failures):
-    """Asks until told to stop: `kind` is keep, fresh or tls. Four GETs, then a POST of 1 KiB."""
-    context, client, body = tls.client_context(), None, b"x" * 1024
-    try:
+class LoadClient:
+    """One client process: `kind` is keep, fresh or tls. Four GETs, then a POST of 1 KiB, and so on."""
+
+    def __init__(self, number, kind, ports, stop, draining):
+        self.number, self.kind, self.ports, self.stop, self.draining = number, kind, ports, stop, draining
+        self.answered = multiprocessing.Value("L", 0)
+        self.results = multiprocessing.Queue()
+        self.process = multiprocessing.Process(target=self._run, daemon=True)
+        self.process.start()
+
+    def _run(self):
+        seen, failures, client = collections.Counter(), [], None
+        context, body, test = tls.client_context(), b"x" * 1024, os.getppid()
         for n in itertools.count():
-            if stop.is_set():
+            if self.stop.is_set() or len(failures) >= 10 or os.getppid() != test:
                 break
+            method, data = ("POST", body) if n % 5 == 4 else ("GET", None)
+            target = f"/{n % 7}/{self.number}/{n}"
             try:
                 if client is None:
-                    client = (Client(tls_port, timeout=10, tls=context, sni="a.example") if kind == "tls"
-                              else Client(port, timeout=10))
-                method, data = ("POST", body) if n % 5 == 4 else ("GET", None)
-                client.request(method, f"/{n % 7}/x", host="a.example", body=data)
+                    client = self._connect(context, seen)
+                began_before_the_drain = not self.draining.is_set()
+                client.request(method, target, host="a.example", body=data)
                 got = client.response(method)
-                want = b"%d" % (len(data) if data else 0)
-                if got.status != 200 or got.body != want:
-                    failures.put(f"{kind} {method}: {got}")
-                with answered.get_lock():
-                    answered.value += 1
+                seen[method] += 1
                 last = (got.get("connection") or "").lower() == "close"
-            except ConnectionRefusedError as error:
-                if not stop.is_set():
-                    failures.put(f"{kind}: {error!r}")
-                break
-            except Exception as error:  # noqa: BLE001
-                failures.put(f"{kind}: {error!r}")
+                if (got.status, got.body) != (200, f"{target} {len(data or b'')}".encode()):
+                    failures.append(f"{self.kind} {method} {target}: {got}")
+                elif last and not self.draining.is_set() and began_before_the_drain:
+                    failures.append(f"{self.kind}: told to close before the drain: {got}")
+                self.answered.value = n + 1
+            except Exception as error:  # noqa: BLE001 (whatever it is, this request has failed)
+                failures.append(f"{self.kind} {method} {target}: {error!r}")
                 last = True
-            if last or kind == "fresh" or (kind == "tls" and n % 50 == 49):
+            if client is not None and (last or self.kind == "fresh" or (self.kind == "tls" and n % 50 == 49)):
                 client.close()
                 client = None
-    finally:
         if client is not None:
             client.close()
+        self.results.put((seen, failures))
+
+    def _connect(self, context, seen):
+        seen["connections before the drain"] += not self.draining.is_set()
+        if self.kind != "tls":
+            return Client(self.ports[0], timeout=10)
+        client = Client(self.ports[1], timeout=10, tls=context, sni="a.example")
+        seen["certificate " + client.socket.getpeercert(True).hex()] += 1
+        return client
+
+    def finish(self):
+        """(what it saw, failures); a client that died or hangs is a failure, too."""
+        try:
+            seen, failures = self.results.get(timeout=30)
+        except Exception as error:  # noqa: BLE001 (nothing came)
+            seen, failures = collections.Counter(), [f"{self.kind}: no result: {error!r}"]
+        self.process.join(5)
+        if self.process.exitcode != 0:
+            failures.append(f"{self.kind}: exit code {self.process.exitcode}")
+            self.process.kill()
+        return seen, failures
 
 
 class Churn(Case):
-    limit_seconds = 3600 if os.environ.get("HYPERWAY_CHURN_REQUESTS") else 90
+    limit_seconds = 900 if WANTED else 90
 
     def test_nothing_fails_while_everything_changes_and_the_process_drains(self):
-        wanted = int(os.environ.get("HYPERWAY_CHURN_REQUESTS", "0"))
-        backends = [self.use(Backend(f"b{n}", handler=lambda r: answer(200, str(len(r.body))))) for n in range(3)]
+        backends = [self.use(BackendProcess(f"b{n}")) for n in range(3)]
         certificates = [tls.self_signed("a.example", serial=n) for n in (1, 2)]
         process = self.use(gw.Gateway(
             gateway_class(), gateway([listener(), listener("https", 443, "HTTPS", "a.example", ["cert"])]),
             secret("cert", *certificates[0]), *app("app", *backends), self._route(0),
             *[route(f"other-{n}", hostnames=[f"h{n}.example"]) for n in range(50)], workers=2,
-            settings={"drain": {"delay": "1s", "deadline": "10s"}}))
-        stop, failures = multiprocessing.Event(), multiprocessing.Queue()
-        answered = multiprocessing.Value("L", 0)
-        kinds = ["keep", "keep", "fresh", "fresh", "tls", "tls"]
-        clients = [multiprocessing.Process(target=client_process, daemon=True, args=(
-            process.port(80), process.port(443), kind, stop, answered, failures)) for kind in kinds]
-        for one in clients:
-            one.start()
-        begin, edits = time.monotonic(), 0
-        try:
-            while True:
-                now = time.monotonic() - begin
-                if (now >= SECONDS and answered.value >= wanted) or not failures.empty():
-                    break
-                self._edit(process, edits, backends, certificates)
-                edits += 1
-                time.sleep(max(0.0, begin + edits / EDITS_PER_SECOND - time.monotonic()))
-            took = time.monotonic() - begin
-            # The drain, still under load: readiness goes, clients are told, then leave within the delay.
-            process.terminate()
-            until(lambda: process.ask_admin("/readyz").status == 503, message="readiness off")
-            stop.set()
-            for one in clients:
-                one.join(20)
-        finally:
-            stop.set()
-            for one in clients:
-                if one.is_alive():
-                    one.terminate()
-        problems = []
-        while not failures.empty():
-            problems.append(failures.get())
-        self.assertEqual(problems[:10], [], f"{len(problems)} of {answered.value} requests failed")
+            settings={"drain": {"delay": "2s", "deadline": "10s"}}))
+        stop, draining = multiprocessing.Event(), multiprocessing.Event()
+        self.addCleanup(stop.set)
+        clients = [LoadClient(n, kind, (process.port(80), process.port(443)), stop, draining)
+                   for n, kind in enumerate(KINDS)]
+
+        def answered():
+            return sum(client.answered.value for client in clients)
+        begin, edits, settled = time.monotonic(), 0, None
+        while True:
+            now = time.monotonic() - begin
+            if now >= SECONDS and answered() >= WANTED or not all(c.process.is_alive() for c in clients):
+                break
+            if settled is None and now >= SECONDS / 2:
+                settled = self._held(process)
+            self._edit(process, edits, backends, certificates)
+            edits += 1
+            time.sleep(max(0.0, begin + edits / EDITS_PER_SECOND - time.monotonic()))
+        took, held = time.monotonic() - begin, self._held(process)
+        # The drain, under load: readiness goes, clients are told, go on for a while, and leave within the delay.
+        draining.set()
+        process.terminate()
+        until(lambda: process.ask_admin("/readyz").status == 503, message="readiness off")
+        time.sleep(0.5)
+        stop.set()
+        seen, failures = collections.Counter(), []
+        for client in clients:
+            one, failed = client.finish()
+            failures += failed
+            if one["GET"] < 50 and not failed:
+                failures.append(f"{client.kind}: {one['GET']} requests only: it waited for something")
+            if client.kind == "keep":
+                self.assertEqual(one["connections before the drain"], 1, "a kept connection was closed")
+            seen += one
+        count = seen["GET"] + seen["POST"]
+        self.assertEqual(failures[:10], [], f"{len(failures)} of {count} requests failed")
         self.assertEqual(process.process.wait(30), 0)
-        print(f"churn: {answered.value} requests, {edits} edits in {took:.1f} s, 0 failed", flush=True)
-        self.assertGreaterEqual(answered.value, max(wanted, 200))
-        self.assertGreaterEqual(edits / took, EDITS_PER_SECOND / (1.5 * patience()))
+        for backend in backends:
+            backend.close()
+        print(f"churn: {count} requests ({seen['POST']} POST, {seen['connections before the drain']} connections), "
+              f"{edits} edits in {took:.1f} s, 0 failed; descriptors {settled[0]} -> {held[0]}, "
+              f"memory {settled[1] / 1024:.0f} -> {held[1] / 1024:.0f} KiB", flush=True)
+        self.assertGreaterEqual(count, max(WANTED, 200))
+        self.assertAlmostEqual(seen["POST"] / count, 0.2, delta=0.05)
+        self.assertGreaterEqual(edits / took, EDITS_PER_SECOND * 0.95 / (1 if patience() == 1 else 1.5 * patience()))
+        self._check_that_edits_took_effect(edits, seen, backends)
+        # What came and went leaves nothing behind.
+        self.assertLessEqual(held[0], settled[0] + 30)
+        self.assertLessEqual(held[1] - settled[1], (8 << 20) * (8 if gw.sanitized() else 1))
+
+    def _check_that_edits_took_effect(self, edits, seen, backends):
+        """Without this a gateway that ignores its configuration would pass."""
         self.assertEqual([x for b in backends for x in b.ambiguous], [])
+        versions = {key for b in backends for key in b.seen if key.startswith("edit ")}
+        self.assertGreater(len(versions), edits / (8 * patience()), "edits of the route at work")
+        certificates = [n for key, n in seen.items() if key.startswith("certificate ")]
+        self.assertEqual(len(certificates), 2)
+        served = [sum(n for key, n in b.seen.items() if key.startswith("method ")) for b in backends]
+        self.assertTrue(0 < served[2] < min(served[:2]), f"requests of each backend: {served}")
+
+    @staticmethod
+    def _held(process):
+        return probes.descriptors(process.pid), probes.memory(process.pid)["private"]
 
     @staticmethod
     def _route(n):
@@ -125,35 +180,6 @@ class Churn(Case):
             process.apply(route(f"other-{n % 50}", hostnames=[f"h{n}.example"]))
         else:
             process.apply(self._route(n))
-
-
-class LongTunnels(Case):
-    limit_seconds = 120
-
-    def test_tunnels_held_over_many_edits_keep_no_old_tables_alive(self):
-        count, edits = 300, 600
-        backend = self.use(Backend("app", script=upgrade.echo_tunnel))
-        process = self.use(gw.simple(backend))
-        clients = []
-        for _ in range(count):
-            client = self.use(Client(process.port()))
-            client.send(upgrade.WEBSOCKET)
-            self.assertEqual(client.response().status, 101)
-            clients.append(client)
-        others = [route(f"r{n}", hostnames=[f"h{n}.example"]) for n in range(200)]
-        process.apply(*others)
-        time.sleep(1.5)
-        sizes = []
-        for n in range(edits):
-            process.apply(route(f"r{n % 200}", hostnames=[f"v{n}.example"]))
-            time.sleep(0.005)
-            if n in (edits // 3, edits - 1):
-                time.sleep(1.5)
-                sizes.append(probes.memory(process.pid)["private"])
-        self.assertLess(sizes[1] - sizes[0], (2 << 20) * (8 if gw.sanitized() else 1))
-        for client in clients[::20]:
-            client.send(b"alive")
-            self.assertEqual(client.reader.take(5), b"alive")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory, descriptors and CPU under load that means ill: the figures of RELIABILITY.md."""
 import contextlib
+import os
 import threading
 import time
 import unittest
 
 from harness import gateway as gw
-from harness import probes, tls, wire
+from harness import probes, tls, upgrade, wire
 from harness.backend import answer
-from harness.case import GatewayCase, patience, until
+from harness.case import Case, GatewayCase, patience, until
 from harness.client import Client, ask
-from harness.manifests import app, gateway, gateway_class, listener, route, rule, secret
+from harness.manifests import app, gateway, gateway_class, listener, path_match, route, rule, secret
+from harness.processes import BackendProcess, tunnels
 
 MIB = 1 << 20
 # AddressSanitizer keeps freed memory for a while and adds redzones; the exact figure is for the
@@ -41,6 +43,10 @@ class ResourceCase(GatewayCase):
     def rss(self):
         """Resident bytes of the gateway."""
         return probes.memory(self.gateway.pid)["rss"]
+
+    def settle(self, before):
+        """After a flood memory is back within 10 % + 8 MiB."""
+        until(lambda: self.rss() <= before * 1.1 + 8 * MIB * self.factor, 10, "memory given back", 0.1)
 
     @contextlib.contextmanager
     def growth_within(self, mib):
@@ -84,12 +90,14 @@ class BackPressure(ResourceCase):
             block = b"x" * MIB
             for _ in range(64):
                 connection.send(block)
-        self.app.script = script
+        self.app.script, before = script, self.rss()
         with self.growth_within(24):
             clients = [self.use(Client(self.port, receive_buffer=16384)) for _ in range(20)]
             for client in clients:
                 client.request("GET", "/")
             time.sleep(2)
+        for client in clients[2:]:
+            client.close()
         for client in clients[:2]:
             client.socket.settimeout(20)
             self.assertEqual(client.head().status, 200)
@@ -98,6 +106,29 @@ class BackPressure(ResourceCase):
                 part = client.socket.recv(MIB)
                 self.assertTrue(part)
                 left -= len(part)
+        self.settle(before)
+
+    def test_what_one_stuck_connection_holds_is_bounded(self):
+        # Chunked, so that nothing is spliced: what waits is in memory of the process.
+        def script(connection):
+            connection.read_request()
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            block = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+            for _ in range(1024):
+                connection.send(block)
+        self.app.script, count = script, 100
+        with gw.simple(self.app) as process:
+            clients = [self.use(Client(process.port(), receive_buffer=16384)) for _ in range(count)]
+            before = probes.memory(process.pid)["rss"]
+            for client in clients:
+                client.request("GET", "/")
+            time.sleep(2)
+            each = (probes.memory(process.pid)["rss"] - before) / count / 1024
+            for client in clients:
+                client.close()
+        print(f"an unread answer: {each:.1f} KiB", flush=True)
+        # The buffer of one direction, the block of the stream with its arena, and two connections.
+        self.assertLessEqual(each, (64 + 16) * self.factor, f"{each:.1f} KiB for each")
 
     def test_chunked_downloads_that_nobody_reads_fill_no_memory(self):
         def script(connection):
@@ -176,14 +207,15 @@ class Floods(ResourceCase):
 
     @classmethod
     def make(cls):
+        return cls.make_process(cls.backend("app"))
+
+    @classmethod
+    def make_process(cls, backend):
+        """A gateway with a plain and a TLS listener."""
         return gw.Gateway(
             gateway_class(), gateway([listener(), listener("https", 443, "HTTPS", None, ["cert"])]),
-            secret("cert", *cls.CERT), *app("app", cls.backend("app")), route(),
+            secret("cert", *cls.CERT), *app("app", backend), route(),
             settings={"timeouts": {"header": "3s", "idle": "60s", "handshake": "3s"}})
-
-    def settle(self, before):
-        """After a flood memory is back within 10 % + 8 MiB."""
-        until(lambda: self.rss() <= before * 1.1 + 8 * MIB * self.factor, 10, "memory given back", 0.1)
 
     def test_unfinished_heads(self):
         before = self.rss()
@@ -199,20 +231,19 @@ class Floods(ResourceCase):
         self.settle(before)
 
     def test_idle_connections_are_small(self):
-        for port, kib, context in ((self.port, 16, None), (self.gateway.port(443), 48, tls.client_context())):
-            with self.subTest(port=port):
-                ask(port, tls=context, host="a.example") if context else ask(port)
-                before, clients = self.rss(), []
-                count = 300
-                for _ in range(count):
-                    client = Client(port, tls=context)
-                    clients.append(client)
-                    self.assertEqual(client.ask("GET", "/").status, 200)
-                each = (self.rss() - before) / count / 1024
-                for client in clients:
-                    client.close()
+        # Processes of their own: memory that a flood has left behind would hide the cost.
+        for port, kib, context in ((80, 16, None), (443, 48, tls.client_context())):
+            with self.subTest(port=port), self.make_process(self.app) as process, contextlib.ExitStack() as clients:
+                def connect(count, process=process, clients=clients, port=port, context=context):
+                    for _ in range(count):
+                        client = clients.enter_context(Client(process.port(port), tls=context, sni="a.example"))
+                        self.assertEqual(client.ask("GET", "/", host="a.example").status, 200)
+                connect(20)
+                before = probes.memory(process.pid)["rss"]
+                connect(500)
+                each = (probes.memory(process.pid)["rss"] - before) / 500 / 1024
+                print(f"an idle connection to port {port}: {each:.1f} KiB", flush=True)
                 self.assertLessEqual(each, kib * self.factor, f"{each:.1f} KiB a connection")
-                time.sleep(0.3)
 
     def test_connections_that_come_and_go_leave_nothing_behind(self):
         for _ in range(200):
@@ -241,6 +272,27 @@ class Floods(ResourceCase):
         self.settle(before)
         self.assertEqual(self.app.ambiguous, [])
 
+    def test_unfinished_handshakes(self):
+        before = self.rss()
+        hello = bytes.fromhex("1603010200010001fc0303") + b"h" * 300
+        with self.growth_within(24):
+            clients = [Client(self.gateway.port(443)) for _ in range(300)]
+            for n, client in enumerate(clients):
+                client.send(hello[:20 + n])
+            time.sleep(1)
+            for client in clients:
+                client.close()
+        self.settle(before)
+
+    def test_handshakes_that_fail(self):
+        before = self.rss()
+        with self.growth_within(24):
+            for n in range(300):
+                with Client(self.gateway.port(443), timeout=5) as client, contextlib.suppress(OSError):
+                    client.send(bytes.fromhex("160301004001000040") + bytes([n % 256]) * 60)
+                    client.read_some()
+        self.settle(before)
+
     def test_tiny_chunks_are_not_amplified(self):
         with self.growth_within(8):
             with Client(self.port) as client:
@@ -260,6 +312,73 @@ class Floods(ResourceCase):
         with gw.simple(self.app) as process:
             time.sleep(0.5)
             self.assertLessEqual(probes.memory(process.pid)["pss"] / MIB, 20 * self.factor)
+
+
+class LongTunnels(Case):
+    """A tunnel outlives many tables and keeps none of them. HYPERWAY_FULL=1: 1,000 tunnels, 3,000 edits."""
+
+    limit_seconds = 240
+    FULL = bool(os.environ.get("HYPERWAY_FULL"))
+    TUNNELS, EDITS = (1000, 3000) if FULL else (300, 600)
+
+    @staticmethod
+    def _large(n):
+        """A route that makes its table larger by more than 100 KiB."""
+        return route("large", hostnames=["large.example"], rules=[
+            rule(["app"], [path_match(f"/{n}/{k}/{m}/" + "x" * 500) for m in range(8)]) for k in range(16)])
+
+    def test_tunnels_held_open_over_many_edits_keep_no_old_table(self):
+        backend = self.use(BackendProcess("app", tunnels))
+        process = self.use(gw.simple(backend, *[route(f"r{n}", hostnames=[f"h{n}.example"]) for n in range(100)],
+                                     self._large(0), settings={"limits": {"connections": 5000}}))
+        edits, clients, factor = 0, [], FACTOR[gw.sanitized()]
+
+        def edit():
+            nonlocal edits
+            edits += 1
+            process.apply(self._large(edits) if edits % 3 == 0 else
+                          route(f"r{edits % 100}", hostnames=[f"v{edits}.example"]))
+
+        def private():
+            # A pin on a table lasts a second at most.
+            time.sleep(1.5 * patience())
+            return probes.memory(process.pid)["private"]
+
+        def open_tunnels(count, edited):
+            for n in range(count):
+                if edited:
+                    process.apply(self._large(-n))
+                    time.sleep(0.05)
+                client = self.use(Client(process.port(), timeout=20))
+                client.send(upgrade.WEBSOCKET)
+                self.assertEqual(client.response().status, 101)
+                clients.append(client)
+        for _ in range(30):
+            edit()
+        half = self.TUNNELS // 2
+        before = private()
+        open_tunnels(half, edited=False)
+        quiet = private()
+        open_tunnels(self.TUNNELS - half, edited=True)  # Each begins on a table of its own.
+        full = private()
+        # They cost what the first half did, and what the tables of two seconds were, not a table each.
+        self.assertLessEqual(full - quiet, (quiet - before) + 8 * MIB * factor)
+        sizes = []
+        for last in (self.EDITS // 2, self.EDITS):
+            while edits < last:
+                edit()
+                time.sleep(0.004)
+            sizes.append(private())
+        descriptors = probes.descriptors(process.pid)
+        print(f"{len(clients)} tunnels, {edits} edits: private {before / MIB:.1f} MiB, {(quiet - before) / half / 1024:.1f} "
+              f"KiB a tunnel, with all {full / MIB:.1f}, then {', '.join(f'{s / MIB:.1f}' for s in sizes)} MiB", flush=True)
+        self.assertLessEqual(max(sizes) - full, 4 * MIB * factor, "memory grew with edits")
+        self.assertLessEqual(sizes[1] - sizes[0], 2 * MIB * factor, "memory grew with edits")
+        for n, client in enumerate(clients):
+            client.send(b"%08d" % n)
+        for n, client in enumerate(clients):
+            self.assertEqual(client.reader.take(8), b"%08d" % n)
+        self.assertLessEqual(descriptors, 2 * len(clients) + 60)
 
 
 class Descriptors(GatewayCase):
@@ -284,9 +403,7 @@ class Descriptors(GatewayCase):
         finally:
             for client in held:
                 client.close()
-        begin = time.monotonic()
-        until(lambda: ask(self.port, timeout=2).status == 200, 5, "accepting again")
-        self.assertLess(time.monotonic() - begin, 1.0 * patience() + 0.2)
+        until(lambda: ask(self.port, timeout=1).status == 200, 1.0, "accepting again")
 
 
 if __name__ == "__main__":
