@@ -190,7 +190,7 @@ void Stream::account(StreamEnd reason) noexcept {
       std::chrono::duration_cast<std::chrono::microseconds>(now - begun_).count());
   observe::WorkerCounters& counters = worker_.counters();
   observe::RuleCounters& rule =
-      rule_ != nullptr ? counters.rule(rule_->stats->number()) : counters.other();
+      rule_ != nullptr ? counters.rule(rule_->stats_number) : counters.other();
   rule.record(status_, latency, response_bytes_);
   if (attempts_ > 1) rule.retries.add(attempts_ - 1U);
   observe::AccessLogWriter* const log = worker_.environment().access_log;

@@ -116,6 +116,7 @@ void Stream::selectRule(bool end) noexcept {
   }
   rule_slot_ = match.rule;
   rule_ = match.rule->get();
+  rule_->prefetch();
   prefix_size_ = match.prefix_size;
   startRule(end);
 }
@@ -197,6 +198,7 @@ void Stream::setForwarded() noexcept {
 
 void Stream::startRule(bool end) noexcept {
   setForwarded();
+  __builtin_prefetch(rule_->backends.data());
   if (rule_->refused) return respondLocal(500, "filter_refused");
   const std::chrono::milliseconds limit =
       rule_->rule->request_timeout.value_or(worker_.settings().request);

@@ -130,6 +130,7 @@ class RouteRecord::Builder {
     compiled.route_created = route_.created;
     compiled.rule_index = static_cast<std::uint32_t>(index);
     compiled.stats = context_.stats_slots.acquire(rule.id);
+    compiled.stats_number = compiled.stats->number();
     compiled.refused = bindFilters(rule.filters, compiled.filters);
     compileBackends(rule, compiled);
     for (const Mirror& mirror : rule.mirrors) {
@@ -164,6 +165,7 @@ class RouteRecord::Builder {
         unresolved_.push_back(backendName(backend));
       } else {
         out.upstream = upstreamSlot(backend.upstream);
+        out.upstream_number = out.upstream->number();
         out.name = out.upstream->key();
       }
       compiled.total_weight += backend.weight;
