@@ -22,6 +22,7 @@ using observe::LogLevel;
 
 constexpr std::uint16_t kAdminPort = 9180;
 constexpr int kRetrySeconds = 5;
+constexpr int kMetricsKeptTicks = 120;  // longer than anybody waits between two scrapes
 
 std::string pairProblem(const std::string& chain, const std::string& key) {
   return tls::checkKeyPair({chain, key});
@@ -52,6 +53,7 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
     if (path == "/healthz") return "ok\n";
     if (path != "/metrics") return std::nullopt;
     const std::lock_guard lock(shown_mutex_);
+    metrics_wanted_ = kMetricsKeptTicks;
     return shown_metrics_;
   };
   environment.log = [this](std::string_view message) { log_->write(LogLevel::Warning, message); };
@@ -273,6 +275,12 @@ void GatewayProcess::reloadPlugins() {
 void GatewayProcess::tick() {
   if (++ticks_ % kRetrySeconds == 0) pipeline_->post([this] { proxy_->retryBinds(); });
   if (!settings_.proxy.health_on_data_ports) return;
+  {
+    // Thousands of rules make a text that takes milliseconds: only while somebody reads it.
+    const std::lock_guard lock(shown_mutex_);
+    if (!shown_metrics_.empty() && metrics_wanted_ == 0) return;
+    if (metrics_wanted_ != 0) --metrics_wanted_;
+  }
   std::string text = metrics();
   const std::lock_guard lock(shown_mutex_);
   shown_metrics_ = std::move(text);

@@ -90,6 +90,7 @@ class GatewayProcess {
   bool stopped_ = false;
   std::mutex shown_mutex_;
   std::string shown_metrics_;  // for data ports, which must not wait
+  int metrics_wanted_ = 0;     // ticks for which they are still kept fresh
   int ticks_ = 0;
 };
 
