@@ -2,6 +2,7 @@
 #include "proxy/filter_chain.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <optional>
 #include <utility>
@@ -21,8 +22,9 @@ class FilterChain::Slot final : public FilterContext {
     bool head_done = false;  // the head went on to the next filter
     bool head_held = false;  // HOLD: waits for a body hook that continues
     bool hooked =
-        false;         // `held` was seen by the body hook (HOLD or PAUSE), not merely kept for it
-    bool end = false;  // the message ends behind `held`
+        false;          // `held` was seen by the body hook (HOLD or PAUSE), not merely kept for it
+    bool end = false;   // the message ends behind `held`
+    bool told = false;  // trailers came, and the body hook knows that no chunk follows
     std::string held;
     std::optional<http::HeaderMap> trailers;  // wait behind `held`
   };
@@ -110,6 +112,13 @@ void FilterChain::end(StreamEnd reason) noexcept {
   ended_ = request_dead_ = true;
   for (std::size_t i = slots_.size(); i-- > 0;)
     if (slots_[i]->created) slots_[i]->binding.destroy(slots_[i]->instance, reason);
+}
+
+unsigned FilterChain::requestPauses() const noexcept {
+  constexpr std::uint32_t kRequest = kRequestHead | kRequestBody | kRequestTrailers;
+  int count = 0;
+  for (const Slot* slot : slots_) count += std::popcount(slot->paused & kRequest);
+  return static_cast<unsigned>(count);
 }
 
 const FilterChain::Hooks& FilterChain::hooksOf(Direction direction) noexcept {
@@ -375,7 +384,8 @@ void FilterChain::trailersAt(Direction direction, std::size_t position,
     Slot::Side& side = slot.sides[static_cast<int>(direction)];
     const Hooks& hooks = hooksOf(direction);
     if (slot.created && (slot.hooks & hooks.body) != 0 && (slot.paused & hooks.body) == 0 &&
-        (side.head_done || side.head_held)) {
+        (side.head_done || side.head_held) && !side.told) {
+      side.told = true;
       std::span<char> rest;
       std::string carried;
       if (!runBody(direction, position, rest, false, true, carried)) {

@@ -81,6 +81,8 @@ class FilterChain {
 
   /// Or-ed interest of all filters (Hook bits).
   [[nodiscard]] std::uint32_t interest() const noexcept { return interest_; }
+  /// How often pauseRequest(true) of the owner waits for its counterpart.
+  [[nodiscard]] unsigned requestPauses() const noexcept;
   /// Ends all instances, in reverse order. No call of theirs follows.
   void end(StreamEnd reason) noexcept;
 

@@ -117,6 +117,7 @@ class Stream final : public codec::RequestEvents,
   [[nodiscard]] bool retryStatus(std::uint16_t status) noexcept;
   void scheduleRetry() noexcept;
   void dropAttempt() noexcept;
+  void endBackendChain() noexcept;
   void onAttemptTimer() noexcept;
   void onRequestTimer() noexcept;
   void startMirrors() noexcept;

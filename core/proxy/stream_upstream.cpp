@@ -52,7 +52,7 @@ void Stream::startAttempt() noexcept {
   attempt_head_ = &request_;
   if (backend_->filters.empty()) return sendAttempt();
   attempt_head_ = copyHead(request_, arena_);
-  if (backend_chain_) backend_chain_->end(StreamEnd::Aborted);
+  endBackendChain();
   backend_chain_.emplace(*this, backend_->filters);
   if ((backend_chain_->interest() & kRequestResize) != 0 &&
       attempt_head_->framing.kind == http::BodyKind::Length)
@@ -77,7 +77,7 @@ void Stream::startAttempt() noexcept {
 /// The head is ready for the backend: sends it, and what came of the body before.
 void Stream::sendAttempt() noexcept {
   // Chosen only now: a filter may have paused for long, and endpoints come and go.
-  endpoint_ = worker_.upstreams().choose(backend_->upstream->number(), endpoint_);
+  endpoint_ = worker_.upstreams().choose(backend_->upstream_number, endpoint_);
   if (endpoint_ == nullptr) return respondLocal(503, "no_endpoint");
   codec::H1ClientConnection* const connection =
       worker_.upstreams().connect(*endpoint_, *this, free_retries_ != 0);
@@ -115,9 +115,17 @@ void Stream::sendAttempt() noexcept {
         upstreamBody(replay_.view(), request_through_ && !pending_trailers_);
       }
     } else if (request_through_ && !pending_trailers_) {
-      upstreamBody({}, true);
+      if (backend_chain_)
+        backend_chain_->requestBody({}, true);
+      else
+        upstreamBody({}, true);
     }
-    if (!body_fed_ && pending_trailers_ && up_ != nullptr) up_->sendTrailers(*pending_trailers_);
+    if (!body_fed_ && pending_trailers_ && up_ != nullptr) {
+      if (backend_chain_)
+        backend_chain_->requestTrailers(*pending_trailers_);
+      else
+        up_->sendTrailers(*pending_trailers_);
+    }
     if (!keep_replay_) replay_.clear(worker_.pool);
   }
   if (!defer_flush_ && up_ != nullptr) up_->flush();
@@ -182,6 +190,15 @@ void Stream::dropAttempt() noexcept {
   if (up_ != nullptr) std::exchange(up_, nullptr)->cancel();
 }
 
+/// The filters of an attempt that failed end with it, and so does what they paused or wait for.
+void Stream::endBackendChain() noexcept {
+  if (!backend_chain_) return;
+  backend_chain_->end(StreamEnd::Aborted);
+  worker_.wakers().forget(wakers_, *backend_chain_);
+  request_pauses_ = static_cast<std::uint8_t>(request_pauses_ - backend_chain_->requestPauses());
+  backend_chain_.reset();
+}
+
 /// An attempt ended without an answer: true if another one is under way or waits for its time.
 bool Stream::retryAfter(codec::Broken how) noexcept {
   if (finished_ || response_begun_ || !replayable_ || tunnel_) return false;
@@ -220,14 +237,13 @@ void Stream::scheduleRetry() noexcept {
   dropAttempt();
   response_.fields.clear();
   backoff_ = true;
-  if (backend_chain_) {
-    backend_chain_->end(StreamEnd::Aborted);
-    worker_.wakers().forget(wakers_, *backend_chain_);
-    backend_chain_.reset();
-  }
+  endBackendChain();
   std::chrono::milliseconds wait =
       rule_->rule->retry ? rule_->rule->retry->backoff : std::chrono::milliseconds{0};
-  if (wait.count() == 0) return startAttempt();
+  if (wait.count() == 0) {
+    startAttempt();
+    return updateReading();
+  }
   wait *= 1U << std::min<unsigned>(
               attempts_ - 1U, 6);  // the configured time is the least (Gateway API HTTPRouteRetry)
   attempt_timer_.set(worker_.loop.timers(), worker_.loop.now() + wait);
