@@ -26,6 +26,7 @@ constexpr Text kParts[] = {
      "creationTimestamp deletionTimestamp deletionGracePeriodSeconds finalizers ownerReferences "
      "managedFields selfLink"},
     {"ref", "group kind namespace name"},
+    {"local", "group kind name"},
     {"parent", "group kind namespace name sectionName port"},
     {"backend", "group kind namespace name port"},
     {"selector", "matchLabels matchExpressions{key operator values}"},
@@ -33,17 +34,20 @@ constexpr Text kParts[] = {
     {"headers", "set{name value} add{name value} remove"},
     {"path", "type replaceFullPath replacePrefixMatch"},
     {"validation", "caCertificateRefs@ref mode"},
+    {"auth",
+     "protocol backendRef@backend grpc{allowedHeaders} "
+     "http{path allowedHeaders allowedResponseHeaders} forwardBody{maxSize}"},
     {"filter",
      "type requestHeaderModifier@headers responseHeaderModifier@headers "
      "requestMirror{backendRef@backend percent fraction{numerator denominator}} "
      "requestRedirect{scheme hostname path@path port statusCode} urlRewrite{hostname path@path} "
      "cors{allowOrigins allowCredentials allowMethods allowHeaders exposeHeaders maxAge} "
-     "externalAuth{protocol backendRef@backend grpc{allowedHeaders} "
-     "http{path allowedHeaders allowedResponseHeaders} forwardBody{maxSize}} extensionRef@ref"},
-    {"session", "sessionName absoluteTimeout idleTimeout type cookieConfig{lifetimeType}"},
+     "externalAuth@auth extensionRef@local"},
+    {"session", "absoluteTimeout cookie{name path lifetimeType} header{name} type"},
     {"listener",
-     "name hostname port protocol filters allowedRoutes{namespaces{from selector@selector} "
-     "kinds{group kind}} tls{mode certificateRefs@ref options frontendValidation@validation}"},
+     "name hostname port protocol allowedRoutes{namespaces{from selector@selector} "
+     "kinds{group kind}} tls{mode certificateRefs@ref options} "
+     "filters{requests{type extensionRef@local externalAuth@auth}}"},
 };
 
 // The fields beside apiVersion, kind, metadata and status.
@@ -55,7 +59,7 @@ constexpr KindText kKinds[] = {
     {kGatewayGroup, "GatewayClass", "spec{controllerName parametersRef@ref description}"},
     {kGatewayGroup, "Gateway",
      "spec{gatewayClassName listeners@listener addresses{type value routability} "
-     "infrastructure{labels annotations parametersRef@ref} "
+     "infrastructure{labels annotations parametersRef@local} "
      "allowedListeners{namespaces{from selector@selector}} defaultScope "
      "tls{backend{clientCertificateRef@ref} "
      "frontend{default{validation@validation} perPort{port tls{validation@validation}}}}}"},
@@ -69,10 +73,10 @@ constexpr KindText kKinds[] = {
     {kGatewayGroup, "TLSRoute", "spec{parentRefs@parent useDefaultGateways hostnames rules}"},
     {kGatewayGroup, "TCPRoute", "spec{parentRefs@parent useDefaultGateways rules}"},
     {kGatewayGroup, "UDPRoute", "spec{parentRefs@parent useDefaultGateways rules}"},
-    {kGatewayGroup, "ListenerSet", "spec{parentRef@parent listeners@listener}"},
+    {kGatewayGroup, "ListenerSet", "spec{parentRef@ref listeners@listener}"},
     {kGatewayGroup, "BackendTLSPolicy",
      "spec{targetRefs{group kind name sectionName} options "
-     "validation{caCertificateRefs@ref wellKnownCACertificates hostname "
+     "validation{caCertificateRefs@local wellKnownCACertificates hostname "
      "subjectAltNames{type hostname uri}}}"},
     {kGatewayGroup, "ReferenceGrant", "spec{from{group kind namespace} to{group kind name}}"},
     {"", "Service",
