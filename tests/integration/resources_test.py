@@ -289,7 +289,7 @@ class Floods(ResourceCase):
         with self.growth_within(24):
             for n in range(300):
                 with Client(self.gateway.port(443), timeout=5) as client, contextlib.suppress(OSError):
-                    client.send(bytes.fromhex("160301004001000040") + bytes([n % 256]) * 60)
+                    client.send(bytes.fromhex("16030100400100003c") + bytes([n % 256]) * 60)
                     client.read_some()
         self.settle(before)
 
