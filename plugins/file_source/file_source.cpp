@@ -108,6 +108,8 @@ void FileSource::run() {
   loadSelfSigned();
   scan(Reason::Event);
   publish(HW_PUBLISH_BEGIN | HW_PUBLISH_END | HW_PUBLISH_SYNCED);
+  buffer_.release();
+  bool quiet = true;
   auto next_poll = Clock::now() + settings_.poll;
   while (!stopping_) {
     const auto now = Clock::now();
@@ -117,8 +119,13 @@ void FileSource::run() {
     std::string error;
     if (!status_file_.write(error))
       log_.write(sdk::Level::Error, "statuses are not written", {{"reason", error}});
-    if (!events.empty()) follow(events);
+    if (!events.empty()) {
+      follow(events);
+      quiet = false;
+    }
     if (Clock::now() >= next_poll) {
+      // Between the edits of a busy hour the memory of the largest file is kept.
+      if (std::exchange(quiet, true)) buffer_.release();
       unsettled_ = false;
       scan(Reason::Poll);
       const std::chrono::seconds wait =
@@ -130,7 +137,7 @@ void FileSource::run() {
 }
 
 void FileSource::scan(Reason reason) {
-  std::set<std::string> seen;
+  Paths seen;
   std::map<std::string, Watched> before = std::exchange(watched_, {});
   for (const std::string& root : settings_.paths) scanRoot(root, reason, seen);
   for (const auto& from : settings_.certificates) scanCertificates(from, seen);
@@ -147,7 +154,7 @@ void FileSource::scan(Reason reason) {
   watcher_.keepOnly(keep);
 }
 
-void FileSource::scanRoot(const std::string& root, Reason reason, std::set<std::string>& seen) {
+void FileSource::scanRoot(const std::string& root, Reason reason, Paths& seen) {
   // What a root gave before stays if the root as a whole is away: an unmounted volume is no wish to
   // delete.
   const auto keepKnown = [&](std::string why) {
@@ -168,7 +175,7 @@ void FileSource::scanRoot(const std::string& root, Reason reason, std::set<std::
       return;
     case PathKind::Directory: break;
   }
-  std::vector<std::string> files;
+  std::vector<ListedFile> files;
   std::vector<std::string> directories;
   watched_[root].manifests = true;
   watcher_.watch(root);
@@ -180,10 +187,11 @@ void FileSource::scanRoot(const std::string& root, Reason reason, std::set<std::
     watched_[directory].manifests = true;
     watcher_.watch(directory);
   }
-  for (const std::string& file : files) {
-    seen.insert(file);
-    if (linkTarget(file)) watchPath(file);
-    visit(file, reason, false);
+  seen.reserve(seen.size() + files.size());
+  for (ListedFile& file : files) {
+    if (file.link && linkTarget(file.path)) watchPath(file.path);
+    visit(file.path, reason, false);
+    seen.insert(std::move(file.path));
   }
 }
 
@@ -201,7 +209,15 @@ void FileSource::watchPath(const std::string& path) {
 }
 
 void FileSource::visit(const std::string& path, Reason reason, bool again) {
+  const auto known = signatures_.find(path);
   Signature signature;
+  std::string error;
+  // Of ten thousand new files each look costs: one that is not known is just read.
+  if (known == signatures_.end())
+    if (const auto text = readFile(path, buffer_, signature, error)) {
+      take(path, signature, *text);
+      return;
+    }
   const PathKind kind = lookAt(path, &signature);
   if (kind == PathKind::Missing) {
     const std::lock_guard lock(mutex_);
@@ -216,7 +232,6 @@ void FileSource::visit(const std::string& path, Reason reason, bool again) {
     return;
   }
   if (kind != PathKind::File) return;
-  const auto known = signatures_.find(path);
   if (!again && known != signatures_.end() && known->second == signature) return;
   // A file in the middle of being written is of no use; its close or a later poll will do.
   const auto writing = being_written_.find(path);
@@ -228,21 +243,24 @@ void FileSource::visit(const std::string& path, Reason reason, bool again) {
     unsettled_ = true;
     return;
   }
-  being_written_.erase(path);
-  std::string error;
-  const auto text = readFile(path, error);
-  const std::lock_guard lock(mutex_);
-  if (!text) {
-    manifests_.fail(path, error);
-    signatures_.erase(path);
+  if (const auto text = readFile(path, buffer_, signature, error)) {
+    take(path, signature, *text);
     return;
   }
-  signatures_[path] = signature;
-  manifests_.load(path, *text);
+  being_written_.erase(path);
+  signatures_.erase(path);
+  const std::lock_guard lock(mutex_);
+  manifests_.fail(path, error);
 }
 
-void FileSource::scanCertificates(const Settings::CertificateDirectory& from,
-                                  std::set<std::string>& seen) {
+void FileSource::take(const std::string& path, const Signature& signature, std::string_view text) {
+  being_written_.erase(path);
+  signatures_[path] = signature;
+  const std::lock_guard lock(mutex_);
+  manifests_.load(path, text);
+}
+
+void FileSource::scanCertificates(const Settings::CertificateDirectory& from, Paths& seen) {
   watched_[from.directory].certificates = true;
   if (!watcher_.watch(from.directory) && lookAt(from.directory, nullptr) != PathKind::Directory) {
     const std::lock_guard lock(mutex_);
@@ -266,7 +284,7 @@ void FileSource::scanCertificates(const Settings::CertificateDirectory& from,
 }
 
 void FileSource::loadPair(const std::string& directory, std::string_view name_space,
-                          const std::string& name, std::set<std::string>& seen) {
+                          const std::string& name, Paths& seen) {
   const std::string path = directory + "/tls.crt";
   seen.insert(path);
   std::string error;
@@ -322,15 +340,17 @@ bool FileSource::followOne(const WatchEvent& event) {
   const auto found = watched_.find(event.directory);
   // ConfigMap and Secret volumes swap the link "..data" and so every file at once.
   if (found == watched_.end() || event.name.empty() || event.name.starts_with("..")) return false;
-  const Watched watched = found->second;
+  const Watched& watched = found->second;
   if (event.being_written) return followWrite(event);
   if (watched.certificates) return false;
+  std::set<std::string> paths;  // a copy: what is watched may change on the way
   if (const auto names = watched.names.find(event.name); names != watched.names.end())
-    for (const std::string& path : names->second) {
-      // A root may have come back as a directory.
-      if (lookAt(path, nullptr) == PathKind::Directory) return false;
-      visitChanged(path);
-    }
+    paths = names->second;
+  for (const std::string& named : paths) {
+    // A root may have come back as a directory.
+    if (lookAt(named, nullptr) == PathKind::Directory) return false;
+    visitChanged(named);
+  }
   if (!watched.manifests || event.name.starts_with('.')) return true;
   const std::string path = event.directory + '/' + event.name;
   if (!isManifestName(event.name))

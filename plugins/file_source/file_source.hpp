@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "hyperway/abi/manifest.h"
@@ -54,16 +56,18 @@ class FileSource {
         names;  // an entry -> paths to look at when it changes
   };
   enum class Reason { Event, Poll };
+  using Paths = std::unordered_set<std::string>;
   using Clock = std::chrono::steady_clock;
 
   void run();
   void scan(Reason reason);
-  void scanRoot(const std::string& root, Reason reason, std::set<std::string>& seen);
-  void scanCertificates(const Settings::CertificateDirectory& from, std::set<std::string>& seen);
+  void scanRoot(const std::string& root, Reason reason, Paths& seen);
+  void scanCertificates(const Settings::CertificateDirectory& from, Paths& seen);
   void loadPair(const std::string& directory, std::string_view name_space, const std::string& name,
-                std::set<std::string>& seen);
+                Paths& seen);
   void loadSelfSigned();
   void visit(const std::string& path, Reason reason, bool again);
+  void take(const std::string& path, const Signature& signature, std::string_view text);
   void watchPath(const std::string& path);
   void follow(const std::vector<WatchEvent>& events);
   [[nodiscard]] bool followOne(const WatchEvent& event);
@@ -78,7 +82,8 @@ class FileSource {
   sdk::Log log_;
   Watcher watcher_;
   std::map<std::string, Watched> watched_;
-  std::map<std::string, Signature> signatures_;
+  std::unordered_map<std::string, Signature> signatures_;
+  FileBuffer buffer_;  // what is being read
   std::map<std::string, Clock::time_point>
       being_written_;  // path -> last write seen, not closed yet
   std::mutex mutex_;   // manifests_: locate() looks in from the control thread

@@ -57,6 +57,7 @@ struct FileState {
   std::vector<DocumentState> held;  // of a broken file: no longer in it, still in force
   std::string unreadable;
   bool parse_all = false;
+  bool duplicates = false;  // it defines an object twice
 };
 
 // Kinds of groups that are ours to read. A misspelt one would otherwise have no effect without a
@@ -155,6 +156,7 @@ struct Manifests::State {
                                                    object.name + " is defined already in " +
                                                    entry.owner->path + "; this one is not used"});
       entry.shadowed.push_back(&by);
+      if (entry.owner == &by) by.duplicates = true;
       return {&entry, object.line, false};
     }
     if (entry.owner != nullptr) {
@@ -246,6 +248,8 @@ void Manifests::load(const std::string& path, std::string_view text) {
   const std::vector<Document> found = splitDocuments(text);
   std::vector<DocumentState>& documents = file.documents;
   const bool fresh = std::exchange(file.parse_all, false);
+  const bool whole = fresh || documents.empty();
+  if (whole) file.duplicates = false;
   const auto same = [](const DocumentState& old, const Document& now) {
     return old.hash == now.hash && old.size == now.size;
   };
@@ -283,9 +287,19 @@ void Manifests::load(const std::string& path, std::string_view text) {
   state_->withdrawAll(file, gone);
   for (std::size_t i = 0; i < middle.size(); ++i)
     if (!reused[i]) middle[i] = state_->parse(file, text, found[front + i]);
-  const auto into = documents.erase(old_begin, old_end);
-  documents.insert(into, std::make_move_iterator(middle.begin()),
-                   std::make_move_iterator(middle.end()));
+  // In place as far as it goes: behind an edit there may be thousands that would move twice.
+  const auto in_place = std::min(old_end - old_begin, std::ssize(middle));
+  const auto split = middle.begin() + in_place;
+  const auto into = std::move(middle.begin(), split, old_begin);
+  if (into != old_end)
+    documents.erase(into, old_end);
+  else
+    documents.insert(into, std::make_move_iterator(split), std::make_move_iterator(middle.end()));
+  // Which of two definitions is the first is seen only if all are looked at in order.
+  if (!whole && file.duplicates && !(middle.empty() && gone.empty())) {
+    file.parse_all = true;
+    state_->reloads.insert(path);
+  }
   bool broken = false;
   bool remarks = false;
   for (std::size_t i = 0; i < documents.size(); ++i) {

@@ -40,18 +40,31 @@ struct CloseDirectory {
 };
 using DirectoryPtr = std::unique_ptr<DIR, CloseDirectory>;
 
-// Sorted names with whether each is a directory; hidden ones left out.
-bool listNames(const std::string& directory, std::vector<std::pair<std::string, bool>>& out) {
+Signature signatureOf(const struct stat& info) {
+  return {info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
+          nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+}
+
+struct Name {
+  std::string name;
+  bool is_directory = false;
+  bool may_be_link = false;
+};
+
+// Sorted by name; hidden ones left out.
+bool listNames(const std::string& directory, std::vector<Name>& out) {
   const DirectoryPtr handle(::opendir(directory.c_str()));
   if (handle == nullptr) return false;
   while (const dirent* entry = ::readdir(handle.get())) {
     if (entry->d_name[0] == '.') continue;
-    bool is_directory = entry->d_type == DT_DIR;
-    if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN)
-      is_directory = lookAt(directory + '/' + entry->d_name, nullptr) == PathKind::Directory;
-    out.emplace_back(entry->d_name, is_directory);
+    Name& found = out.emplace_back();
+    found.name = entry->d_name;
+    found.is_directory = entry->d_type == DT_DIR;
+    found.may_be_link = entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN;
+    if (found.may_be_link)
+      found.is_directory = lookAt(directory + '/' + entry->d_name, nullptr) == PathKind::Directory;
   }
-  std::sort(out.begin(), out.end());
+  std::sort(out.begin(), out.end(), [](const Name& a, const Name& b) { return a.name < b.name; });
   return true;
 }
 
@@ -62,14 +75,35 @@ std::string reason() { return std::strerror(errno); }
 PathKind lookAt(const std::string& path, Signature* signature) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return PathKind::Missing;
-  if (signature != nullptr)
-    *signature = {info.st_dev, info.st_ino, static_cast<std::uint64_t>(info.st_size),
-                  nanoseconds(info.st_mtim), nanoseconds(info.st_ctim)};
+  if (signature != nullptr) *signature = signatureOf(info);
   if (S_ISREG(info.st_mode)) return PathKind::File;
   return S_ISDIR(info.st_mode) ? PathKind::Directory : PathKind::Other;
 }
 
+char* FileBuffer::reserve(std::size_t size) {
+  if (size <= capacity_) return data_.get();
+  auto larger = std::make_unique_for_overwrite<char[]>(size);
+  if (capacity_ > 0) std::memcpy(larger.get(), data_.get(), capacity_);
+  data_ = std::move(larger);
+  capacity_ = size;
+  return data_.get();
+}
+
+void FileBuffer::release() noexcept {
+  data_.reset();
+  capacity_ = 0;
+}
+
 std::optional<std::string> readFile(const std::string& path, std::string& error) {
+  FileBuffer buffer;
+  Signature ignored;
+  const auto text = readFile(path, buffer, ignored, error);
+  if (!text) return std::nullopt;
+  return std::string(*text);
+}
+
+std::optional<std::string_view> readFile(const std::string& path, FileBuffer& buffer,
+                                         Signature& signature, std::string& error) {
   // O_NONBLOCK: a pipe with a manifest's name must not hold the thread.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
@@ -85,11 +119,13 @@ std::optional<std::string> readFile(const std::string& path, std::string& error)
     error = "is larger than 64 MiB; split it";
     return std::nullopt;
   }
-  std::string out(static_cast<std::size_t>(info.st_size) + 1, '\0');
+  signature = signatureOf(info);
+  const auto expected = static_cast<std::size_t>(info.st_size);
+  char* out = buffer.reserve(expected + 1);
   std::size_t size = 0;
   for (;;) {
-    if (size == out.size()) out.resize(out.size() * 2);
-    const ssize_t got = ::read(file.get(), out.data() + size, out.size() - size);
+    if (size == buffer.capacity()) out = buffer.reserve(size * 2);
+    const ssize_t got = ::read(file.get(), out + size, buffer.capacity() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       error = "cannot be read: " + reason();
@@ -101,9 +137,10 @@ std::optional<std::string> readFile(const std::string& path, std::string& error)
       error = "is larger than 64 MiB; split it";
       return std::nullopt;
     }
+    // More was asked for, so this is the end; ten thousand files need not be asked again.
+    if (size == expected && size < buffer.capacity()) break;
   }
-  out.resize(size);
-  return out;
+  return std::string_view(out, size);
 }
 
 bool replaceFile(const std::string& path, std::string_view content, unsigned mode,
@@ -134,26 +171,27 @@ bool isManifestName(std::string_view name) noexcept {
          (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
 }
 
-bool listManifests(const std::string& directory, int depth, std::vector<std::string>& files,
+bool listManifests(const std::string& directory, int depth, std::vector<ListedFile>& files,
                    std::vector<std::string>& directories) {
-  std::vector<std::pair<std::string, bool>> names;
+  std::vector<Name> names;
   if (!listNames(directory, names)) return false;
   directories.push_back(directory);
-  for (const auto& [name, is_directory] : names) {
-    const std::string path = directory + '/' + name;
-    if (!is_directory && isManifestName(name)) files.push_back(path);
-    if (is_directory && depth > 0 && !listManifests(path, depth - 1, files, directories))
+  for (const auto& [name, is_directory, may_be_link] : names) {
+    std::string path = directory + '/' + name;
+    if (!is_directory && isManifestName(name))
+      files.push_back({std::move(path), may_be_link});
+    else if (is_directory && depth > 0 && !listManifests(path, depth - 1, files, directories))
       return false;
   }
   return true;
 }
 
 std::vector<std::string> listDirectories(const std::string& directory) {
-  std::vector<std::pair<std::string, bool>> names;
+  std::vector<Name> names;
   std::vector<std::string> out;
   if (!listNames(directory, names)) return out;
-  for (const auto& [name, is_directory] : names)
-    if (is_directory) out.push_back(name);
+  for (Name& found : names)
+    if (found.is_directory) out.push_back(std::move(found.name));
   return out;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,27 @@ enum class PathKind { Missing, File, Directory, Other };
 /// The whole of a regular file; `error` says why there is nothing (too large: above 64 MiB).
 [[nodiscard]] std::optional<std::string> readFile(const std::string& path, std::string& error);
 
+/// Memory that one file after another is read into. A file with ten thousand documents has
+/// megabytes: neither are they cleared first nor asked of the system anew at each edit.
+class FileBuffer {
+ public:
+  /// At least `size` bytes; what was in it is kept.
+  [[nodiscard]] char* reserve(std::size_t size);
+  /// How many bytes there are.
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  /// Gives the memory back.
+  void release() noexcept;
+
+ private:
+  std::unique_ptr<char[]> data_;
+  std::size_t capacity_ = 0;
+};
+
+/// The same into `buffer`, in which the text stays until it is used again; `signature` is of what
+/// was read.
+[[nodiscard]] std::optional<std::string_view> readFile(const std::string& path, FileBuffer& buffer,
+                                                       Signature& signature, std::string& error);
+
 /// Writes a file so that readers see the old or the new content, never a part: a temporary file
 /// beside it, then rename. `mode` are the permissions. False with `error` on a failure.
 [[nodiscard]] bool replaceFile(const std::string& path, std::string_view content, unsigned mode,
@@ -34,10 +56,16 @@ enum class PathKind { Missing, File, Directory, Other };
 /// True for names that are manifests: *.yaml, *.yml, *.json, not hidden.
 [[nodiscard]] bool isManifestName(std::string_view name) noexcept;
 
+/// A manifest in a directory.
+struct ListedFile {
+  std::string path;   ///< With the directory in front.
+  bool link = false;  ///< It may be a symbolic link.
+};
+
 /// Manifests in a directory, sorted; with `depth` above 0 also in directories below, which are
 /// added to `directories`, as is the directory itself. False if it cannot be read.
 [[nodiscard]] bool listManifests(const std::string& directory, int depth,
-                                 std::vector<std::string>& files,
+                                 std::vector<ListedFile>& files,
                                  std::vector<std::string>& directories);
 
 /// Names of the directories in a directory, sorted, hidden ones left out.

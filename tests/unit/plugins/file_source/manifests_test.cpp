@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <map>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -146,6 +148,86 @@ TEST_CASE("A second definition in the same file is told and does not take the fi
   manifests.load("a.yaml", service("x", "spec: {a: 1}\n"));
   CHECK(told(manifests) == "");
   CHECK(problems(manifests) == "");
+}
+
+TEST_CASE("Of two definitions in a file the first counts, also if it comes later") {
+  Manifests manifests;
+  manifests.load("a.yaml", service("x") + service("y"));
+  CHECK(told(manifests) == "+x@1 +y@1 ");
+  const std::string text = service("x", "spec: {a: 1}\n") + service("x") + service("y");
+  manifests.load("a.yaml", text);
+  CHECK(manifests.takeReloads() == std::vector<std::string>{"a.yaml"});
+  manifests.load("a.yaml", text);
+  CHECK(manifests.takeReloads().empty());
+  CHECK(told(manifests) == "+x@2 ");
+  CHECK(problems(manifests) ==
+        "a.yaml:8: Service default/x is defined already in a.yaml; this one "
+        "is not used\n");
+}
+
+TEST_CASE("However a file was edited, it gives what a first look at it would give") {
+  // What a document may look like: marks inside of literals, other line ends, anchors, flow form.
+  const auto document = [](int form, int number) {
+    const std::string name = "n" + std::to_string(number % 7);
+    const std::string value = std::to_string(number);
+    switch (form) {
+      case 0: return service(name, "spec: {a: " + value + "}\n");
+      case 1:
+        return service(name, "spec:\n  text: |\n    ---\n    ... " + value + "\n   # no mark\n");
+      case 2:
+        return "--- # " + value +
+               "\r\napiVersion: v1\r\nkind: Service\r\nmetadata: {name: " + name + "}\r\n";
+      case 3: return service(name, "spec:\n  a: &x [" + value + "]\n  b: *x\n...\n");
+      case 4: return "--- {apiVersion: v1, kind: Service, metadata: {name: " + name + "}}\n";
+      case 5: return std::string("---\n# nothing but a comment\n---\n");
+      default: return service(name + "-" + value);
+    }
+  };
+  using Objects = std::map<std::string, std::string>;
+  const auto follow = [](Manifests& manifests, const std::string& text, Objects& objects) {
+    manifests.load("a.yaml", text);
+    for (const std::string& path : manifests.takeReloads()) manifests.load(path, text);
+    CHECK(manifests.takeReloads().empty());
+    const Changes changes = manifests.takeChanges();
+    for (std::string json : changes.upserts) {
+      const std::size_t at = json.find("\"generation\":");
+      json.erase(at, json.find(',', at) - at);
+      const std::size_t name = json.find("\"name\":\"") + 8;
+      objects[json.substr(name, json.find('"', name) - name)] = json;
+    }
+    for (const ObjectId& id : changes.removals) CHECK(objects.erase(id.name) == 1);
+  };
+  std::mt19937 random(1);
+  const auto below = [&](std::size_t end) { return random() % end; };
+  const auto some = [&] {
+    return document(static_cast<int>(below(7)), static_cast<int>(below(1000)));
+  };
+  Manifests manifests;
+  Objects objects;
+  std::vector<std::string> documents;
+  for (int round = 0; round < 2000; ++round) {
+    CAPTURE(round);
+    const auto at = [&] {
+      const std::size_t end = documents.size();
+      const std::size_t places[] = {0, end, below(end + 1)};
+      return documents.begin() + static_cast<std::ptrdiff_t>(places[below(3)]);
+    };
+    const std::size_t what = below(6);
+    if (what <= 1 || documents.empty()) documents.insert(at(), some());
+    if (what == 2) documents[below(documents.size())] = some();
+    if (what == 3) documents.erase(documents.begin(), at());
+    if (what == 4) std::swap(documents.front(), documents.back());
+    if (what == 5) documents.insert(at(), 3, documents[below(documents.size())]);
+    if (documents.size() > 12) documents.resize(5);
+    std::string text = round % 5 == 0 ? "\xEF\xBB\xBF" : "";
+    for (const std::string& one : documents) text += one;
+    follow(manifests, text, objects);
+    Manifests other;
+    Objects expected;
+    follow(other, text, expected);
+    CHECK(objects == expected);
+    CHECK(problems(manifests) == problems(other));
+  }
 }
 
 TEST_CASE("Kinds of other APIs are none of our business") {

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths.hpp"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+using namespace hyperway::file_source;
+
+namespace {
+// A directory for one test.
+struct Folder {
+  std::string path = "/tmp/hyperway-paths-XXXXXX";
+  Folder() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+void put(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+}
+}  // namespace
+
+TEST_CASE("A buffer that was used for a larger file shows nothing of it") {
+  const Folder folder;
+  FileBuffer buffer;
+  Signature signature;
+  std::string error;
+  for (const std::size_t size : {std::size_t{5000}, std::size_t{3}, std::size_t{0},
+                                 std::size_t{5001}, std::size_t{1000000}, std::size_t{1}}) {
+    CAPTURE(size);
+    const std::string path = folder.path + "/" + std::to_string(size);
+    const std::string text(size, static_cast<char>('a' + size % 26));
+    put(path, text);
+    const auto read = readFile(path, buffer, signature, error);
+    REQUIRE(read.has_value());
+    CHECK(*read == text);
+    Signature seen;
+    CHECK(lookAt(path, &seen) == PathKind::File);
+    CHECK(seen == signature);
+  }
+  buffer.release();
+  CHECK(buffer.capacity() == 0);
+  CHECK(readFile(folder.path + "/3", buffer, signature, error) == std::string(3, 'a' + 3));
+}
+
+TEST_CASE("A file whose size is not known beforehand is read to its end") {
+  // Files of /proc have size 0.
+  FileBuffer buffer;
+  Signature signature;
+  std::string error;
+  const auto read = readFile("/proc/self/status", buffer, signature, error);
+  REQUIRE(read.has_value());
+  CHECK(read->find("Threads:") != std::string_view::npos);
+}
+
+TEST_CASE("What is no regular file is not read") {
+  const Folder folder;
+  FileBuffer buffer;
+  Signature signature;
+  std::string error;
+  CHECK(!readFile(folder.path, buffer, signature, error).has_value());
+  CHECK(error == "is not a regular file");
+  CHECK(!readFile(folder.path + "/none", buffer, signature, error).has_value());
+  CHECK(error.starts_with("cannot be read: "));
+}
+
+TEST_CASE("Manifests are listed sorted, and links are told") {
+  const Folder folder;
+  put(folder.path + "/b.yaml", "");
+  put(folder.path + "/a.json", "");
+  put(folder.path + "/.hidden.yaml", "");
+  put(folder.path + "/note.txt", "");
+  std::filesystem::create_symlink("b.yaml", folder.path + "/c.yml");
+  std::filesystem::create_directory(folder.path + "/below");
+  put(folder.path + "/below/d.yaml", "");
+  std::vector<ListedFile> files;
+  std::vector<std::string> directories;
+  REQUIRE(listManifests(folder.path, 0, files, directories));
+  REQUIRE(files.size() == 3);
+  CHECK(files[0].path == folder.path + "/a.json");
+  CHECK(files[1].path == folder.path + "/b.yaml");
+  CHECK(files[2].path == folder.path + "/c.yml");
+  CHECK(files[2].link);
+  CHECK(directories == std::vector<std::string>{folder.path});
+  files.clear();
+  REQUIRE(listManifests(folder.path, 1, files, directories));
+  CHECK(files.size() == 4);
+}
