@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/pipeline.hpp"
 
+#include <malloc.h>
+
 #include <condition_variable>
 #include <exception>
 #include <map>
@@ -13,6 +15,21 @@
 
 namespace hyperway::control {
 namespace {
+
+// Objects in a batch from which on memory that is free again goes back to the system: what a batch
+// needs while it is worked on (its text, its changes, its model) is about as much as what remains.
+constexpr std::size_t kLargeBatch = 1000;
+// Not at once: sinks still work on it, and an edit may come.
+constexpr std::chrono::seconds kTrimDelay{1};
+using Clock = std::chrono::steady_clock;
+
+std::size_t sizeOf(const std::deque<ChangeQueue::Step>& steps) {
+  std::size_t size = 0;
+  for (const ChangeQueue::Step& step : steps)
+    if (const auto* changes = std::get_if<ChangeQueue::Changes>(&step))
+      size += changes->list.size();
+  return size;
+}
 
 // "Kind ns/name" of a rejection "Kind ns/name: /pointer: message".
 std::string subjectOf(const std::string& rejection) {
@@ -87,17 +104,30 @@ struct Pipeline::State {
   }
 
   void run() {
+    const auto due = [this] {
+      return closed || queue.hasUrgent() || (allSynced() && !queue.empty());
+    };
+    bool trim_due = false;
+    Clock::time_point trim_at;
     std::unique_lock lock(mutex);
     for (;;) {
-      wake.wait(lock,
-                [&] { return closed || queue.hasUrgent() || (allSynced() && !queue.empty()); });
+      if (trim_due && !wake.wait_until(lock, trim_at, due)) {
+        trim_due = false;
+        lock.unlock();
+        ::malloc_trim(0);
+        lock.lock();
+      }
+      wake.wait(lock, due);
       if (closed) return;
       auto steps = queue.take(!allSynced());
       busy = true;
       lock.unlock();
       for (ChangeQueue::Step& step : steps) std::visit([&](auto& what) { guarded(what); }, step);
+      const bool large = sizeOf(steps) >= kLargeBatch;
       steps.clear();
       lock.lock();
+      if (large) trim_at = Clock::now() + kTrimDelay;
+      trim_due = trim_due || large;
       busy = false;
       idle.notify_all();
     }
