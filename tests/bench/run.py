@@ -175,8 +175,13 @@ def main(argv):
     if unknown:
         print(f"unknown: {', '.join(unknown)} (see --help)", file=sys.stderr)
         return 2
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 200000) if hard > 0 else 200000, hard))
+    # SM needs 10,000 connections, with twice as many descriptors; root may ask for more than it has.
+    for soft in (200000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+            break
+        except (ValueError, OSError):
+            continue
     os.makedirs(WORK, exist_ok=True)
     if os.path.exists(options.out):
         os.replace(options.out, options.out + ".old")
