@@ -140,9 +140,11 @@ std::vector<Key> makeKeys() {
                         {element(KeyType::Cidr)}));
   keys.push_back(plain("trace_context", KeyType::Boolean, "false", kRestart,
                        "Begins a traceparent where the client sent none."));
-  keys.push_back(plain("health_on_data_ports", KeyType::Boolean, "false", kRestart,
-                       "Answers /healthz and /metrics on data ports where no route matches; on if "
-                       "started by flags alone."));
+  keys.push_back(
+      plain("health_on_data_ports", KeyType::Boolean, "false", kRestart,
+            "Answers /healthz and /metrics on data ports where no route matches; on if "
+            "started by flags alone. These metrics are at most a second old while somebody "
+            "asks for them at least every two minutes."));
   keys.push_back(nested(
       "access_log", KeyType::Object, kRestart, "One line for each request.",
       {choice("format", "off", kRestart, "Form of a line.", {"off", "text", "json"}),
