@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/config_node.hpp"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <sstream>
@@ -102,6 +103,32 @@ class Reader {
   bool too_large_ = false;
 };
 
+/// Looks at nothing: only the parser's progress counts.
+class NoEvents final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+/// True if there is more than one document, or text behind the first that belongs to none.
+/// YAML::LoadAll() never ends on such text (",b"): the parser gives empty documents for ever.
+bool hasSecondDocument(const std::string& text) {
+  std::istringstream in{text};
+  YAML::Parser parser(in);
+  NoEvents events;
+  return parser.HandleNextDocument(events) && parser.HandleNextDocument(events);
+}
+
 }  // namespace
 
 std::string ConfigProblem::text() const {
@@ -152,14 +179,14 @@ ConfigNode parseConfigText(std::string_view text, const std::string& file,
   empty.type = ConfigNode::Type::Map;
   empty.line = 1;
   try {
-    std::istringstream in{std::string(text)};
-    const std::vector<YAML::Node> documents = YAML::LoadAll(in);
-    if (documents.empty() || documents.front().IsNull()) return empty;
-    if (documents.size() > 1) {
+    const std::string owned(text);
+    if (hasSecondDocument(owned)) {
       problems.push_back({file, 0, "", "a configuration file is one YAML document", false});
       return empty;
     }
-    ConfigNode out = Reader(file, config_dir, problems).read(documents.front(), 0);
+    const YAML::Node root = YAML::Load(owned);
+    if (root.IsNull()) return empty;
+    ConfigNode out = Reader(file, config_dir, problems).read(root, 0);
     if (out.type == ConfigNode::Type::Map) return out;
     problems.push_back({file, out.line, "", "a configuration file must be a mapping", false});
   } catch (const YAML::Exception& error) {

@@ -101,6 +101,8 @@ TEST_CASE("A wrong configuration is refused with file, line and what would be ri
            {"log: [\n", "f.yaml:2: not valid YAML"},
            {"- 1\n", "f.yaml:1: a configuration file must be a mapping"},
            {"a: 1\n---\nb: 2\n", "f.yaml: a configuration file is one YAML document"},
+           {",b", "f.yaml: a configuration file is one YAML document"},
+           {"workers: 1\n,b", "f.yaml"},
            {"[1]: 2\n", "f.yaml:1: a key must be a single value"},
        }) {
     CAPTURE(row.text);
