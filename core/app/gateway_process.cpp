@@ -101,6 +101,8 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
   }
   proxy_->start();
   std::string error;
+  // Before the first request, while this thread is the control thread.
+  if (settings_.proxy.health_on_data_ports) shown_metrics_ = collectMetrics();
   if (pipeline_->start(error)) return true;
   problems.push_back({settings_.file, 0, "", error, false});
   return false;
@@ -224,16 +226,18 @@ admin::AdminAnswer GatewayProcess::answerInside(const admin::AdminRequest& reque
 }
 
 std::string GatewayProcess::metrics() {
-  return onControl([this] {
-    MetricsInput input;
-    input.version = version_;
-    input.proxy = proxy_.get();
-    input.access_log = access_log_.get();
-    input.process_log = log_.get();
-    input.health = pipeline_->health();
-    input.plugin_series = services_->metrics().collect();
-    return metricsText(input);
-  });
+  return onControl([this] { return collectMetrics(); });
+}
+
+std::string GatewayProcess::collectMetrics() const {
+  MetricsInput input;
+  input.version = version_;
+  input.proxy = proxy_.get();
+  input.access_log = access_log_.get();
+  input.process_log = log_.get();
+  input.health = pipeline_->health();
+  input.plugin_series = services_->metrics().collect();
+  return metricsText(input);
 }
 
 void GatewayProcess::reload(const Settings& settings, const std::vector<ChangedKey>& changed) {
@@ -281,9 +285,13 @@ void GatewayProcess::tick() {
     if (!shown_metrics_.empty() && metrics_wanted_ == 0) return;
     if (metrics_wanted_ != 0) --metrics_wanted_;
   }
-  std::string text = metrics();
-  const std::lock_guard lock(shown_mutex_);
-  shown_metrics_ = std::move(text);
+  try {
+    std::string text = metrics();
+    const std::lock_guard lock(shown_mutex_);
+    shown_metrics_ = std::move(text);
+  } catch (const std::runtime_error&) {
+    // The control thread has a large change to work on: the old text stays.
+  }
 }
 
 bool GatewayProcess::becameReady() {

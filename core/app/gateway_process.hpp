@@ -66,6 +66,7 @@ class GatewayProcess {
   [[nodiscard]] admin::AdminAnswer readiness(bool verbose) const;
   [[nodiscard]] bool ready() const;
   [[nodiscard]] std::string metrics();
+  [[nodiscard]] std::string collectMetrics() const;
   [[nodiscard]] std::string onControl(const std::function<std::string()>& task);
   void reloadPlugins();
 
