@@ -56,7 +56,8 @@ std::vector<Key> limitKeys() {
   return {
       integer("connections", "0", kRestart,
               "Client connections of the process; 0: half of the descriptors, since a request "
-              "may need one more towards a backend.", 0, 10'000'000),
+              "may need one more towards a backend.",
+              0, 10'000'000),
       integer("head_bytes", "65536", kRestart, "Request line and fields together; above: 431.",
               1024, 1 << 20),
       integer("fields", "128", kRestart, "Field lines of a head; above: 431.", 8, 4096),
