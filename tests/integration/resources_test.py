@@ -373,7 +373,8 @@ class LongTunnels(Case):
         print(f"{len(clients)} tunnels, {edits} edits: private {before / MIB:.1f} MiB, {(quiet - before) / half / 1024:.1f} "
               f"KiB a tunnel, with all {full / MIB:.1f}, then {', '.join(f'{s / MIB:.1f}' for s in sizes)} MiB", flush=True)
         self.assertLessEqual(max(sizes) - full, 4 * MIB * factor, "memory grew with edits")
-        self.assertLessEqual(sizes[1] - sizes[0], 2 * MIB * factor, "memory grew with edits")
+        # A step of the heap more or less; a table kept by each third edit would be 10 MiB and more.
+        self.assertLessEqual(sizes[1] - sizes[0], 4 * MIB * factor, "memory grew with edits")
         for n, client in enumerate(clients):
             client.send(b"%08d" % n)
         for n, client in enumerate(clients):
