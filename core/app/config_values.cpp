@@ -8,14 +8,16 @@
 namespace hyperway::app {
 
 std::optional<std::chrono::milliseconds> parseDuration(std::string_view text) {
+  constexpr std::size_t kMaxDigits = 5;
   std::int64_t total = 0;
   int parts = 0;
   while (!text.empty()) {
     std::size_t digits = 0;
     std::int64_t number = 0;
-    while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9')
+    while (digits < text.size() && digits <= kMaxDigits && text[digits] >= '0' &&
+           text[digits] <= '9')
       number = number * 10 + (text[digits++] - '0');
-    if (digits == 0 || digits > 5 || ++parts > 4) return std::nullopt;
+    if (digits == 0 || digits > kMaxDigits || ++parts > 4) return std::nullopt;
     text.remove_prefix(digits);
     if (text.starts_with("ms")) {
       text.remove_prefix(2);

@@ -93,6 +93,7 @@ TEST_CASE("A wrong configuration is refused with file, line and what would be ri
            {"timeouts: {idle: 5}\n", "f.yaml:1: \"5\" is no duration"},
            {"timeouts: {idle: 5 minutes}\n", "f.yaml:1: \"5 minutes\" is no duration"},
            {"timeouts: {idle: -5s}\n", "f.yaml:1: \"-5s\" is no duration"},
+           {"timeouts: {idle: 11111111111111111111111s}\n", "is no duration"},
            {"trace_context: yes\n", "f.yaml:1: must be true or false"},
            {"access_log: {format: xml}\n", "f.yaml:1: \"xml\" is none of: off, text, json"},
            {"admin: {address: 9180}\n", "f.yaml:1: \"9180\" is no IP:port"},
