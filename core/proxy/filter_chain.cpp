@@ -361,7 +361,7 @@ void FilterChain::runHeldHead(Direction direction, std::size_t position) noexcep
   }
   side.end = false;
   headPassed(direction, position);
-  bodyAt(direction, position + 1, data, end);
+  if (!data.empty() || end) bodyAt(direction, position + 1, data, end);
 }
 
 void FilterChain::keep(Direction direction, std::size_t position, std::span<char> data,
@@ -395,6 +395,9 @@ void FilterChain::trailersAt(Direction direction, std::size_t position,
       }
       if (!side.head_done) headPassed(direction, position);
       if (!rest.empty()) bodyAt(direction, position + 1, rest, false);
+    } else if (side.head_held && (slot.hooks & hooks.body) == 0) {
+      runHeldHead(direction, position);  // without a body hook nothing else will let it go
+      if (ended_ || (request && request_dead_)) return;
     } else if (!side.head_done || (slot.paused & hooks.body) != 0) {
       side.trailers = trailers;
       return;

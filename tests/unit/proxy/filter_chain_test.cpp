@@ -336,6 +336,21 @@ TEST_CASE("trailers come behind what a filter held, and the body hook hears of t
   CHECK(f.owner.out == Lines{"head", "body:held", "trailers"});
 }
 
+TEST_CASE("a head that is held by a filter without body hook goes on before trailers") {
+  Fixture f;
+  f.add("a", kRequestHead).request_head = [](FilterContext&) { return Flow::Hold; };
+  f.add("b");
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  CHECK(f.owner.out == Lines{"held"});
+  http::HeaderMap trailers(f.owner.arena);
+  trailers.add("x-sum", "1");
+  chain.requestTrailers(trailers);
+  CHECK(f.owner.out == Lines{"held", "head", "trailers"});
+  CHECK(f.calls ==
+        Lines{"a:request_head", "b:request_head", "b:request_body:.", "b:request_trailers"});
+}
+
 TEST_CASE("ignore() drops a hook for the rest of the stream") {
   Fixture f;
   auto& a = f.add("a");
