@@ -311,7 +311,9 @@ class Floods(ResourceCase):
         # The process of its own: floods leave arenas behind.
         with gw.simple(self.app) as process:
             time.sleep(0.5)
-            self.assertLessEqual(probes.memory(process.pid)["pss"] / MIB, 20 * self.factor)
+            # Most of a sanitized process is the sanitizer's shadow, however little runs in it.
+            limit = 20 if self.factor == 1 else 30 * self.factor
+            self.assertLessEqual(probes.memory(process.pid)["pss"] / MIB, limit)
 
 
 class LongTunnels(Case):
