@@ -320,11 +320,13 @@ class Nghttpx(Driver):
 
 
 class Hyperway(Driver):
-    """Ours. HYPERWAY_CMD is a template: {manifests} {dir} {workers} {port} {tls_port} {backend}."""
+    """Ours. HYPERWAY_CMD is a template: {manifests} {config} {dir} {workers} {port} {tls_port} {backend}."""
 
     name, peer = "hyperway", False
-    DEFAULT = "{root}/build/release/bin/hyperway --gateway-api-config-file {manifests} " \
-              "--workers {workers}"
+    DEFAULT = "{root}/build/release/bin/hyperway --config {config} " \
+              "--gateway-api-config-file {manifests} --workers {workers}"
+    # As the peers' worker_connections and maxconn: SM holds 10,000 where 20,000 descriptors are all.
+    CONFIG = "limits: {connections: 15000}\n"
 
     def template(self):
         return os.environ.get("HYPERWAY_CMD") or self.DEFAULT
@@ -339,7 +341,7 @@ class Hyperway(Driver):
     def command(self, spec, folder):
         command = self.template().format(
             root=ROOT, manifests=write_manifests(spec, folder), dir=folder, workers=spec.workers,
-            port=spec.port, tls_port=spec.tls_port, backend=spec.backend)
+            config=put(folder, "hyperway.yaml", self.CONFIG), port=spec.port, tls_port=spec.tls_port, backend=spec.backend)
         return shlex.split(command), {}
 
 
