@@ -341,7 +341,8 @@ class Hyperway(Driver):
     def command(self, spec, folder):
         command = self.template().format(
             root=ROOT, manifests=write_manifests(spec, folder), dir=folder, workers=spec.workers,
-            config=put(folder, "hyperway.yaml", self.CONFIG), port=spec.port, tls_port=spec.tls_port, backend=spec.backend)
+            config=put(folder, "hyperway.yaml", self.CONFIG), port=spec.port, tls_port=spec.tls_port,
+            backend=spec.backend)
         return shlex.split(command), {}
 
 
