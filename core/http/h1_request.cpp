@@ -5,6 +5,7 @@
 #include "base/bytes.hpp"
 #include "http/char_class.hpp"
 #include "http/h1.hpp"
+#include "http/h1_head_reader.hpp"
 #include "http/h1_hop.hpp"
 #include "http/h1_scan.hpp"
 #include "http/uri.hpp"
@@ -13,44 +14,24 @@ namespace hyperway::http {
 namespace {
 
 using h1::FieldLine;
-using h1::HopFields;
-using h1::LineState;
 
 constexpr std::size_t kLongestMethod = 64;
 constexpr std::size_t kVersionBytes = 8;  // "HTTP/1.1"
 
 // One attempt to read a head. Each step returns NeedMore, Bad (with error_) or Done.
-class RequestParser {
+class RequestParser : public h1::HeadReader {
  public:
   RequestParser(std::string_view input, const H1Limits& limits, RequestHead& head) noexcept
-      : begin_(input.data()),
-        at_(input.data()),
-        end_(input.data() + std::min(input.size(), limits.head_bytes)),
-        limits_(limits),
-        head_(head) {}
+      : HeadReader(input, limits, head.fields), head_(head) {}
 
   H1Parse::State parse() {
     H1Parse::State state = readRequestLine();
-    if (state == H1Parse::State::Done) state = readFields();
+    if (state == H1Parse::State::Done) state = readFields(accept);
     if (state == H1Parse::State::Done && !finish()) state = H1Parse::State::Bad;
     return state;
   }
 
-  [[nodiscard]] HttpError error() const noexcept { return error_; }
-  [[nodiscard]] std::size_t consumed() const noexcept {
-    return static_cast<std::size_t>(at_ - begin_);
-  }
-
  private:
-  H1Parse::State bad(HttpError why) noexcept {
-    error_ = why;
-    return H1Parse::State::Bad;
-  }
-  bool refuse(HttpError why) noexcept {
-    error_ = why;
-    return false;
-  }
-
   // RFC 9112 §3: method SP request-target SP HTTP-version CRLF.
   H1Parse::State readRequestLine() noexcept {
     if (at_ != end_ && *at_ == '\r') {  // RFC 9112 §2.2: an empty line before it is ignored.
@@ -107,21 +88,9 @@ class RequestParser {
     return *p == '\r' ? HttpError::BadRequestLine : otherwise;
   }
 
-  H1Parse::State readFields() {
-    FieldLine line;
-    for (std::uint32_t count = 0;; ++count) {
-      switch (h1::readFieldLine(at_, end_, line, error_)) {
-        case LineState::NeedMore: return H1Parse::State::NeedMore;
-        case LineState::Bad: return H1Parse::State::Bad;
-        case LineState::End: return H1Parse::State::Done;
-        case LineState::Field: break;
-      }
-      if (count == limits_.fields) return bad(HttpError::TooManyFields);
-      if (line.underscore && h1::isAliasOfProtected(line.name)) return bad(HttpError::BadFieldName);
-      const FieldId id = fieldId(line.name);
-      if (id == FieldId::Other || !hop_.take(id, line.value))
-        head_.fields.appendView(id, line.name, line.value);
-    }
+  static HttpError accept(const FieldLine& line) noexcept {
+    return line.underscore && h1::isAliasOfProtected(line.name) ? HttpError::BadFieldName
+                                                                : HttpError::None;
   }
 
   // Decides what the complete head means. Framing comes first: it is what others could misread.
@@ -250,32 +219,16 @@ class RequestParser {
     return true;
   }
 
-  const char* begin_;
-  const char* at_;
-  const char* end_;
-  const H1Limits& limits_;
   RequestHead& head_;
   std::string_view target_;
-  HopFields hop_;
   std::uint16_t default_port_ = 80;
-  HttpError error_ = HttpError::None;
 };
 
 }  // namespace
 
 H1Parse parseRequestHead(std::string_view input, const H1Limits& limits, std::size_t& scanned,
                          RequestHead& head) {
-  const bool full = input.size() >= limits.head_bytes;
-  if (!h1::worthParsing(input, scanned) && !full)
-    return {H1Parse::State::NeedMore, HttpError::None, 0};
-  Arena& arena = head.fields.arena();
-  head = RequestHead(arena);
-  RequestParser parser(input, limits, head);
-  const H1Parse::State state = parser.parse();
-  if (state == H1Parse::State::Done) return {state, HttpError::None, parser.consumed()};
-  if (state == H1Parse::State::Bad) return {state, parser.error(), 0};
-  if (full) return {H1Parse::State::Bad, HttpError::HeadTooLarge, 0};
-  return {state, HttpError::None, 0};
+  return h1::parseHead<RequestParser>(input, limits, scanned, head);
 }
 
 }  // namespace hyperway::http

@@ -4,6 +4,7 @@
 #include "base/bytes.hpp"
 #include "http/char_class.hpp"
 #include "http/h1.hpp"
+#include "http/h1_head_reader.hpp"
 #include "http/h1_hop.hpp"
 #include "http/h1_scan.hpp"
 
@@ -11,42 +12,23 @@ namespace hyperway::http {
 namespace {
 
 using h1::FieldLine;
-using h1::HopFields;
-using h1::LineState;
 
 // One attempt to read a response head. Each step returns NeedMore, Bad (with error_) or Done.
-class ResponseParser {
+class ResponseParser : public h1::HeadReader {
  public:
   ResponseParser(std::string_view input, const H1Limits& limits, ResponseHead& head) noexcept
-      : begin_(input.data()),
-        at_(input.data()),
-        end_(input.data() + std::min(input.size(), limits.head_bytes)),
-        limits_(limits),
-        head_(head) {}
+      : HeadReader(input, limits, head.fields), head_(head) {}
 
   H1Parse::State parse(Method request, std::string_view upgrade_offered) {
     H1Parse::State state = readStatusLine();
-    if (state == H1Parse::State::Done) state = readFields();
+    if (state == H1Parse::State::Done)
+      state = readFields([](const FieldLine&) { return HttpError::None; });
     if (state == H1Parse::State::Done && !finish(request, upgrade_offered))
       state = H1Parse::State::Bad;
     return state;
   }
 
-  [[nodiscard]] HttpError error() const noexcept { return error_; }
-  [[nodiscard]] std::size_t consumed() const noexcept {
-    return static_cast<std::size_t>(at_ - begin_);
-  }
-
  private:
-  H1Parse::State bad(HttpError why) noexcept {
-    error_ = why;
-    return H1Parse::State::Bad;
-  }
-  bool refuse(HttpError why) noexcept {
-    error_ = why;
-    return false;
-  }
-
   // RFC 9112 §4: HTTP-version SP status-code SP [reason-phrase] CRLF. The second SP may be
   // missing if there is no reason: many servers do that, and it can be read in one way only.
   H1Parse::State readStatusLine() noexcept {
@@ -80,22 +62,6 @@ class ResponseParser {
     head_.reason = {p, static_cast<std::size_t>(reason_end - p)};
     at_ = reason_end + 2;
     return H1Parse::State::Done;
-  }
-
-  H1Parse::State readFields() {
-    FieldLine line;
-    for (std::uint32_t count = 0;; ++count) {
-      switch (h1::readFieldLine(at_, end_, line, error_)) {
-        case LineState::NeedMore: return H1Parse::State::NeedMore;
-        case LineState::Bad: return H1Parse::State::Bad;
-        case LineState::End: return H1Parse::State::Done;
-        case LineState::Field: break;
-      }
-      if (count == limits_.fields) return bad(HttpError::TooManyFields);
-      const FieldId id = fieldId(line.name);
-      if (id == FieldId::Other || !hop_.take(id, line.value))
-        head_.fields.appendView(id, line.name, line.value);
-    }
   }
 
   bool finish(Method request, std::string_view upgrade_offered) noexcept {
@@ -145,13 +111,7 @@ class ResponseParser {
     return true;
   }
 
-  const char* begin_;
-  const char* at_;
-  const char* end_;
-  const H1Limits& limits_;
   ResponseHead& head_;
-  HopFields hop_;
-  HttpError error_ = HttpError::None;
 };
 
 }  // namespace
@@ -159,17 +119,7 @@ class ResponseParser {
 H1Parse parseResponseHead(std::string_view input, const H1Limits& limits, Method request,
                           std::string_view upgrade_offered, std::size_t& scanned,
                           ResponseHead& head) {
-  const bool full = input.size() >= limits.head_bytes;
-  if (!h1::worthParsing(input, scanned) && !full)
-    return {H1Parse::State::NeedMore, HttpError::None, 0};
-  Arena& arena = head.fields.arena();
-  head = ResponseHead(arena);
-  ResponseParser parser(input, limits, head);
-  const H1Parse::State state = parser.parse(request, upgrade_offered);
-  if (state == H1Parse::State::Done) return {state, HttpError::None, parser.consumed()};
-  if (state == H1Parse::State::Bad) return {state, parser.error(), 0};
-  if (full) return {H1Parse::State::Bad, HttpError::HeadTooLarge, 0};
-  return {state, HttpError::None, 0};
+  return h1::parseHead<ResponseParser>(input, limits, scanned, head, request, upgrade_offered);
 }
 
 }  // namespace hyperway::http
