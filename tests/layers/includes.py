@@ -17,7 +17,7 @@ ADDRESSES = {
     "rapidjson/": (),
     "Poco/Net/": ("core/admin", "core/app", "plugins/k8s_client"),
     "Poco/": ("core/admin", "core/app", "plugins/k8s_client"),
-    "yaml-cpp/": ("core/app", "plugins/file_source"),
+    "yaml-cpp/": ("core/app", "plugins/file_source", "plugins/k8s_client"),
     "yaml.h": ("core/app", "plugins/file_source"),
     "spdlog/": ("core/observe",),
     "prometheus/": ("core/observe",),

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "k8s_client/api.hpp"
+#include "k8s_client/tls_socket.hpp"
+
+struct nghttp2_session;
+struct nghttp2_option;
+
+namespace hyperway::k8s_client {
+
+/// One HTTP/2 connection to the API server: exchanges are named by the owner's ids. One thread;
+/// never blocks. Half-open connections are found by PING.
+class Http2Connection {
+ public:
+  /// How long connecting and the handshake may take.
+  static constexpr std::chrono::seconds kConnectLimit{5};
+  /// Silence after which a PING is sent, and how long its answer may take.
+  static constexpr std::chrono::seconds kPingAfter{5}, kPingLimit{4};
+
+  /// What happens to exchanges. Called from within onReady().
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    /// Status and Retry-After of a final answer.
+    virtual void onHead(std::uint64_t id, int status, std::string retry_after) = 0;
+    /// Bytes of the answer's body.
+    virtual void onData(std::uint64_t id, std::string_view bytes) = 0;
+    /// An exchange ended. `whole`: by the server, in order. `refused`: it was certainly not worked
+    /// on.
+    virtual void onClose(std::uint64_t id, bool whole, bool refused) = 0;
+  };
+
+  /// `owner` outlives this.
+  explicit Http2Connection(Owner& owner) : owner_(owner) {}
+  Http2Connection(const Http2Connection&) = delete;
+  Http2Connection& operator=(const Http2Connection&) = delete;
+  ~Http2Connection();
+
+  /// Begins to connect. False with a sentence in error().
+  [[nodiscard]] bool begin(const ClusterConfig& config, TimePoint now);
+  /// Goes on after poll() found something, or a tick passed. False: it is over, error() says why;
+  /// exchanges that are still open had no onClose().
+  [[nodiscard]] bool onReady(TimePoint now);
+  /// Sends what waits. False as in onReady().
+  [[nodiscard]] bool flush();
+
+  /// Fields of a request, in order; names in lower case.
+  using Fields = std::vector<std::pair<std::string_view, std::string_view>>;
+  /// Begins an exchange. The connection is open.
+  [[nodiscard]] bool submit(std::uint64_t id, const Fields& fields, std::string body);
+  /// Ends an exchange without a further call to the owner.
+  void reset(std::uint64_t id);
+
+  /// True once requests can be submitted.
+  [[nodiscard]] bool open() const noexcept { return session_ != nullptr; }
+  /// True if the server asked for no more requests (GOAWAY).
+  [[nodiscard]] bool draining() const noexcept { return draining_; }
+  /// Exchanges under way.
+  [[nodiscard]] std::size_t streams() const noexcept { return by_id_.size(); }
+  /// What failed.
+  [[nodiscard]] const std::string& error() const noexcept { return error_; }
+  /// For poll().
+  [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
+  /// For poll().
+  [[nodiscard]] short events() const noexcept;
+
+ private:
+  struct Body {
+    std::string text;
+    std::size_t sent = 0;
+  };
+  struct Stream {
+    std::uint64_t id = 0;
+    int status = 0;
+    std::string retry_after;
+    std::unique_ptr<Body> body;
+    bool ended = false;  // END_STREAM was seen
+  };
+  struct Callbacks;
+  struct SessionFree {
+    void operator()(nghttp2_session* session) const noexcept;
+  };
+
+  [[nodiscard]] bool beginSession();
+  [[nodiscard]] bool receive(TimePoint now);
+  [[nodiscard]] bool checkAlive(TimePoint now);
+
+  Owner& owner_;
+  TlsSocket socket_;
+  std::unique_ptr<nghttp2_session, SessionFree> session_;
+  std::unordered_map<std::int32_t, Stream> streams_;
+  std::unordered_map<std::uint64_t, std::int32_t> by_id_;
+  std::string out_;
+  std::size_t out_at_ = 0;
+  std::string error_;
+  TimePoint began_, heard_, pinged_;
+  bool ping_open_ = false;
+  bool draining_ = false;
+};
+
+}  // namespace hyperway::k8s_client
