@@ -55,6 +55,12 @@ class Dev(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("unknown command: frobnicate", done.stderr)
 
+    def test_conformance_asks_for_a_shape(self):
+        for arguments in ((), ("sideways",), ("--suite", "1.6.3")):
+            done = self.run_dev("conformance", *arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn("name a shape: direct", done.stderr)
+
     def test_stages_are_numbered_and_timed_and_the_end_is_one_line(self):
         self.tool("dpkg-query", INSTALLED)
         self.tool("clang-format-16", "exit 0\n")

@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Build a part of what the tests on a cluster need:
+#
+#   build.sh OUT cluster         OUT/cluster
+#   build.sh OUT suite VERSION   OUT/suite-VERSION/: conformance.test, echo-basic, test2json, crds/
+#
+# A Go of 1.26 or newer is on PATH (toolchain.sh finds or fetches one).
+set -eu
+out=$(mkdir -p "${1:?usage: build.sh OUT cluster|suite}" && cd "$1" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+# Kubernetes is large: more compilers at once than this need more than 4 GB.
+export GOFLAGS="-p=$(nproc | awk '{ print ($1 > 4) ? 4 : $1 }') -buildvcs=false"
+
+case ${2-} in
+  cluster)
+    cd "$here"
+    go build -ldflags='-s -w' -o "$out/cluster" .
+    ;;
+  suite)
+    version=${3:?usage: build.sh OUT suite VERSION}
+    to=$out/suite-$version
+    mkdir -p "$to"
+    cd "$here/conformance"
+    # The newest suite needs a newer Go than the cluster does; with "auto" the go
+    # command fetches the one that go.mod names.
+    export GOTOOLCHAIN=auto
+    echo=sigs.k8s.io/gateway-api-conformance-images/echo-basic
+    if [ -f "suite-$version.mod" ]; then
+      GOFLAGS="$GOFLAGS -modfile=suite-$version.mod"
+      echo=sigs.k8s.io/gateway-api/conformance/echo-basic
+    elif ! grep -q "sigs.k8s.io/gateway-api v$version\$" go.mod; then
+      echo "there is no suite $version here: go.mod and suite-*.mod name those there are" >&2
+      exit 1
+    fi
+    go build -ldflags='-s -w' -o "$to/echo-basic" "$echo"
+    go test -c -ldflags='-s -w' -o "$to/conformance.test" .
+    go build -ldflags='-s -w' -o "$to/test2json" cmd/test2json # of the same Go as the test
+    # The resource definitions come from the module that the suite is built with: it
+    # compares their version with its own.
+    api=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)
+    for channel in standard experimental; do
+      rm -rf "$to/crds/$channel"
+      mkdir -p "$to/crds/$channel"
+      cp "$api/config/crd/$channel"/gateway.*.yaml "$to/crds/$channel/"
+      chmod -R u+w "$to/crds/$channel"
+    done
+    ;;
+  *)
+    echo "usage: build.sh OUT cluster|suite VERSION" >&2
+    exit 2
+    ;;
+esac

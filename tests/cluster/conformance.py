@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the official Gateway API suite against hyperway, as `./dev conformance` does.
+
+usage: conformance.py SHAPE [--suite VERSION] [--kubeconfig FILE] [--run TEST | --tests TEST,...]
+                      [FLAG OF THE SUITE...]
+
+Starts a cluster (see README.md) with the experimental definitions of the suite's version and the
+manifests of SHAPE in it, or uses the cluster of FILE as it is. Writes into build/conformance/:
+report-SHAPE.yaml, SHAPE.json (the log as `go test -json` writes it), SHAPE-list.json (what the
+suite consists of) and, of our own cluster, state-SHAPE/ with the logs of everything. Ends well if the
+suite ran to its end; judge.py says whether it passed.
+"""
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+NEWEST = "1.7.0"
+# What is applied for each shape, in this order.
+SHAPES = {"direct": ["deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.yaml",
+                     "deploy/gateway-api-direct.yaml"]}
+# Addresses for GatewayStaticAddresses: of the cluster's load balancers, and of nobody's.
+ADDRESSES = ["-usable-address=10.78.0.200", "-unusable-address=192.0.2.1"]
+
+
+def version():
+    """The version of this tree."""
+    with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as file:
+        return "v" + file.read().strip()
+
+
+class Progress:
+    """Prints a line for each test that ends, and knows whether the whole did."""
+
+    def __init__(self, total):
+        self.total, self.done, self.ended = total, 0, False
+
+    def take(self, line):
+        """Reads one line of the log."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        action, parts = event.get("Action"), event.get("Test", "").split("/")
+        if action not in ("pass", "fail", "skip"):
+            return
+        if len(parts) == 2:
+            self.done += 1
+            if action != "skip":
+                print(f"{self.done}/{self.total} {action} {parts[1]} "
+                      f"{event.get('Elapsed', 0):.1f}s", flush=True)
+        elif parts == ["TestConformance"]:
+            self.ended = True
+
+
+def suite_command(suite, tests, arguments, report):
+    """The suite with its flags. Without -run-test it tests what the GatewayClass claims."""
+    command = [os.path.join(suite, "conformance.test"), "-test.v=test2json", "-test.timeout=80m",
+               "-test.run=^TestConformance$", "-gateway-class=hyperway",
+               "-conformance-profiles=GATEWAY-HTTP", *ADDRESSES,
+               "-organization=hyperway", "-project=hyperway",
+               "-url=https://github.com/arloor/hyperway", "-version=" + version(),
+               "-contact=https://github.com/arloor/hyperway/issues", "-report-output=" + report]
+    if arguments.run:
+        command.append("-run-test=" + arguments.run)
+    if arguments.tests:
+        others = {test["name"] for test in tests} - set(arguments.tests.split(","))
+        command.append("-skip-tests=" + ",".join(sorted(others)))
+    command += arguments.flags
+    # The suite reads the features before it waits for the GatewayClass.
+    wait = ('"$0" kubectl-main wait --for=condition=Accepted gatewayclass/hyperway --timeout=120s && '
+            'exec "$@"')
+    return ["sh", "-c", wait, os.path.join(arguments.build, "cluster"), *command]
+
+
+def cluster_command(build, suite, state, shape):
+    """What starts our own cluster with the shape in it, and runs what follows inside."""
+    command = [os.path.join(build, "cluster"), "run", "--dir", state,
+               "--images", os.path.join(HERE, "images.yaml"),
+               "--apply", os.path.join(suite, "crds/experimental")]
+    for manifest in SHAPES[shape]:
+        command += ["--apply", os.path.join(ROOT, manifest)]
+    return command + ["--"]
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shape", choices=SHAPES)
+    parser.add_argument("--suite", default=NEWEST)
+    parser.add_argument("--kubeconfig", help="use the cluster of this file, hyperway already in it")
+    parser.add_argument("--run", help="run this test of the suite alone")
+    parser.add_argument("--tests", help="run these of the claimed tests alone")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build/cluster"))
+    parser.add_argument("--hyperway", default=os.path.join(ROOT, "build/release"),
+                        help="build tree of hyperway")
+    parser.add_argument("--out", default=os.path.join(ROOT, "build/conformance"))
+    arguments, arguments.flags = parser.parse_known_args(argv)
+    suite = os.path.join(arguments.build, "suite-" + arguments.suite)
+    os.makedirs(arguments.out, exist_ok=True)
+    name = arguments.shape + ("" if arguments.suite == NEWEST else "-" + arguments.suite)
+    path = lambda kind: os.path.join(arguments.out, kind.format(name))  # noqa: E731
+
+    listing = subprocess.run([os.path.join(suite, "conformance.test"), "-list-tests"],
+                             check=True, capture_output=True, text=True).stdout
+    with open(path("{}-list.json"), "w", encoding="utf-8") as file:
+        file.write(listing)
+    report = path("report-{}.yaml")
+    if os.path.exists(report):
+        os.remove(report)
+
+    tests = json.loads(listing)["tests"]
+    command = suite_command(suite, tests, arguments, report)
+    environment = dict(os.environ, SUITE=suite, HYPERWAY=arguments.hyperway, HERE=HERE)
+    if arguments.kubeconfig:
+        environment["KUBECONFIG"] = os.path.abspath(arguments.kubeconfig)
+    else:
+        command = cluster_command(arguments.build, suite, path("state-{}"), arguments.shape) + command
+    progress = Progress(len(tests))
+    with open(path("{}.json"), "w", encoding="utf-8") as log, \
+            subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as run, \
+            subprocess.Popen([os.path.join(suite, "test2json"), "-t", "-p", "conformance"],
+                             stdin=run.stdout, stdout=subprocess.PIPE, text=True) as convert:
+        run.stdout.close()
+        for number in (signal.SIGINT, signal.SIGTERM):  # the cluster ends in order, then we do
+            signal.signal(number, lambda *_: run.terminate())
+        for line in convert.stdout:
+            log.write(line)
+            progress.take(line)
+    if not progress.ended:
+        print(f"the suite did not run to its end (status {run.returncode}), see {path('{}.json')}"
+              + ("" if arguments.kubeconfig else f" and {path('state-{}')}/logs"))
+    return 0 if progress.ended else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

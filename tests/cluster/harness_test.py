@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cluster for tests does what its README says, on a real API server, without any gateway."""
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import harness
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = os.path.realpath(sys.executable)
+IMAGES = [{"name": "shell", "entrypoint": ["/bin/sh"]}, {"name": "python", "entrypoint": [PYTHON]}]
+WEB = "10.78.0.77", 8000  # the load balancer of selftest.yaml
+ACCOUNT = "system:serviceaccount:default:default"
+
+
+def fetch(address=WEB, path="/colour", timeout=5):
+    """Body of an answer."""
+    connection = http.client.HTTPConnection(*address, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+class ClusterTest(unittest.TestCase):
+    """One cluster for all: each test leaves it as it was."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(harness.Cluster(
+            apply=[os.path.join(HERE, "selftest.yaml")], images=IMAGES, crds=None))
+        cls.cluster.enter_network()
+        cls.cluster.wait("deployment/web", "Available")
+
+    def pods(self, label):
+        """Pods with a label app=..., those that end left out."""
+        found = self.cluster.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{label}")
+        return [p for p in found["items"] if "deletionTimestamp" not in p["metadata"]]
+
+    def make_pod(self, name, container, **spec):
+        """A Pod of one container, removed at the end."""
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+               "spec": {"containers": [{"name": "one", **container}], **spec}}
+        status, answer = self.cluster.request("POST", "/api/v1/namespaces/default/pods", pod)
+        self.assertEqual(status, 201, answer)
+        path = f"/api/v1/namespaces/default/pods/{name}"
+        self.addCleanup(lambda: self.cluster.request("DELETE", path + "?gracePeriodSeconds=0"))
+        return path
+
+    def phase(self, path, wanted):
+        """Waits for the phase of a Pod."""
+        return self.cluster.until(f"{path} is {wanted}", lambda: (
+            pod := self.cluster.get(path))["status"].get("phase") == wanted and pod)
+
+    def test_a_pod_finds_its_environment_volumes_account_and_dns(self):
+        try:
+            self.cluster.wait("job/everything", "Complete", seconds=30)
+        except harness.ClusterError:
+            self.fail(self.cluster.kubectl("logs", "job/everything"))
+        self.assertFalse(os.path.exists("/etc/only-in-this-container"))
+
+    def test_a_service_leads_to_ready_pods_and_changes_of_a_config_map_arrive(self):
+        self.assertEqual(fetch(), "blue")
+        service = self.cluster.get("/api/v1/namespaces/default/services/web")
+        self.assertEqual(service["status"]["loadBalancer"]["ingress"], [{"ip": WEB[0], "ipMode": "VIP"}])
+        self.assertEqual(fetch((service["spec"]["clusterIP"], 8000)), "blue")
+        path = "/api/v1/namespaces/default/configmaps/settings"
+        for colour in ("green", "blue"):
+            self.cluster.request("PATCH", path, {"data": {"colour": colour}},
+                                 "application/merge-patch+json")
+            self.cluster.until(f"web is {colour}", lambda: fetch() == colour)
+
+    @unittest.skipUnless(os.path.exists("/proc/net/if_inet6"), "this machine has no IPv6")
+    def test_a_service_has_addresses_of_both_ip_families(self):
+        self.make_pod("both", {"image": "python", "args": ["-m", "http.server", "80", "--bind", "::"],
+                               "readinessProbe": {"tcpSocket": {"port": 80}}})
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "both"},
+                   "spec": {"type": "LoadBalancer", "ipFamilyPolicy": "RequireDualStack",
+                            "selector": {"app": "both"}, "ports": [{"port": 8001, "targetPort": 80}]}}
+        path = "/api/v1/namespaces/default/services"
+        self.assertEqual(self.cluster.request("POST", path, service)[0], 201)
+        self.addCleanup(lambda: self.cluster.request("DELETE", path + "/both"))
+        self.cluster.wait("pod/both", "Ready")
+        ingress = self.cluster.until("addresses", lambda: self.cluster.get(path + "/both")[
+            "status"]["loadBalancer"].get("ingress"))
+        addresses = [i["ip"] for i in ingress] + self.cluster.get(path + "/both")["spec"]["clusterIPs"]
+        self.assertEqual([":" in a for a in addresses], [False, True, False, True])
+        for address in addresses:
+            self.assertIn("Directory listing", self.cluster.until(
+                address, lambda a=address: fetch((a, 8001), "/")))
+
+    def test_a_container_that_ends_is_started_again_after_a_back_off(self):
+        self.assertEqual(
+            self.cluster.until("log", lambda: self.cluster.kubectl(
+                "logs", "deployment/crashing", "--tail=1")).strip(), "here I am")
+        status = self.cluster.until("back-off", lambda: (
+            s := self.pods("crashing")[0]["status"]["containerStatuses"][0])["restartCount"] and s)
+        self.assertEqual(status["lastState"]["terminated"]["exitCode"], 3)
+
+    def test_a_container_runs_as_the_user_it_asks_for_and_cannot_write_outside(self):
+        script = ("test \"$(id -u):$(id -g)\" = 65532:65533 && grep -q 'CapEff:.0*$' /proc/self/status && "
+                  "! touch /etc/new 2>/dev/null && touch /scratch/new")
+        path = self.make_pod(
+            "unprivileged",
+            {"image": "shell", "args": ["-c", script],
+             "securityContext": {"readOnlyRootFilesystem": True},
+             "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
+            securityContext={"runAsUser": 65532, "runAsGroup": 65533}, restartPolicy="Never",
+            volumes=[{"name": "scratch", "emptyDir": {}}])
+        self.phase(path, "Succeeded")
+
+    def test_hooks_run_before_a_container_gets_its_signal(self):
+        shared = {"name": "shared", "mountPath": "/shared"}
+        script = ("import signal, sys\n"
+                  "def end(*_):\n open('/shared/log', 'a').write('signal\\n'); sys.exit(0)\n"
+                  "signal.signal(signal.SIGTERM, end)\n"
+                  "open('/shared/up', 'w').close()\n"
+                  "while True: signal.pause()\n")
+        path = self.make_pod(
+            "hooked",
+            {"image": "python", "args": ["-c", script], "volumeMounts": [shared],
+             "readinessProbe": {"exec": {"command": ["test", "-e", "/shared/up"]}},
+             "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "echo hook >>/shared/log"]}}}},
+            volumes=[{"name": "shared", "hostPath": {"path": self.cluster.dir}}])
+        self.cluster.wait("pod/hooked", "Ready")
+        self.assertEqual(self.cluster.inside("default/hooked", "uname", "-n").strip(), "hooked")
+        self.cluster.request("DELETE", path)
+        self.cluster.until("the Pod is gone", lambda: self.cluster.request("GET", path)[0] == 404)
+        with open(os.path.join(self.cluster.dir, "log"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "hook\nsignal\n")
+
+    def test_the_api_server_dies_comes_back_and_etcd_forgets(self):
+        listed = self.cluster.get("/api/v1/namespaces/default/configmaps")
+        since = listed["metadata"]["resourceVersion"]
+        self.cluster.kubectl("annotate", "configmap", "settings", "turn=1", "--overwrite")
+        self.cluster.fault("stop", "kube-apiserver")
+        with self.assertRaises(OSError):
+            self.cluster.connect(5).request("GET", "/readyz")
+        self.cluster.fault("compact")
+        self.cluster.fault("start", "kube-apiserver")
+        event = next(self.cluster.watch("/api/v1/configmaps", since))
+        self.assertEqual((event["type"], event["object"]["code"]), ("ERROR", 410))
+        self.assertEqual(fetch(), "blue")
+
+    def api_connection(self):
+        """A connection to the API server as Pods make it: through its Service."""
+        return socket.create_connection(("10.96.0.1", 443), timeout=10)
+
+    def test_connections_through_a_service_can_be_cut_frozen_refused_and_lost(self):
+        with self.api_connection() as one:
+            self.cluster.until("forwarded", lambda: "0 connections\n" != self.cluster.fault(
+                "cut", "default/kubernetes"))
+            with self.assertRaises(ConnectionResetError):
+                one.recv(1)
+        self.addCleanup(self.cluster.fault, "mend", "default/kubernetes")
+        self.cluster.fault("refuse", "default/kubernetes")
+        with self.assertRaises(ConnectionResetError), self.api_connection() as one:
+            one.recv(1)
+        self.cluster.fault("freeze", "default/kubernetes")
+        hello = b"GET / HTTP/1.1\r\n\r\n"  # the API server answers this in plain text
+        with self.api_connection() as one:
+            one.sendall(hello)
+            one.settimeout(0.5)
+            with self.assertRaises(TimeoutError):
+                one.recv(1)
+            self.cluster.fault("mend", "default/kubernetes")
+            one.settimeout(10)
+            self.assertTrue(one.recv(1).startswith(b"H"))
+        with self.api_connection() as one:
+            self.cluster.until("forwarded", lambda: "0 connections\n" != self.cluster.fault(
+                "vanish", "default/kubernetes"))
+            one.settimeout(0.5)
+            with self.assertRaises(TimeoutError):  # silence, until we send something
+                one.recv(1)
+            one.sendall(hello)
+            one.settimeout(10)
+            with self.assertRaises(ConnectionResetError):
+                one.recv(1)
+
+    def test_requests_of_pods_are_in_the_audit_log_and_refused_ones_are_marked(self):
+        script = ("account=/var/run/secrets/kubernetes.io/serviceaccount; curl -s --cacert $account/ca.crt "
+                  "-H \"Authorization: Bearer $(cat $account/token)\" "
+                  "https://kubernetes.default.svc/api/v1/secrets")
+        self.phase(self.make_pod("curious", {"image": "shell", "args": ["-c", script]},
+                                 restartPolicy="Never"), "Succeeded")
+        events = self.cluster.until("audit event", lambda: [
+            e for e in harness.denied(self.cluster.audit(ACCOUNT))
+            if e["objectRef"]["resource"] == "secrets"])
+        self.assertEqual((events[0]["verb"], events[0]["responseStatus"]["code"]), ("list", 403))
+
+    def test_tokens_can_be_renewed_while_a_pod_runs(self):
+        token = ["cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"]
+        self.make_pod("renewed", {"image": "shell", "args": ["-c", "sleep 1000"]})
+        self.cluster.wait("pod/renewed", "Ready")
+        before = self.cluster.inside("default/renewed", *token)
+        time.sleep(1.1)  # a token made within the same second is the same one
+        self.cluster.fault("renew-tokens")
+        self.assertNotEqual(self.cluster.inside("default/renewed", *token), before)
+
+    def test_a_pod_that_ends_serves_on_until_it_has_drained(self):
+        script = ("import http.server, signal, threading\n"
+                  "server = http.server.HTTPServer(('', 80), http.server.SimpleHTTPRequestHandler)\n"
+                  "signal.signal(signal.SIGTERM, lambda *_: threading.Timer(3, server.shutdown).start())\n"
+                  "server.serve_forever()\n")
+        path = self.make_pod(
+            "draining", {"image": "python", "args": ["-c", script],
+                         "readinessProbe": {"httpGet": {"port": 80, "path": "/"}, "periodSeconds": 1}})
+        self.cluster.wait("pod/draining", "Ready")
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "draining"},
+                   "spec": {"selector": {"app": "draining"}, "ports": [{"port": 80}]}}
+        self.cluster.request("POST", "/api/v1/namespaces/default/services", service)
+        self.addCleanup(lambda: self.cluster.request(
+            "DELETE", "/api/v1/namespaces/default/services/draining"))
+        slices = ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+                  "?labelSelector=kubernetes.io%2Fservice-name%3Ddraining")
+
+        def conditions():
+            return self.cluster.get(slices)["items"][0]["endpoints"][0]["conditions"]
+
+        self.cluster.until("endpoint", lambda: conditions()["ready"])
+        self.cluster.request("DELETE", path)
+        self.cluster.until("terminating", lambda: conditions() == {
+            "ready": False, "serving": True, "terminating": True}, seconds=2)
+
+    def test_a_killed_cluster_leaves_nothing_behind(self):
+        with harness.Cluster(crds=None) as other:
+            with open(os.path.join(other.dir, "node.pid"), encoding="utf-8") as file:
+                node = int(file.read())
+            other._process.kill()  # pylint: disable=protected-access
+            other.until("the node is gone", lambda: not os.path.exists(f"/proc/{node}"))
+        mounts = subprocess.run(["grep", "-c", other.dir, "/proc/self/mounts"], capture_output=True,
+                                text=True, check=False)
+        self.assertEqual(mounts.stdout.strip(), "0")
+
+
+if __name__ == "__main__":
+    unittest.main()

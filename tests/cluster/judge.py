@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Says whether a run of the official conformance suite passed everything that it has to.
+
+usage: judge.py LIST LOG LATER [--only TEST]
+
+LIST is what `conformance.test -list-tests` prints, so that no test of the suite can be forgotten;
+LOG is the run as `go test -json` writes it; LATER is later.txt. Each test that deviates gets one
+line, and any of them fails the run: a required test that failed, was skipped or did not run, a
+claimed feature without a passed test, a line of LATER that may not be there.
+"""
+import argparse
+import json
+import re
+import sys
+
+ROOT_TEST = "TestConformance"
+# What step 2 is about; a feature is named after its resource.
+STEP_2 = ("Gateway", "HTTPRoute", "ReferenceGrant", "BackendTLSPolicy")
+# The two of these that speak HTTP/2.
+HTTP_2 = {"HTTPRouteBackendProtocolH2C", "HTTPRouteHTTPSListenerDetectMisdirectedRequests"}
+
+
+def read_later(text):
+    """{test: reason} of later.txt; a line without a reason is an error."""
+    later = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, reason = line.partition(" ")
+        if not reason.strip():
+            raise ValueError(f"later.txt:{number}: {name} has no reason")
+        if name in later:
+            raise ValueError(f"later.txt:{number}: {name} is there twice")
+        later[name] = reason.strip()
+    return later
+
+
+def is_for_gateways(test):
+    """Whether a test is about gateways at all; the suite has some for meshes too."""
+    return "Mesh" not in test["features"]
+
+
+def is_for_step_2(test):
+    """Whether a test needs no other kinds than those of step 2, and only HTTP/1.1."""
+    return (is_for_gateways(test) and test["name"] not in HTTP_2 and
+            all(feature.startswith(STEP_2) for feature in test["features"]))
+
+
+class Run:
+    """What a log says: the outcome of each test of the suite and what it wrote."""
+
+    def __init__(self, lines):
+        self.outcomes = {}   # test: pass, fail, skip or run (began and never ended)
+        self.output = {}     # test or subtest: its lines
+        self.claimed = set() # features that the GatewayClass lists
+        self.ended = None    # outcome of the whole
+        for line in lines:
+            if line.strip():
+                self._take(json.loads(line))
+
+    def _take(self, event):
+        action, path = event["Action"], event.get("Test", "")
+        parts = path.split("/")
+        if action == "output":
+            text = event["Output"].rstrip("\n")
+            self.output.setdefault(path, []).append(text)
+            found = re.search(r"Supported features for GatewayClass \S+: \[(.*)\]", text)
+            if found:
+                self.claimed = set(found.group(1).split())
+        elif len(parts) == 2 and parts[0] == ROOT_TEST and action in ("run", "pass", "fail", "skip"):
+            self.outcomes[parts[1]] = action
+        elif path in ("", ROOT_TEST) and action in ("pass", "fail"):
+            self.ended = action
+
+    def reason(self, test):
+        """One line on why a test failed or was skipped: of its first subtest that says why."""
+        prefix = f"{ROOT_TEST}/{test}"
+        for path in sorted((p for p in self.output if p == prefix or p.startswith(prefix + "/")),
+                           key=lambda p: -p.count("/")):
+            why = reason_in(self.output[path])
+            if why:
+                part = path[len(prefix) + 1:]
+                return f"{part}: {why}" if part else why
+        return "no reason given"
+
+
+def reason_in(lines):
+    """What the assertion library or t.Skip wrote into a test's output, in one line."""
+    words, collecting = [], False
+    for line in lines:
+        found = re.match(r"\s*(Error|Messages):\s+(.*)", line)
+        if found:
+            collecting = True
+            words.append(found.group(2).strip())
+        elif re.match(r"\s*(Error Trace|Test):", line) or not line.strip():
+            collecting = False
+        elif collecting and len(words) < 6:
+            words.append(line.strip())
+    if words:
+        return " ".join(" ".join(words).split())[:400]
+    for line in lines:
+        found = re.match(r"\s+[\w-]+\.go:\d+: (.*)", line)
+        if found and re.search(r"[Ss]kip|fail|[Ee]rror|expected|not ", found.group(1)):
+            return found.group(1)[:400]
+    return ""
+
+
+def deviations(suite, later, run):
+    """Lines on what is not as it has to be: empty if the run passed."""
+    if not run.outcomes:
+        return ["NO TEST began: " + (reason_in(run.output.get(ROOT_TEST, []) or
+                                               run.output.get("", [])[-3:]) or "the log says no reason")]
+    found = []
+    names = {test["name"] for test in suite["tests"]}
+    for test in suite["tests"]:
+        name = test["name"]
+        if name in later:
+            if is_for_step_2(test):
+                found.append(f"LATER   {name}: is for step 2, and may not be left")
+            continue
+        if not is_for_gateways(test):
+            continue
+        outcome = run.outcomes.get(name, "missing")
+        if outcome == "fail":
+            found.append(f"FAILED  {name}: {run.reason(name)}")
+        elif outcome == "skip":
+            found.append(f"SKIPPED {name}: {run.reason(name)}")
+        elif outcome != "pass":
+            found.append(f"NOT RUN {name}: it {'never ended' if outcome == 'run' else 'did not begin'}")
+    for feature in sorted(run.claimed):
+        tests = [t["name"] for t in suite["tests"] if feature in t["features"]]
+        if not any(run.outcomes.get(name) == "pass" for name in tests):
+            found.append(f"CLAIMED {feature}: the GatewayClass lists it, and no test of it passed")
+    unknown = sorted(set(run.outcomes) - names)
+    found += [f"UNKNOWN {name}: is in the log, and not in the suite" for name in unknown]
+    return found
+
+
+def remarks(suite, later, run):
+    """Lines that fail nothing: tests left for later that pass, or that this suite does not have."""
+    names = {test["name"] for test in suite["tests"]}
+    found = [f"note: {name} passes: it can be taken out of later.txt"
+             for name in sorted(later) if run.outcomes.get(name) == "pass"]
+    gone = sorted(set(later) - names)
+    if gone:
+        found.append(f"note: not in suite {suite['suite']}: {', '.join(gone)}")
+    return found
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("list")
+    parser.add_argument("log")
+    parser.add_argument("later")
+    parser.add_argument("--only", help="judge this test alone")
+    arguments = parser.parse_args(argv)
+    with open(arguments.list, encoding="utf-8") as file:
+        suite = json.load(file)
+    with open(arguments.later, encoding="utf-8") as file:
+        later = read_later(file.read())
+    with open(arguments.log, encoding="utf-8") as file:
+        run = Run(file)
+    if arguments.only:
+        outcome = run.outcomes.get(arguments.only, "missing")
+        print(f"{arguments.only}: {outcome}"
+              + ("" if outcome == "pass" else f": {run.reason(arguments.only)}"))
+        return 0 if outcome == "pass" else 1
+    for line in remarks(suite, later, run):
+        print(line)
+    bad = deviations(suite, later, run)
+    if run.ended is None:
+        bad.append("the log has no end: the suite did not finish")
+    for line in bad:
+        print(line)
+    required = [t for t in suite["tests"] if is_for_gateways(t) and t["name"] not in later]
+    passed = sum(run.outcomes.get(t["name"]) == "pass" for t in required)
+    print(f"suite {suite['suite']}: {passed} of {len(required)} required tests passed, "
+          f"{len(set(later) & {t['name'] for t in suite['tests']})} left for later, "
+          f"{len(run.claimed)} features claimed")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run of the official suite passes only if every test that has to pass did."""
+import contextlib
+import io
+import json
+import os
+import tempfile
+import unittest
+
+import judge
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SUITE = {"suite": "v9.9.9", "tests": [
+    {"name": "HTTPRouteWeight", "features": ["Gateway", "HTTPRoute"]},
+    {"name": "HTTPRouteCORS", "features": ["Gateway", "HTTPRoute", "HTTPRouteCORS"]},
+    {"name": "GRPCRouteWeight", "features": ["Gateway", "GRPCRoute"]},
+    {"name": "MeshBasic", "features": ["Mesh", "HTTPRoute"]},
+]}
+LATER = {"GRPCRouteWeight": "GRPCRoute is not served yet"}
+
+
+def log(outcomes, output=(), ended="pass"):
+    """Lines of `go test -json`: outcomes by test, output as (test, line)."""
+    events = [{"Action": "output", "Test": f"TestConformance/{test}" if test else "TestConformance",
+               "Output": text + "\n"} for test, text in output]
+    for test, outcome in outcomes.items():
+        events.append({"Action": "run", "Test": f"TestConformance/{test}"})
+        if outcome:
+            events.append({"Action": outcome, "Test": f"TestConformance/{test}"})
+    if ended:
+        events += [{"Action": ended, "Test": "TestConformance"}, {"Action": ended}]
+    return [json.dumps(event) for event in events]
+
+
+def deviations(outcomes, later=None, **more):
+    """Deviations of a run of SUITE."""
+    return judge.deviations(SUITE, LATER if later is None else later, judge.Run(log(outcomes, **more)))
+
+
+GOOD = {"HTTPRouteWeight": "pass", "HTTPRouteCORS": "pass", "GRPCRouteWeight": "skip",
+        "MeshBasic": "skip"}
+
+
+class Judge(unittest.TestCase):
+    """Each way to fall short gets its line."""
+
+    def test_a_run_where_all_required_tests_passed_passes(self):
+        self.assertEqual(deviations(GOOD), [])
+
+    def test_a_failed_test_is_named_with_its_reason(self):
+        lines = [("HTTPRouteCORS/preflight", "    \tError Trace:\tx.go:1"),
+                 ("HTTPRouteCORS/preflight", "    \tError:      \tReceived unexpected error:"),
+                 ("HTTPRouteCORS/preflight", "    \t            \ttimed out"),
+                 ("HTTPRouteCORS/preflight", "    \tTest:       \tTestConformance"),
+                 ("HTTPRouteCORS/preflight", "    \tMessages:   \tno answer")]
+        self.assertEqual(
+            deviations({**GOOD, "HTTPRouteCORS": "fail"}, output=lines),
+            ["FAILED  HTTPRouteCORS: preflight: Received unexpected error: timed out no answer"])
+
+    def test_a_skipped_test_is_no_passed_test(self):
+        lines = [("HTTPRouteCORS", "    conformance.go:73: Skipping HTTPRouteCORS: suite does not "
+                                   "support HTTPRouteCORS")]
+        found = deviations({**GOOD, "HTTPRouteCORS": "skip"}, output=lines)
+        self.assertEqual(found, ["SKIPPED HTTPRouteCORS: Skipping HTTPRouteCORS: suite does not "
+                                 "support HTTPRouteCORS"])
+
+    def test_a_test_that_did_not_run_or_end_is_no_passed_test(self):
+        outcomes = {**GOOD, "HTTPRouteCORS": None}
+        del outcomes["HTTPRouteWeight"]
+        self.assertEqual(deviations(outcomes), ["NOT RUN HTTPRouteWeight: it did not begin",
+                                                "NOT RUN HTTPRouteCORS: it never ended"])
+
+    def test_a_test_of_step_2_cannot_be_left_for_later(self):
+        found = deviations(GOOD, later={**LATER, "HTTPRouteCORS": "too hard"})
+        self.assertEqual(found, ["LATER   HTTPRouteCORS: is for step 2, and may not be left"])
+
+    def test_a_test_left_for_later_that_passes_is_reported(self):
+        run = judge.Run(log({**GOOD, "GRPCRouteWeight": "pass"}))
+        self.assertEqual(judge.deviations(SUITE, LATER, run), [])
+        self.assertEqual(judge.remarks(SUITE, LATER, run),
+                         ["note: GRPCRouteWeight passes: it can be taken out of later.txt"])
+
+    def test_a_claimed_feature_needs_a_passed_test(self):
+        claim = [("", "Supported features for GatewayClass hyperway: [HTTPRouteCORS ListenerSet]")]
+        self.assertEqual(
+            deviations(GOOD, output=claim),
+            ["CLAIMED ListenerSet: the GatewayClass lists it, and no test of it passed"])
+
+    def test_a_test_that_the_suite_does_not_have_is_found(self):
+        self.assertEqual(deviations({**GOOD, "Forged": "pass"}),
+                         ["UNKNOWN Forged: is in the log, and not in the suite"])
+
+    def test_a_line_without_a_reason_or_twice_is_refused(self):
+        self.assertEqual(judge.read_later("# why\n\nA  because\n"), {"A": "because"})
+        for text in ("A\n", "A   \n", "A b\nA c\n"):
+            with self.subTest(text), self.assertRaises(ValueError):
+                judge.read_later(text)
+
+    def run_main(self, lines, *arguments):
+        """Exit status and output of the program."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("list", "log", "later")]
+            texts = (json.dumps(SUITE), "\n".join(lines), "GRPCRouteWeight  not yet\n")
+            for path, text in zip(paths, texts):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                return judge.main([*paths, *arguments]), out.getvalue()
+
+    def test_the_program_says_how_many_and_fails_by_its_status(self):
+        status, said = self.run_main(log(GOOD))
+        self.assertEqual(status, 0)
+        self.assertEqual(said, "suite v9.9.9: 2 of 2 required tests passed, 1 left for later, "
+                               "0 features claimed\n")
+        status, said = self.run_main(log({**GOOD, "HTTPRouteCORS": "fail"}))
+        self.assertEqual(status, 1)
+        self.assertIn("\nsuite v9.9.9: 1 of 2 required tests passed", said)
+
+    def test_a_log_that_breaks_off_fails(self):
+        status, said = self.run_main(log(GOOD, ended=None))
+        self.assertEqual(status, 1)
+        self.assertIn("the log has no end", said)
+
+    def test_a_run_that_began_no_test_says_why(self):
+        lines = [("", "    \tError:      \tno supported features"), ("", "    \tMessages:   \tat start")]
+        self.assertEqual(deviations({}, output=lines), ["NO TEST began: no supported features at start"])
+
+    def test_one_test_can_be_judged_alone(self):
+        self.assertEqual(self.run_main(log({"HTTPRouteCORS": "pass"}), "--only", "HTTPRouteCORS"),
+                         (0, "HTTPRouteCORS: pass\n"))
+        self.assertEqual(self.run_main(log({}), "--only", "HTTPRouteCORS")[0], 1)
+
+
+class Later(unittest.TestCase):
+    """The list of this tree."""
+
+    def test_the_list_can_be_read_and_every_reason_names_what_is_missing(self):
+        with open(os.path.join(HERE, "later.txt"), encoding="utf-8") as file:
+            later = judge.read_later(file.read())
+        self.assertGreater(len(later), 50)
+        for name, reason in later.items():
+            self.assertRegex(reason, r"(Route|ListenerSet) is not (served|read) yet$|HTTP/2", name)
+
+
+if __name__ == "__main__":
+    unittest.main()
