@@ -180,7 +180,7 @@ struct Pipeline::State {
       if (!report.refused && report.generation > acknowledged[step.sink])
         acknowledged[step.sink] = report.generation;
     }
-    tell(translator->programmed(report.listeners));
+    tell(translator->programmed(report.listeners, report.gateways));
   }
 
   static void handle(ChangeQueue::Task& task) { task(); }
@@ -200,10 +200,7 @@ struct Pipeline::State {
 
   void give(std::size_t sink, std::uint64_t number, const route::ModelBatch& batch) {
     if (!need_full[sink] && sinks[sink]->apply(number, batch)) return;
-    // The sink lost its place: everything is worked out again, for it alone.
-    gateway::Translator::Outcome all = translator->reconfigure(options);
-    all.model.full = true;
-    need_full[sink] = !sinks[sink]->apply(number, all.model);
+    need_full[sink] = !sinks[sink]->apply(number, translator->wholeModel());
   }
 
   void tell(const gateway::StatusBatch& batch) {

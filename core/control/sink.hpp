@@ -18,6 +18,7 @@ struct SinkReport {
   bool refused = false;          ///< The batch as a whole was refused; `reason` says why.
   std::string reason;            ///< In the user's words.
   std::vector<gateway::ListenerReport> listeners;  ///< Listeners whose state changed.
+  std::vector<gateway::GatewayReport> gateways;    ///< Gateways whose state changed.
 };
 
 /// Puts a model to use: the proxy, a snapshot writer. Owned by the pipeline's owner.

@@ -39,6 +39,42 @@ Wanted read(const Gateway& gateway) {
   return wanted;
 }
 
+// The addresses of a Service, as far as the Gateway asks for them.
+void publish(const Wanted& wanted, const Service* service, const TranslateOptions& options,
+             GatewayAddresses& result) {
+  auto& published = result.published.emplace();
+  if (service == nullptr) {
+    if (options.gateway_addresses == AddressSource::Merged)
+      result.programmed = {"AddressNotAssigned", "there is no Service " + options.gateway_service +
+                                                     ", which the configuration names"};
+    else
+      result.programmed = {wanted.any ? "AddressNotAssigned" : "Pending",
+                           "the Service of this Gateway has not been made yet"};
+    return;
+  }
+  const std::string name = "Service " + service->meta.key();
+  const auto& has = service->addresses;
+  for (const std::string& value : wanted.values)
+    if (std::find(has.begin(), has.end(), value) == has.end())
+      result.programmed.keep({"AddressNotUsable", name + " has not got address " + value});
+  if (has.empty()) result.programmed.keep({"AddressNotAssigned", name + " has no address yet"});
+  const bool all = wanted.any || wanted.values.empty();
+  for (const std::string& address : has)
+    if (all ||
+        std::find(wanted.values.begin(), wanted.values.end(), address) != wanted.values.end())
+      published.push_back(address);
+}
+
+std::map<std::uint16_t, std::uint16_t> targetsOf(const Service& service) {
+  std::map<std::uint16_t, std::uint16_t> targets;
+  const auto valid = [](std::int64_t port) { return port >= 1 && port <= 65535; };
+  for (const Service::Port& port : service.ports)
+    if (port.protocol == "TCP" && valid(port.port) && valid(port.target))
+      targets.emplace(static_cast<std::uint16_t>(port.port),
+                      static_cast<std::uint16_t>(port.target));
+  return targets;
+}
+
 std::vector<route::Bind> configuredBinds(std::uint16_t port, const TranslateOptions& options) {
   if (const auto found = options.listen_map.find(port); found != options.listen_map.end())
     return found->second;
@@ -59,9 +95,19 @@ bool isInPool(const TranslateOptions& options, const std::string& address) {
 
 }  // namespace
 
-GatewayAddresses AddressAssigner::assign(const Gateway& gateway, const TranslateOptions& options) {
+GatewayAddresses AddressAssigner::assign(const Gateway& gateway, const TranslateOptions& options,
+                                         const Service* service) {
   Wanted wanted = read(gateway);
   GatewayAddresses result;
+  if (options.gateway_addresses != AddressSource::Bound) {
+    if (wanted.accepted.fine()) publish(wanted, service, options, result);
+    if (service != nullptr && options.gateway_addresses == AddressSource::Services)
+      result.targets = targetsOf(*service);
+    result.assigned = wanted.accepted.fine();
+    result.accepted = std::move(wanted.accepted);
+    if (!wanted.programmed.fine()) result.programmed = std::move(wanted.programmed);
+    return result;
+  }
   if (wanted.accepted.fine() && !options.address_pool.empty())
     result =
         assignFromPool(gateway, wanted.values, wanted.any || gateway.addresses.empty(), options);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,15 @@ struct GatewayAddresses {
   Verdict accepted;      ///< UnsupportedAddress.
   Verdict programmed;    ///< AddressNotUsable or AddressNotAssigned.
   bool assigned = true;  ///< False: it has no address at all and serves nothing.
+  /// Where its Service sends each of its ports (AddressSource::Services only): a port without an
+  /// entry waits for one.
+  std::map<std::uint16_t, std::uint16_t> targets;
+  /// Its addresses for the status, if they are not those that it is bound to.
+  std::optional<std::vector<std::string>> published;
 };
 
-/// Gives Gateways their addresses (ARCHITECTURE decision 8). With a pool, each gets an address of
+/// Gives Gateways their addresses (ARCHITECTURE decision 8). Where Services have the addresses,
+/// those are read there, and nothing is given. With a pool, each gets an address of
 /// its own: one it asks for, or the first free one, which it keeps for as long as it lives.
 /// Without, all are bound where the configuration says, or on the addresses in their spec that the
 /// configuration covers. [control]
@@ -29,7 +37,9 @@ class AddressAssigner {
  public:
   /// The addresses of `gateway`, assigned now if it has none. Those that it no longer asks for
   /// become free.
-  [[nodiscard]] GatewayAddresses assign(const Gateway& gateway, const TranslateOptions& options);
+  /// `service` is the one that its addresses come from, where a Service is; null: it is not there.
+  [[nodiscard]] GatewayAddresses assign(const Gateway& gateway, const TranslateOptions& options,
+                                        const Service* service = nullptr);
   /// The Gateway `key` is gone; its addresses become free.
   void release(const std::string& key);
   /// Forgets all, when the pool changes.

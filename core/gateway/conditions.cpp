@@ -70,7 +70,10 @@ Condition listenerProgrammed(const ListenerState& listener, const GatewayState& 
   if (listener.served && listener.programming == Programming::Pending)
     return pending("Programmed", generation);
   Verdict verdict;
-  if (!listener.served)
+  if (listener.waiting && listener.accepted.fine() && listener.conflicted.fine())
+    verdict = {"Pending", "the Gateway's Service has no target port for port " +
+                              std::to_string(listener.port) + " yet"};
+  else if (!listener.served)
     verdict = {"Invalid",
                "the listener is not served; see its other conditions, and those of the Gateway"};
   else if (listener.programming == Programming::Failed)
@@ -126,9 +129,13 @@ Condition gatewayAccepted(const GatewayState& gateway) {
 Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
   const std::int64_t generation = gateway.spec->meta.generation;
   std::size_t served = 0, waiting = 0;
-  std::vector<Verdict> failed;
+  std::vector<Verdict> failed, unplaced;
   for (const ListenerState& listener : gateway.listeners) {
-    if (!listener.served) continue;
+    if (!listener.served) {
+      if (listener.waiting && listener.accepted.fine() && listener.conflicted.fine())
+        unplaced.push_back({"Pending", "listener " + listener.name + " has no target port yet"});
+      continue;
+    }
     ++served;
     if (listener.programming == Programming::Pending) ++waiting;
     if (listener.programming == Programming::Failed)
@@ -138,11 +145,16 @@ Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
   Verdict verdict;
   if (!accepted) verdict = {"Invalid", "the Gateway is not accepted"};
   verdict.keep(gateway.addresses.programmed);
+  if (served == 0) verdict.keep(joined(unplaced, ""));
+  // Who could not make the Service knows better than who waits for it.
+  if (accepted && !verdict.fine() && !gateway.deployment.empty())
+    verdict.message = gateway.deployment;
   if (served == 0) verdict.keep({"Invalid", "no listener can be served; see their conditions"});
   if (verdict.fine() && waiting > 0) return pending("Programmed", generation);
   if (served > 0 && failed.size() == served) verdict.keep(joined(failed, ""));
-  const std::string note =
-      failed.empty() ? "served" : "served, but for " + joined(failed, "").message;
+  failed.insert(failed.end(), unplaced.begin(), unplaced.end());
+  std::string note = failed.empty() ? "served" : "served, but for " + joined(failed, "").message;
+  if (!gateway.deployment.empty()) note += "; " + gateway.deployment;
   return condition("Programmed", verdict, "Programmed", note, generation);
 }
 
@@ -156,6 +168,7 @@ Verdict gatewayResolved(const GatewayState& gateway) {
 }
 
 std::vector<std::string> addressesOf(const GatewayState& gateway) {
+  if (gateway.addresses.published) return *gateway.addresses.published;
   std::vector<std::string> addresses;
   for (const ListenerState& listener : gateway.listeners)
     for (const route::Bind& bind : listener.model.binds)

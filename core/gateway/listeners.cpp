@@ -126,10 +126,19 @@ class ListenerJudge {
     model.hostname = state_.hostname;
     if (!state_.accepted.fine() || !out_.addresses.assigned) return;
     model.port = static_cast<std::uint16_t>(spec_.port);
+    if (context_.options.gateway_addresses == AddressSource::Services) return bindToTarget(model);
     model.binds = bindsOf(model.port, out_.addresses.bound, context_.options);
     if (model.binds.empty())
       refuse("PortUnavailable", "/port",
              "the configuration binds no address for port " + std::to_string(spec_.port));
+  }
+
+  void bindToTarget(route::Listener& model) {
+    const auto found = out_.addresses.targets.find(model.port);
+    state_.waiting = found == out_.addresses.targets.end();
+    if (state_.waiting) return;
+    for (const std::string& address : context_.options.default_addresses)
+      model.binds.push_back({address, found->second});
   }
 
   const Gateway& gateway_;
@@ -191,7 +200,8 @@ void compare(const Claim& older, const Claim& newer) {
 void settle(ListenerState& listener) {
   const bool has_certificate =
       listener.model.protocol != route::Protocol::Https || !listener.model.certificates.empty();
-  listener.served = listener.competes() && listener.conflicted.fine() && has_certificate;
+  listener.served =
+      listener.competes() && !listener.waiting && listener.conflicted.fine() && has_certificate;
 }
 
 }  // namespace
@@ -199,7 +209,10 @@ void settle(ListenerState& listener) {
 GatewayState judgeGateway(const Gateway& gateway, const GatewayContext& context) {
   GatewayState state;
   state.spec = &gateway;
-  state.addresses = context.addresses.assign(gateway, context.options);
+  const Service* service = context.options.gateway_addresses == AddressSource::Merged
+                               ? context.store.find<Service>(context.options.gateway_service)
+                               : context.store.serviceOfGateway(gateway.meta.key());
+  state.addresses = context.addresses.assign(gateway, context.options, service);
   if (!context.class_accepted)
     state.accepted.keep(
         {"InvalidParameters", "GatewayClass " + gateway.class_name + " is not accepted"});
@@ -222,6 +235,9 @@ void findConflicts(const std::vector<GatewayState*>& gateways) {
       listener.overlaps = false;
       if (!listener.competes()) continue;
       for (const route::Bind& bind : listener.model.binds) claims[bind].push_back({age, &listener});
+      // What is not bound yet will be where no other Gateway is.
+      if (listener.waiting)
+        claims[{gateways[age]->spec->meta.key(), listener.model.port}].push_back({age, &listener});
     }
   // Gateway by Gateway: a listener's own neighbours first, so that what has fallen out already
   // harms no younger one.

@@ -31,6 +31,7 @@ struct ListenerState {
   Verdict resolved;       ///< ResolvedRefs.
   Verdict conflicted;     ///< Conflicted: not fine means True.
   bool overlaps = false;  ///< OverlappingTLSConfig.
+  bool waiting = false;   ///< The Gateway's Service does not say yet where its port is bound.
   bool served = false;    ///< It is in the model: accepted, without conflict, certificate at hand.
   route::Listener model;  ///< Complete if `served`.
   std::int32_t attached = 0;                       ///< Routes attached; kept by the translator.
@@ -39,7 +40,9 @@ struct ListenerState {
 
   /// True if it counts for conflicts with others: protocol and values are such that it could be
   /// bound.
-  [[nodiscard]] bool competes() const noexcept { return accepted.fine() && !model.binds.empty(); }
+  [[nodiscard]] bool competes() const noexcept {
+    return accepted.fine() && (waiting || !model.binds.empty());
+  }
 };
 
 /// A Gateway of ours, judged.
@@ -50,6 +53,7 @@ struct GatewayState {
   Verdict
       accepted;  ///< Accepted: InvalidParameters, UnsupportedAddress; listeners are not in here.
   Verdict resolved;                     ///< ResolvedRefs of what belongs to no listener.
+  std::string deployment;               ///< What a sink could not do; kept by the translator.
   std::vector<std::string> secrets;     ///< Keys of Secrets that it depends on.
   std::vector<std::string> namespaces;  ///< Namespaces whose grants it depends on.
 };

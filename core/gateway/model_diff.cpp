@@ -19,7 +19,51 @@ bool same(const route::Upstream& a, const route::Upstream& b) {
   return a.protocol == b.protocol && a.balance == b.balance && a.endpoints == b.endpoints;
 }
 
+route::Gateway describe(const GatewayState& gateway) {
+  const Gateway& spec = *gateway.spec;
+  route::Gateway made;
+  made.name_space = spec.meta.name_space;
+  made.name = spec.meta.name;
+  made.uid = spec.uid;
+  made.generation = spec.meta.generation;
+  made.created = spec.meta.created;
+  made.accepted = gateway.accepted.fine();
+  made.labels = spec.infra_labels;
+  made.annotations = spec.infra_annotations;
+  for (const AddressSpec& address : spec.addresses)
+    if (address.value) made.addresses.push_back(*address.value);
+  std::set<std::uint16_t> ports;
+  for (const ListenerState& listener : gateway.listeners)
+    if (listener.accepted.fine()) ports.insert(static_cast<std::uint16_t>(listener.port));
+  for (const std::uint16_t port : ports) made.ports.push_back({port, "TCP"});
+  return made;
+}
+
 }  // namespace
+
+void ModelDiff::describeGateway(const std::string& key, const GatewayState* gateway,
+                                route::ModelBatch& batch) {
+  if (gateway == nullptr) {
+    if (gateways_.erase(key) > 0) batch.removed_gateways.push_back(key);
+    return;
+  }
+  route::Gateway now = describe(*gateway);
+  const auto [known, is_new] = gateways_.try_emplace(key);
+  if (!is_new && known->second == now) return;
+  known->second = now;
+  batch.gateways.push_back(std::move(now));
+}
+
+route::ModelBatch ModelDiff::whole() const {
+  route::ModelBatch batch;
+  batch.full = true;
+  for (const auto& [gateway, listeners] : listeners_)
+    for (const auto& [key, listener] : listeners) batch.listeners.push_back(listener);
+  for (const auto& [key, gateway] : gateways_) batch.gateways.push_back(gateway);
+  for (const auto& [key, certificate] : certificates_) batch.certificates.push_back(certificate);
+  for (const auto& [key, upstream] : upstreams_) batch.upstreams.push_back(upstream);
+  return batch;
+}
 
 void ModelDiff::putGateway(const std::string& key, GatewayState* gateway, bool programmed_at_once,
                            route::ModelBatch& batch) {

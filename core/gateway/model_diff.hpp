@@ -20,6 +20,10 @@ class ModelDiff {
   /// for the data plane, unless `programmed_at_once`. Null: the Gateway `key` is gone.
   void putGateway(const std::string& key, GatewayState* gateway, bool programmed_at_once,
                   route::ModelBatch& batch);
+  /// Brings what sinks are told of a Gateway as a whole up to date. Null: there is nothing to tell,
+  /// or it is gone.
+  void describeGateway(const std::string& key, const GatewayState* gateway,
+                       route::ModelBatch& batch);
   /// Brings the certificates up to date with the listeners. To be called after the last
   /// putGateway() of a batch.
   void putCertificates(const ObjectStore& store, CertificateStore& certificates,
@@ -28,9 +32,12 @@ class ModelDiff {
   void putUpstream(route::Upstream upstream, route::ModelBatch& batch);
   /// Removes an upstream that nobody refers to.
   void removeUpstream(const std::string& key, route::ModelBatch& batch);
+  /// All that is in the model but for routes, as a full batch.
+  [[nodiscard]] route::ModelBatch whole() const;
 
  private:
   std::unordered_map<std::string, std::map<std::string, route::Listener>> listeners_;  // by Gateway
+  std::map<std::string, route::Gateway> gateways_;
   std::map<std::string, route::Certificate> certificates_;
   std::unordered_map<std::string, route::Upstream> upstreams_;
 };

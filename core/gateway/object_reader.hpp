@@ -69,6 +69,12 @@ class JsonNode {
     return value_.type().get(type) == simdjson::SUCCESS &&
            type == simdjson::ondemand::json_type::array;
   }
+  /// True for a number; reads nothing.
+  [[nodiscard]] bool isNumber() {
+    simdjson::ondemand::json_type type;
+    return value_.type().get(type) == simdjson::SUCCESS &&
+           type == simdjson::ondemand::json_type::number;
+  }
   /// Calls `on_item(JsonNode&)` for each element. Reports what is no array.
   template <class OnItem>
   void items(OnItem&& on_item) {

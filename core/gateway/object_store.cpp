@@ -72,6 +72,11 @@ ObjectStore::Effect ObjectStore::put(const ObjectChange& change, std::string key
     if (found != map.end()) unlink(slices_, serviceOf(found->second), key);
     if (!gone && !object.service.empty()) slices_[serviceOf(object)].insert(key);
   }
+  if constexpr (std::is_same_v<T, Service>) {
+    if (found != map.end() && !found->second.gateway.empty())
+      unlink(gateway_services_, found->second.gateway, key);
+    if (!gone && !object.gateway.empty()) gateway_services_[object.gateway].insert(key);
+  }
   if constexpr (std::is_same_v<T, BackendTlsPolicy>) {
     if (found != map.end())
       for (const std::string& name : found->second.services)
@@ -121,6 +126,17 @@ ObjectStore::Effect ObjectStore::apply(const ObjectChange& change, Problems& pro
 
 const std::set<std::string>* ObjectStore::slicesOf(const std::string& service_key) const {
   return lookUp(slices_, service_key);
+}
+
+const Service* ObjectStore::serviceOfGateway(const std::string& gateway_key) const {
+  const Service* oldest = nullptr;
+  const auto* keys = lookUp(gateway_services_, gateway_key);
+  if (keys == nullptr) return nullptr;
+  for (const std::string& key : *keys) {
+    const auto* service = find<Service>(key);
+    if (oldest == nullptr || service->meta.created < oldest->meta.created) oldest = service;
+  }
+  return oldest;
 }
 
 const std::set<std::string>* ObjectStore::tlsPoliciesOf(const std::string& service_key) const {

@@ -43,6 +43,9 @@ class ObjectStore {
   }
   /// Keys of the EndpointSlices of a Service, sorted; null if there is none.
   [[nodiscard]] const std::set<std::string>* slicesOf(const std::string& service_key) const;
+  /// The Service that was made for a Gateway, the oldest if there are several; null if there is
+  /// none.
+  [[nodiscard]] const Service* serviceOfGateway(const std::string& gateway_key) const;
   /// Keys of the BackendTLSPolicies that target a Service, sorted; null if there is none.
   [[nodiscard]] const std::set<std::string>* tlsPoliciesOf(const std::string& service_key) const;
   /// Keys of the ReferenceGrants in a namespace, sorted; null if there is none.
@@ -66,6 +69,7 @@ class ObjectStore {
              Map<Secret>, Map<ConfigMap>, Map<Namespace>, Map<FilterObject>>
       maps_;
   Index slices_;
+  Index gateway_services_;
   Index grants_;
   Index tls_policies_;
 };

@@ -125,7 +125,7 @@ bool ObjectDecoder::Impl::report(const std::vector<std::string>& lines, Problems
   return lines.empty();
 }
 
-void ObjectDecoder::Impl::readMeta(JsonNode& node, Meta& meta, Labels* labels) {
+void ObjectDecoder::Impl::readMeta(JsonNode& node, Meta& meta, const Extras& extras) {
   node.fields([&](std::string_view key, JsonNode& member) {
     if (key == "generation") member.read(meta.generation);
     if (key == "creationTimestamp") {
@@ -133,7 +133,10 @@ void ObjectDecoder::Impl::readMeta(JsonNode& node, Meta& meta, Labels* labels) {
       member.read(text);
       meta.created = parseTime(text);
     }
-    if (key == "labels" && labels != nullptr) readLabels(member, *labels);
+    if (key == "labels" && extras.labels != nullptr) readLabels(member, *extras.labels);
+    if (key == "annotations" && extras.annotations != nullptr)
+      readLabels(member, *extras.annotations);
+    if (key == "uid" && extras.uid != nullptr) member.read(*extras.uid);
   });
 }
 

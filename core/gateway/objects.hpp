@@ -48,6 +48,13 @@ enum class Kind : std::uint8_t {
 /// kinds.
 [[nodiscard]] std::string objectKey(std::string_view name_space, std::string_view name);
 
+/// Label of objects that are made for a Gateway.
+inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
+/// Its value for us.
+inline constexpr std::string_view kManagedBy = "hyperway";
+/// Annotation of such an object: the Gateway as "namespace/name", of any length.
+inline constexpr std::string_view kGatewayAnnotation = "hyperway.arloor.dev/gateway";
+
 /// What we use of metadata.
 struct Meta {
   std::string name_space;       ///< Empty for cluster-scoped kinds.
@@ -163,6 +170,9 @@ struct Gateway {
   std::vector<std::pair<std::int64_t, bool>>
       client_validation_ports;  ///< frontend.perPort: validation is set.
   bool default_scope = false;   ///< The experimental defaultScope is set and not None.
+  std::string uid;              ///< metadata.uid; empty where nobody gives one.
+  Labels infra_labels;          ///< spec.infrastructure.labels.
+  Labels infra_annotations;     ///< spec.infrastructure.annotations.
   /// Field-wise equality.
   friend bool operator==(const Gateway&, const Gateway&) = default;
 };
@@ -313,6 +323,7 @@ struct Service {
   struct Port {
     std::string name;              ///< Empty if there is only one.
     std::int64_t port = 0;         ///< The number that backendRefs use.
+    std::int64_t target = 0;       ///< targetPort, if it is a number; else 0.
     std::string protocol = "TCP";  ///< TCP, UDP or SCTP.
     std::string app_protocol;      ///< appProtocol; empty: absent.
     /// Field-wise equality.
@@ -322,6 +333,10 @@ struct Service {
   std::string external_name;  ///< Set for type ExternalName only.
   bool external = false;      ///< type is ExternalName.
   std::vector<Port> ports;    ///< spec.ports.
+  std::string gateway;        ///< Key of the Gateway that it was made for; empty: none of ours.
+  std::vector<std::string>
+      addresses;  ///< Where it is reached from outside: of its load balancer, or its cluster
+                  ///< addresses if it is none. Addresses canonical, or host names.
   /// Field-wise equality.
   friend bool operator==(const Service&, const Service&) = default;
 };

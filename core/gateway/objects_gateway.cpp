@@ -135,8 +135,10 @@ void readGatewaySpec(std::string_view key, JsonNode& member, Gateway& gateway) {
     member.items([&](JsonNode& item) { readAddress(item, gateway.addresses.emplace_back()); });
   if (key == "tls") readGatewayTls(member, gateway);
   if (key == "infrastructure")
-    member.fields([&](std::string_view name, JsonNode&) {
+    member.fields([&](std::string_view name, JsonNode& value) {
       if (name == "parametersRef") gateway.parameters = true;
+      if (name == "labels") readLabels(value, gateway.infra_labels);
+      if (name == "annotations") readLabels(value, gateway.infra_annotations);
     });
   if (key == "defaultScope") {
     std::string scope;
@@ -156,8 +158,9 @@ void checkNames(const Gateway& gateway, Problems& problems) {
 }  // namespace
 
 bool ObjectDecoder::decode(std::string_view json, Gateway& object, Problems& problems) {
+  const Impl::Extras extras{nullptr, nullptr, &object.uid};
   const bool fine =
-      impl_->read(json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
+      impl_->read(json, object.meta, extras, problems, [&](std::string_view part, JsonNode& spec) {
         if (part != "spec") return;
         spec.fields(
             [&](std::string_view key, JsonNode& member) { readGatewaySpec(key, member, object); });

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/object_reader.hpp"
@@ -13,11 +14,24 @@ namespace hyperway::gateway {
 /// The decoder's buffers, and what several kinds have in common. For objects*.cpp only.
 class ObjectDecoder::Impl {
  public:
+  /// What some kinds use of metadata beside Meta; null: not read.
+  struct Extras {
+    Labels* labels = nullptr;       ///< metadata.labels.
+    Labels* annotations = nullptr;  ///< metadata.annotations.
+    std::string* uid = nullptr;     ///< metadata.uid.
+  };
   /// Calls `on_field(key, node)` for each member of the document but metadata, which is read into
   /// `meta` (and its labels into `labels`, if given). False if the document is not JSON or a
   /// problem was reported that no part of the object took.
   template <class OnField>
   bool read(std::string_view json, Meta& meta, Labels* labels, Problems& problems,
+            OnField&& on_field) {
+    return read(json, meta, Extras{labels, nullptr, nullptr}, problems,
+                std::forward<OnField>(on_field));
+  }
+  /// The same, with more of metadata.
+  template <class OnField>
+  bool read(std::string_view json, Meta& meta, const Extras& extras, Problems& problems,
             OnField&& on_field) {
     std::vector<std::string> lines;
     JsonTrouble trouble{&lines, &lines};
@@ -25,7 +39,7 @@ class ObjectDecoder::Impl {
       JsonNode node(root, {}, trouble);
       node.fields([&](std::string_view key, JsonNode& member) {
         if (key == "metadata")
-          readMeta(member, meta, labels);
+          readMeta(member, meta, extras);
         else
           on_field(key, member);
       });
@@ -39,7 +53,7 @@ class ObjectDecoder::Impl {
   bool open(std::string_view json, simdjson::ondemand::value& root,
             std::vector<std::string>& lines);
   static bool report(const std::vector<std::string>& lines, Problems& problems);
-  static void readMeta(JsonNode& node, Meta& meta, Labels* labels);
+  static void readMeta(JsonNode& node, Meta& meta, const Extras& extras);
 
   simdjson::ondemand::parser parser_;
   simdjson::ondemand::document document_;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Service, EndpointSlice and Secret: what stands behind a backend or a listener.
+#include <algorithm>
+
 #include "gateway/base64.hpp"
+#include "gateway/ip_literal.hpp"
 #include "gateway/objects_impl.hpp"
 
 namespace hyperway::gateway {
@@ -10,9 +13,39 @@ void readServicePort(JsonNode& node, Service::Port& port) {
   node.fields([&](std::string_view key, JsonNode& member) {
     if (key == "name") member.read(port.name);
     if (key == "port") member.read(port.port);
+    if (key == "targetPort" && member.isNumber()) member.read(port.target);
     if (key == "protocol") member.read(port.protocol);
     if (key == "appProtocol") member.read(port.app_protocol);
   });
+}
+
+void readBalancer(JsonNode& status, std::vector<std::string>& addresses) {
+  status.fields([&](std::string_view part, JsonNode& balancer) {
+    if (part != "loadBalancer") return;
+    balancer.fields([&](std::string_view key, JsonNode& list) {
+      if (key != "ingress") return;
+      list.items([&](JsonNode& item) {
+        std::string address;
+        item.fields([&](std::string_view name, JsonNode& member) {
+          if (name == "ip" || (name == "hostname" && address.empty())) member.read(address);
+        });
+        addresses.push_back(std::move(address));
+      });
+    });
+  });
+}
+
+// The Gateway that a Service was made for. Only one of its own namespace: an annotation must not
+// reach into another.
+std::string generatedFor(std::string_view name_space, const Labels& labels,
+                         const Labels& annotations) {
+  const auto is = [](std::string_view key) {
+    return [key](const auto& entry) { return entry.first == key; };
+  };
+  const auto by = std::find_if(labels.begin(), labels.end(), is(kManagedByLabel));
+  const auto whose = std::find_if(annotations.begin(), annotations.end(), is(kGatewayAnnotation));
+  if (by == labels.end() || by->second != kManagedBy || whose == annotations.end()) return {};
+  return whose->second.starts_with(objectKey(name_space, "")) ? whose->second : std::string();
 }
 
 void readSlicePort(JsonNode& node, EndpointSlice::Port& port) {
@@ -63,19 +96,32 @@ struct SecretValue {
 }  // namespace
 
 bool ObjectDecoder::decode(std::string_view json, Service& object, Problems& problems) {
-  return impl_->read(
-      json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
+  Labels labels, annotations;
+  std::string type;
+  std::vector<std::string> cluster, balancer;
+  const Impl::Extras extras{&labels, &annotations, nullptr};
+  const bool fine =
+      impl_->read(json, object.meta, extras, problems, [&](std::string_view part, JsonNode& spec) {
+        if (part == "status") readBalancer(spec, balancer);
         if (part != "spec") return;
-        std::string type;
         spec.fields([&](std::string_view key, JsonNode& member) {
           if (key == "type") member.read(type);
+          if (key == "clusterIPs") member.read(cluster);
           if (key == "externalName") member.read(object.external_name);
           if (key == "ports")
             member.items(
                 [&](JsonNode& item) { readServicePort(item, object.ports.emplace_back()); });
         });
-        object.external = type == "ExternalName";
       });
+  object.external = type == "ExternalName";
+  for (std::string& address : type == "LoadBalancer" ? balancer : cluster) {
+    // "None" of a headless Service is no place to reach it at.
+    if (address.empty() || address == "None") continue;
+    std::string canonical = canonicalIp(address);
+    object.addresses.push_back(canonical.empty() ? std::move(address) : std::move(canonical));
+  }
+  object.gateway = generatedFor(object.meta.name_space, labels, annotations);
+  return fine;
 }
 
 bool ObjectDecoder::decode(std::string_view json, EndpointSlice& object, Problems& problems) {

@@ -127,7 +127,7 @@ void writeGateway(JsonWriter& out, const ObjectStatus& status) {
   out.open('[');
   for (const std::string& address : status.addresses) {
     out.open('{');
-    out.member("type", "IPAddress");
+    out.member("type", isIpLiteral(address) ? "IPAddress" : "Hostname");
     out.member("value", address);
     out.close('}');
   }

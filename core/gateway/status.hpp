@@ -50,7 +50,7 @@ struct ObjectStatus {
   std::int64_t generation = 0;         ///< metadata.generation that was looked at.
   std::vector<Condition> conditions;   ///< GatewayClass, Gateway, Filter.
   std::vector<std::string> supported_features;  ///< GatewayClass only; sorted.
-  std::vector<std::string> addresses;           ///< Gateway only; IP addresses.
+  std::vector<std::string> addresses;           ///< Gateway only; IP addresses or host names.
   std::vector<ListenerStatus> listeners;        ///< Gateway only.
   std::vector<ParentStatus> parents;            ///< Routes only.
 

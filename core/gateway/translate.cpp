@@ -77,9 +77,16 @@ Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& ty
   return state_->settle(work, {});
 }
 
-StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports) {
+StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports,
+                                   const std::vector<GatewayReport>& gateways) {
   StatusBatch batch;
   std::set<std::string> touched;
+  for (const GatewayReport& report : gateways) {
+    const auto found = state_->gateways.find(report.gateway);
+    if (found == state_->gateways.end() || found->second.deployment == report.reason) continue;
+    found->second.deployment = report.reason;
+    touched.insert(report.gateway);
+  }
   for (const ListenerReport& report : reports) {
     const std::string key = report.listener.substr(0, report.listener.rfind('/'));
     const auto found = state_->gateways.find(key);
@@ -104,6 +111,17 @@ Translator::Outcome Translator::reconfigure(TranslateOptions options) {
   Work work;
   state_->touchEverything(work);
   return state_->settle(work, {});
+}
+
+route::ModelBatch Translator::wholeModel() const {
+  route::ModelBatch whole = state_->model.whole();
+  for (const auto& [key, state] : state_->routes) {
+    if (state.attachments.empty()) continue;
+    const Meta& meta = state_->store.find<HttpRoute>(key)->meta;
+    whole.routes.push_back({"HTTPRoute/" + key, meta.name_space, meta.name, meta.created,
+                            state.attachments, state.rules.rules});
+  }
+  return whole;
 }
 
 std::vector<ObjectStatus> Translator::statuses() const {

@@ -15,6 +15,13 @@
 
 namespace hyperway::gateway {
 
+/// Where Gateways get their addresses and ports from (ARCHITECTURE decision 8).
+enum class AddressSource : std::uint8_t {
+  Bound,     ///< The configuration's addresses, or the pool.
+  Services,  ///< A Service for each Gateway, which also records where its ports are bound.
+  Merged,    ///< Bound as in Bound; the address is that of one Service, which the user made.
+};
+
 /// What the configuration file says about translation.
 struct TranslateOptions {
   std::string controller_name =
@@ -27,6 +34,8 @@ struct TranslateOptions {
   /// Address pool (ARCHITECTURE decision 8): if not empty, each Gateway is bound to an address of
   /// its own, out of its spec.addresses or this pool.
   std::vector<std::string> address_pool;
+  AddressSource gateway_addresses = AddressSource::Bound;  ///< For all Gateways of ours.
+  std::string gateway_service;  ///< Merged: the Service, "namespace/name".
   /// Endpoints of a Service that has no EndpointSlice: "namespace/name:port" or "*" -> addresses
   /// (file mode, demos).
   std::map<std::string, std::vector<route::Endpoint>> default_endpoints;
@@ -60,6 +69,12 @@ struct ListenerReport {
   std::string reason;      ///< In the user's words.
 };
 
+/// What a sink says about a Gateway as a whole.
+struct GatewayReport {
+  std::string gateway;  ///< "namespace/name".
+  std::string reason;   ///< Why it has no place in the network; empty: it has one, or will.
+};
+
 /// Gateway API objects in, route model and status out. Pure: no I/O, no clock, no thread of its
 /// own; values in, values out, and only what a change touches is worked out again. [control]
 class Translator {
@@ -89,7 +104,10 @@ class Translator {
   /// Binds filters anew after a plugin was replaced: every rule that uses one of `types`.
   [[nodiscard]] Outcome rebindFilters(const std::vector<std::string>& types);
   /// What the sinks did; changes Programmed conditions only.
-  [[nodiscard]] StatusBatch programmed(const std::vector<ListenerReport>& reports);
+  [[nodiscard]] StatusBatch programmed(const std::vector<ListenerReport>& reports,
+                                       const std::vector<GatewayReport>& gateways = {});
+  /// The whole model as it is now, for a sink that lost its place.
+  [[nodiscard]] route::ModelBatch wholeModel() const;
   /// Replaces the options (live configuration change) and works out everything again.
   [[nodiscard]] Outcome reconfigure(TranslateOptions options);
   /// All statuses as they are now, sorted by key, for `hyperway status`.

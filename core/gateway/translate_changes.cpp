@@ -23,9 +23,13 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
   const auto kind = kindOf(change.group, change.kind);
   if (!kind) return;
   const std::string key = objectKey(change.name_space, change.name);
-  // A slice or policy may move from one Service to another, so the one it leaves counts too.
+  // A slice or policy may move from one Service to another, so the one it leaves counts too; so
+  // may a Service from one Gateway to another.
   if (*kind == Kind::EndpointSlice || *kind == Kind::BackendTlsPolicy)
     touched(*kind, change, key, work);
+  std::string old_gateway;
+  if (*kind == Kind::Service)
+    if (const auto* service = store.find<Service>(key)) old_gateway = service->gateway;
   Problems problems;
   const auto effect = store.apply(change, problems);
   const std::string full_key = change.kind + '/' + key;
@@ -43,7 +47,13 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
     return;
   }
   rejected.erase(full_key);
-  if (effect != ObjectStore::Effect::None) touched(*kind, change, key, work);
+  if (effect == ObjectStore::Effect::None) return;
+  touched(*kind, change, key, work);
+  if (!old_gateway.empty()) touchGateway(old_gateway, work);
+}
+
+void Translator::State::touchGateway(const std::string& key, Work& work) const {
+  if (gateways.contains(key)) work.gateways.insert(key);
 }
 
 void Translator::State::touched(Kind kind, const ObjectChange& change, const std::string& key,
@@ -70,6 +80,10 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
     case Kind::Service:
       touchRoutes(routes_by_service, key, Redo::Rules, work);
       touchUpstreams(key, work);
+      if (const auto* service = store.find<Service>(key); service && !service->gateway.empty())
+        touchGateway(service->gateway, work);
+      if (options.gateway_addresses == AddressSource::Merged && key == options.gateway_service)
+        for (const auto& [name, gateway] : gateways) work.gateways.insert(name);
       break;
     case Kind::BackendTlsPolicy:
       if (const auto* policy = store.find<BackendTlsPolicy>(key))

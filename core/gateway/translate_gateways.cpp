@@ -64,6 +64,7 @@ void Translator::State::judge(const std::string& key, Work& work) {
       judgeGateway(*spec, {store, options, certificates, addresses, !own->parameters});
   const auto [entry, is_new] = gateways.try_emplace(key);
   if (is_new) touchRefused(work);
+  fresh.deployment = std::move(entry->second.deployment);
   for (ListenerState& listener : fresh.listeners)
     for (const ListenerState& old : entry->second.listeners) {
       if (old.name != listener.name) continue;
@@ -90,6 +91,7 @@ void Translator::State::settleGateways(Work& work, Outcome& outcome) {
     }
     dropGateway(key, work);
     model.putGateway(key, nullptr, options.report_programmed, outcome.model);
+    model.describeGateway(key, nullptr, outcome.model);
     book.remove("Gateway/" + key, outcome.status);
   }
   // The oldest first, so that addresses of a pool are given out in that order.
@@ -110,6 +112,8 @@ void Translator::State::settleGateways(Work& work, Outcome& outcome) {
     if (!std::equal(old.begin(), old.end(), now.begin(), now.end(), attachesAlike))
       touchRoutes(routes_by_parent, key, Redo::Attachment, work);
     model.putGateway(key, gateway, options.report_programmed, outcome.model);
+    const bool by_services = options.gateway_addresses == AddressSource::Services;
+    model.describeGateway(key, by_services ? gateway : nullptr, outcome.model);
     touched_gateways.insert(key);
   }
   model.putCertificates(store, certificates, options.check_certificate, outcome.model);

@@ -84,6 +84,8 @@ struct Translator::State {
                    Work& work) const;
   /// Marks the upstreams of a Service.
   void touchUpstreams(const std::string& service_key, Work& work) const;
+  /// Marks a Gateway, if it is ours.
+  void touchGateway(const std::string& key, Work& work) const;
   /// Marks all there is.
   void touchEverything(Work& work);
   /// Marks what this version refuses at Gateways that it refers to.

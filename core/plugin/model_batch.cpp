@@ -25,6 +25,60 @@ void appendKeys(std::string& out, std::string_view name, const std::vector<std::
   out += ']';
 }
 
+void appendText(std::string& out, std::string_view name, std::string_view value) {
+  out += '"';
+  out += name;
+  out += "\":";
+  appendJsonString(out, value);
+}
+
+void appendPairs(std::string& out, std::string_view name,
+                 const std::vector<std::pair<std::string, std::string>>& pairs) {
+  out += ",\"";
+  out += name;
+  out += "\":{";
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    if (i != 0) out += ',';
+    appendJsonString(out, pairs[i].first);
+    out += ':';
+    appendJsonString(out, pairs[i].second);
+  }
+  out += '}';
+}
+
+void appendGateway(std::string& out, const route::Gateway& gateway) {
+  out += '{';
+  appendText(out, "namespace", gateway.name_space);
+  out += ',';
+  appendText(out, "name", gateway.name);
+  out += ',';
+  appendText(out, "uid", gateway.uid);
+  out += ",\"generation\":" + std::to_string(gateway.generation);
+  out += ",\"created\":" + std::to_string(gateway.created);
+  out += gateway.accepted ? ",\"accepted\":true" : ",\"accepted\":false";
+  appendPairs(out, "labels", gateway.labels);
+  appendPairs(out, "annotations", gateway.annotations);
+  appendKeys(out, "addresses", gateway.addresses);
+  out += ",\"ports\":[";
+  for (std::size_t i = 0; i < gateway.ports.size(); ++i) {
+    out += i != 0 ? ",{\"port\":" : "{\"port\":";
+    out += std::to_string(gateway.ports[i].port) + ',';
+    appendText(out, "protocol", gateway.ports[i].protocol);
+    out += '}';
+  }
+  out += "]}";
+}
+
+void appendGateways(std::string& out, const route::ModelBatch& batch) {
+  out += "\"gateways\":[";
+  for (std::size_t i = 0; i < batch.gateways.size(); ++i) {
+    if (i != 0) out += ',';
+    appendGateway(out, batch.gateways[i]);
+  }
+  out += ']';
+  appendKeys(out, "removedGateways", batch.removed_gateways);
+}
+
 std::string optionalText(ondemand::object& object, std::string_view name) {
   auto field = object.find_field_unordered(name);
   if (field.error() == simdjson::NO_SUCH_FIELD) return {};
@@ -74,6 +128,14 @@ std::string ModelBatchWriter::write(const route::ModelBatch& batch) {
   out += ']';
   appendKeys(out, "removedListeners", batch.removed_listeners);
   appendKeys(out, "removedRoutes", batch.removed_routes);
+  out += ',';
+  appendGateways(out, batch);
+  return out += '}';
+}
+
+std::string writeGateways(const route::ModelBatch& batch) {
+  std::string out = "{";
+  appendGateways(out, batch);
   return out += '}';
 }
 
@@ -89,6 +151,17 @@ Result<control::SinkReport, std::string> readSinkReport(std::uint64_t generation
     ondemand::object root = document.get_object().value();
     out.refused = optionalBoolean(root, "refused", false);
     out.reason = optionalText(root, "reason");
+    auto gateways = root.find_field_unordered("gateways");
+    if (gateways.error() != simdjson::NO_SUCH_FIELD) {
+      ondemand::array elements = gateways.get_array().value();
+      for (auto element : elements) {
+        ondemand::object item = element.get_object().value();
+        gateway::GatewayReport report;
+        report.gateway = optionalText(item, "name");
+        report.reason = optionalText(item, "reason");
+        out.gateways.push_back(std::move(report));
+      }
+    }
     auto listeners = root.find_field_unordered("listeners");
     if (listeners.error() == simdjson::NO_SUCH_FIELD) return out;
     // Named, because a range-for does not keep the temporaries behind .value() alive.

@@ -26,6 +26,9 @@ class ModelBatchWriter {
   std::map<std::string, route::Upstream> upstreams_;  // Without their endpoints.
 };
 
+/// A batch for sinks that want to know of Gateways only.
+[[nodiscard]] std::string writeGateways(const route::ModelBatch& batch);
+
 /// Reads what a sink acknowledged. Error: one sentence. Any thread.
 [[nodiscard]] Result<control::SinkReport, std::string> readSinkReport(std::uint64_t generation,
                                                                       std::string_view json);

@@ -47,7 +47,11 @@ class PluginSink final : public control::Sink {
   }
 
   [[nodiscard]] bool apply(std::uint64_t generation, const route::ModelBatch& batch) override {
-    const std::string json = writer_.write(batch);
+    const bool gateways_only = (class_.wants & HW_SINK_GATEWAYS_ONLY) != 0;
+    const bool concerned = batch.full || !batch.gateways.empty() || !batch.removed_gateways.empty();
+    if (gateways_only && !concerned && std::exchange(has_first_, true)) return true;
+    has_first_ = true;
+    const std::string json = gateways_only ? writeGateways(batch) : writer_.write(batch);
     const std::uint32_t flags = batch.full ? std::uint32_t{HW_APPLY_FULL} : 0U;
     const hw_status status =
         guarded("apply", [&] { return class_.apply(sink_, generation, flags, bytesOf(json)); });
@@ -97,6 +101,7 @@ class PluginSink final : public control::Sink {
   Acknowledge acknowledge_;
   void* sink_ = nullptr;
   bool stopped_ = false;
+  bool has_first_ = false;
 };
 
 }  // namespace

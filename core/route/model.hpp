@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "route/boxed.hpp"
@@ -158,6 +159,33 @@ struct Certificate {
   std::string private_pem;  ///< PKCS#8 or traditional PEM.
 };
 
+/// A Gateway as a whole, for sinks that give it a place in the network. Listeners in the model may
+/// be fewer than it has ports.
+struct Gateway {
+  /// A port that clients connect to.
+  struct Port {
+    std::uint16_t port = 0;        ///< 1 to 65535.
+    std::string protocol = "TCP";  ///< TCP or UDP.
+    /// Field-wise equality.
+    friend bool operator==(const Port&, const Port&) = default;
+  };
+  std::string name_space;       ///< Of the object.
+  std::string name;             ///< Of the object.
+  std::string uid;              ///< Of the object, so that what is made for it can refer to it.
+  std::int64_t generation = 0;  ///< Of the object.
+  std::int64_t created = 0;     ///< Seconds since the epoch; the oldest comes first.
+  bool accepted = true;         ///< False: it gets nothing new, and keeps what it has.
+  std::vector<std::pair<std::string, std::string>> labels;       ///< For what is made for it.
+  std::vector<std::pair<std::string, std::string>> annotations;  ///< Likewise.
+  std::vector<std::string> addresses;  ///< Addresses that it asks for, as written.
+  std::vector<Port> ports;             ///< Sorted, no duplicates; of listeners that are valid.
+
+  /// "namespace/name".
+  [[nodiscard]] std::string key() const { return name_space + '/' + name; }
+  /// Field-wise equality.
+  friend bool operator==(const Gateway&, const Gateway&) = default;
+};
+
 /// A change of the model: upserts and removals keyed by object. Removals and upserts of one kind
 /// are disjoint. `full` says that what is not named is gone.
 struct ModelBatch {
@@ -170,12 +198,15 @@ struct ModelBatch {
   std::vector<std::string> removed_upstreams;     ///< Keys.
   std::vector<Certificate> certificates;          ///< Upserts.
   std::vector<std::string> removed_certificates;  ///< Keys.
+  std::vector<Gateway> gateways;                  ///< Upserts.
+  std::vector<std::string> removed_gateways;      ///< Keys.
 
   /// True if nothing changes.
   [[nodiscard]] bool empty() const noexcept {
     return !full && listeners.empty() && removed_listeners.empty() && routes.empty() &&
            removed_routes.empty() && upstreams.empty() && removed_upstreams.empty() &&
-           certificates.empty() && removed_certificates.empty();
+           certificates.empty() && removed_certificates.empty() && gateways.empty() &&
+           removed_gateways.empty();
   }
 };
 

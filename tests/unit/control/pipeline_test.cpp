@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace hyperway;
@@ -110,9 +111,9 @@ struct Fixture {
   NoFilters filters;
   TestSource source;
   TestSink sink;
-  Pipeline pipeline{{}, filters};
+  Pipeline pipeline;
   SourcePort& port = pipeline.makePort("test");
-  Fixture() {
+  explicit Fixture(gateway::TranslateOptions options = {}) : pipeline(std::move(options), filters) {
     pipeline.addSource(source);
     pipeline.addSink(sink);
   }
@@ -143,7 +144,7 @@ TEST_CASE("Nothing reaches a sink before the first list is complete") {
   CHECK(f.source.statuses().find("Gateway/ns/g@2") != std::string::npos);
   CHECK(f.pipeline.health().synced);
   CHECK_FALSE(f.pipeline.health().programmed);
-  f.sink.tell({1, false, "", {{"ns/g/l", true, ""}}});
+  f.sink.tell({1, false, "", {{"ns/g/l", true, ""}}, {}});
   f.settle();
   CHECK(f.pipeline.health().programmed);
 }
@@ -170,6 +171,7 @@ TEST_CASE("A sink that lost its place gets everything, once") {
   const auto applied = f.sink.all();
   REQUIRE(applied.size() == 3);
   CHECK(applied[2].full);
+  CHECK(applied[2].listeners == 1);
   f.port.publish(0, {}, 3, {gatewayWith(82)});
   REQUIRE(f.pipeline.drain(kLimit));
   CHECK_FALSE(f.sink.all().back().full);
@@ -204,11 +206,43 @@ TEST_CASE("A source's and a sink's complaints are in the health") {
   CHECK(f.pipeline.health().degraded == std::vector<std::string>{"test: a.yaml:3: bad"});
   f.port.health(true, "");
   CHECK(f.pipeline.health().degraded.empty());
-  f.sink.tell({4, true, "disk full", {}});
+  f.sink.tell({4, true, "disk full", {}, {}});
   f.settle();
   CHECK(f.pipeline.health().degraded ==
         std::vector<std::string>{"test_sink: refused generation 4: disk full"});
   CHECK_FALSE(f.pipeline.health().programmed);
+}
+
+TEST_CASE("With several sinks each gets every batch, and ready means that all have answered") {
+  gateway::TranslateOptions options;
+  options.report_programmed = false;
+  Fixture f(options);
+  TestSink second;
+  f.pipeline.addSink(second);
+  std::string error;
+  REQUIRE(f.pipeline.start(error));
+  f.port.publish(SourcePort::kBegin | SourcePort::kEnd | SourcePort::kSynced, {}, 1,
+                 {gatewayClass(), gatewayWith(80)});
+  REQUIRE(f.pipeline.drain(kLimit));
+  CHECK(f.sink.all().size() == 1);
+  CHECK(second.all().size() == 1);
+  // Programmed follows who reports listeners; an answer without any moves no status.
+  const std::string before = f.source.statuses();
+  second.tell({1, false, "", {}, {}});
+  f.settle();
+  CHECK(f.source.statuses() == before);
+  CHECK_FALSE(f.pipeline.health().programmed);
+  f.sink.tell({1, false, "", {{"ns/g/l", true, ""}}, {}});
+  f.settle();
+  CHECK(f.source.statuses() != before);
+  CHECK(f.pipeline.health().programmed);
+  // What one lost, it alone gets again.
+  second.lost = true;
+  f.port.publish(0, {}, 2, {gatewayWith(81)});
+  REQUIRE(f.pipeline.drain(kLimit));
+  CHECK(f.sink.all().size() == 2);
+  REQUIRE(second.all().size() == 3);
+  CHECK(second.all()[2].full);
 }
 
 TEST_CASE("A source that cannot begin stops the start with its reason") {

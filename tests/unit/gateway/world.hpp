@@ -142,6 +142,11 @@ class World {
     merge(routes, outcome.model.removed_routes, outcome.model.routes);
     merge(upstreams, outcome.model.removed_upstreams, outcome.model.upstreams);
     merge(certificates, outcome.model.removed_certificates, outcome.model.certificates);
+    for (const std::string& key : outcome.model.removed_gateways) {
+      CHECK_MESSAGE(gateways.erase(key) == 1, "removed what was not there: " << key);
+    }
+    for (const route::Gateway& gateway : outcome.model.gateways)
+      gateways.insert_or_assign(gateway.key(), gateway);
     last = std::move(outcome);
   }
 
@@ -159,6 +164,7 @@ class World {
   std::map<std::string, route::Route> routes;
   std::map<std::string, route::Upstream> upstreams;
   std::map<std::string, route::Certificate> certificates;
+  std::map<std::string, route::Gateway> gateways;
 
  private:
   static constexpr std::string_view kHyperway = "hyperway.arloor.dev",

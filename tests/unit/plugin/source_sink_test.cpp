@@ -61,8 +61,16 @@ class TestSink {
   sdk::SinkAck ack_;
 };
 
+class GatewaySink final : public TestSink {
+ public:
+  static constexpr const char* kId = "gateway_sink";
+  static constexpr std::uint32_t kWants = HW_SINK_GATEWAYS_ONLY;
+  using TestSink::TestSink;
+};
+
 constexpr hw_plugin_manifest kManifest =
-    sdk::manifest<sdk::Sources<TestSource>, sdk::Sinks<TestSink>>("test.ends", "1.0.0");
+    sdk::manifest<sdk::Sources<TestSource>, sdk::Sinks<TestSink, GatewaySink>>("test.ends",
+                                                                               "1.0.0");
 
 struct Port final : control::SourcePort {
   void publish(std::uint32_t flags, const Scope& scope, std::uint64_t sequence,
@@ -131,10 +139,28 @@ TEST_CASE_FIXTURE(
   batch.upstreams.push_back({"ns/svc:80", {}, {}, {{"10.9.8.7", 80}}});
   batch.certificates.push_back({"ns/secret", "CHAIN", "PRIVATE"});
   batch.removed_routes = {"HTTPRoute/ns/\"old\""};
+  route::Gateway gateway;
+  gateway.name_space = "ns";
+  gateway.name = "gw";
+  gateway.uid = "u-1";
+  gateway.generation = 3;
+  gateway.created = 9;
+  gateway.labels = {{"a", "\"b\""}};
+  gateway.annotations = {{"c", "d"}, {"e", "f"}};
+  gateway.addresses = {"10.0.0.1"};
+  gateway.ports = {{80, "TCP"}, {443, "TCP"}};
+  batch.gateways.push_back(gateway);
+  batch.removed_gateways = {"ns/old"};
   CHECK(sink->apply(7, batch));
   CHECK(g_script.story.starts_with("7/1 {\"listeners\":[{"));
   CHECK(g_script.story.find("ns/gw/http") != std::string::npos);
   CHECK(g_script.story.find(R"("removedRoutes":["HTTPRoute/ns/\"old\""])") != std::string::npos);
+  CHECK(g_script.story.find(
+            R"("gateways":[{"namespace":"ns","name":"gw","uid":"u-1","generation":3,"created":9,)"
+            R"("accepted":true,"labels":{"a":"\"b\""},"annotations":{"c":"d","e":"f"},)"
+            R"("addresses":["10.0.0.1"],"ports":[{"port":80,"protocol":"TCP"},)"
+            R"({"port":443,"protocol":"TCP"}]}],"removedGateways":["ns/old"]})") !=
+        std::string::npos);
   for (const std::string_view secret : {"10.9.8.7", "CHAIN", "PRIVATE"})
     CHECK(g_script.story.find(secret) == std::string::npos);
   batch.full = false;
@@ -145,6 +171,24 @@ TEST_CASE_FIXTURE(
   CHECK_FALSE(sink->apply(9, batch));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a sink that wants Gateways only gets them, and no batch without them") {
+  auto sink = makeSink(plugin, plugin->sinks()[1], "{}", problems);
+  REQUIRE(sink != nullptr);
+  route::ModelBatch batch;
+  batch.removed_routes = {"HTTPRoute/ns/a"};
+  CHECK(sink->apply(1, batch));
+  CHECK(g_script.story == R"(1/0 {"gateways":[],"removedGateways":[]})");
+  CHECK(sink->apply(2, batch));
+  CHECK(g_script.story.starts_with("1/0"));
+  batch.removed_gateways = {"ns/gw"};
+  CHECK(sink->apply(3, batch));
+  CHECK(g_script.story == R"(3/0 {"gateways":[],"removedGateways":["ns/gw"]})");
+  batch.removed_gateways.clear();
+  batch.full = true;
+  CHECK(sink->apply(4, batch));
+  CHECK(g_script.story == R"(4/1 {"gateways":[],"removedGateways":[]})");
+}
+
 TEST_CASE_FIXTURE(Fixture, "a sink's acknowledgement is read; one that cannot be read is dropped") {
   auto sink = makeSink(plugin, plugin->sinks()[0], "{}", problems);
   REQUIRE(sink != nullptr);
@@ -153,7 +197,7 @@ TEST_CASE_FIXTURE(Fixture, "a sink's acknowledgement is read; one that cannot be
   const sdk::SinkAck& ack = *g_script.ack;
   ack(3, "");
   ack(4, R"({"listeners": [{"name": "a/b/c", "programmed": false, "reason": "port busy"}]})");
-  ack(5, R"({"refused": true, "reason": "too old"})");
+  ack(5, R"({"refused": true, "reason": "too old", "gateways": [{"name": "a/b", "reason": "c"}]})");
   ack(6, "nonsense");
   ack(7, R"({"refused": "yes"})");
   REQUIRE(reports.size() == 3);
@@ -162,6 +206,9 @@ TEST_CASE_FIXTURE(Fixture, "a sink's acknowledgement is read; one that cannot be
   CHECK_FALSE(reports[1].listeners[0].programmed);
   CHECK(reports[2].refused);
   CHECK(reports[2].reason == "too old");
+  REQUIRE(reports[2].gateways.size() == 1);
+  CHECK(reports[2].gateways[0].gateway == "a/b");
+  CHECK(reports[2].gateways[0].reason == "c");
   sink->stop();
   CHECK(g_script.story == "stopped");
 }

@@ -36,6 +36,7 @@ class SinkAck {
 ///     MySink(sdk::Setup& setup, sdk::SinkAck ack);
 ///     hw_status apply(std::uint64_t generation, std::uint32_t flags, std::string_view batch);
 ///     void stop();
+///     static constexpr std::uint32_t kWants = HW_SINK_GATEWAYS_ONLY;  // optional
 ///   };
 ///
 /// All calls are on the control thread. Exceptions become errors.
@@ -80,6 +81,10 @@ class SinkClass {
                          hw_bytes batch) noexcept {
     return run(sink, [&](S& s) { return s.apply(generation, flags, viewOf(batch)); });
   }
+  static constexpr std::uint32_t wants() {
+    if constexpr (requires { S::kWants; }) return S::kWants;
+    return 0;
+  }
   static void stop(void* sink) noexcept {
     (void)run(sink, [](S& s) { return s.stop(), hw_status{HW_OK}; });  // Logged there.
   }
@@ -88,7 +93,7 @@ class SinkClass {
  public:
   /// The class as the host sees it.
   static constexpr hw_sink_class kClass = {
-      sizeof(hw_sink_class), 0, S::kId, &create, &apply, &stop, &destroy};
+      sizeof(hw_sink_class), wants(), S::kId, &create, &apply, &stop, &destroy};
 };
 
 /// Names the sink classes of a plugin, for HYPERWAY_PLUGIN.

@@ -6,10 +6,22 @@
 /// Draft: may change between releases; the factory id then changes with it.
 ///
 /// A batch is a JSON object keyed by object: {"listeners": [LISTENER], "removedListeners": [NAME],
-/// "routes": [{"key", "rules": [RULE]}], "removedRoutes": [KEY]}. LISTENER and RULE are elements of
-/// `listeners` and `httpRoutesV1` of a RouteSnapshot's spec. It never carries keys, certificates or
-/// endpoints. A report is a JSON object {"refused": bool, "reason": text, "listeners":
-/// [{"name", "programmed": bool, "reason": text}]}, all optional.
+/// "routes": [{"key", "rules": [RULE]}], "removedRoutes": [KEY], "gateways": [GATEWAY],
+/// "removedGateways": [KEY]}. LISTENER and RULE are elements of `listeners` and `httpRoutesV1` of a
+/// RouteSnapshot's spec. It never carries keys, certificates or endpoints. The first batch that a
+/// sink gets has all that there is.
+///
+/// A GATEWAY is there where Gateways get their addresses from Services (configuration key
+/// `gateways`), and says what such a Service needs: {"namespace", "name", "uid", "generation",
+/// "created" (seconds since the epoch), "accepted": bool, "labels": {}, "annotations": {},
+/// "addresses": [text], "ports": [{"port", "protocol": "TCP" or "UDP"}]}. All that are ours are
+/// there, whether or not their listeners can be programmed; one that is not accepted gets nothing
+/// new. The KEY of a Gateway is "namespace/name".
+///
+/// A report is a JSON object {"refused": bool, "reason": text, "listeners": [{"name", "programmed":
+/// bool, "reason": text}], "gateways": [{"name", "reason": text}]}, all optional. The reason of a
+/// Gateway says why it has no place in the network; it is shown in its status until a report with
+/// an empty reason.
 
 #include "../host.h"
 
@@ -24,10 +36,16 @@ enum {
   HW_APPLY_FULL = 1u << 0 /* the batch is the whole model; what it does not name is gone */
 };
 
+/// Bits of `wants` of a class. An unknown bit is ignored.
+enum {
+  HW_SINK_GATEWAYS_ONLY = 1u << 0 /* batches have `gateways` and `removedGateways` alone; one in
+                                     which neither has anything is not given, but for the first */
+};
+
 /// A class of sinks. Static; owned by the plugin; lives as long as the process.
 typedef struct hw_sink_class {
   uint32_t struct_size;
-  uint32_t reserved;
+  uint32_t wants; /* HW_SINK_*; 0: everything */
   const char *id; /* what the configuration file names, e.g. "snapshot" */
   /// Parses the configuration; contacts nothing, starts no thread. `ack` answers an apply: the
   /// generation, and a JSON report (per listener what was bound or why not, per rule what was
