@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <system_error>
 
 #include "app/config_keys.hpp"
@@ -146,11 +147,74 @@ class Checker {
   std::vector<ConfigProblem>& problems_;
 };
 
+// Rules between keys, for a document whose every key is right by itself.
+class TogetherChecker {
+ public:
+  TogetherChecker(const std::string& file, std::vector<ConfigProblem>& problems)
+      : file_(file), problems_(problems) {}
+
+  void check(const ConfigNode& document) {
+    if (const ConfigNode* sinks = document.find("sinks")) checkSinks(*sinks);
+    if (const ConfigNode* gateways = document.find("gateways")) checkGateways(*gateways, document);
+  }
+
+ private:
+  void fail(const ConfigNode& node, std::string at, std::string message) {
+    problems_.push_back({file_, node.line, std::move(at), std::move(message), false});
+  }
+
+  static std::string textOf(const ConfigNode& node, std::string_view name) {
+    const ConfigNode* found = node.find(name);
+    return found != nullptr ? found->text : std::string();
+  }
+
+  void checkSinks(const ConfigNode& sinks) {
+    if (sinks.type != ConfigNode::Type::List) return;  // Empty: as if absent.
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < sinks.items.size(); ++i) {
+      const ConfigNode& sink = sinks.items[i];
+      const std::string plugin = textOf(sink, "plugin"), at = "/sinks/" + std::to_string(i);
+      if (plugin.empty()) fail(sink, at, "needs a plugin");
+      if (!seen.insert(plugin).second) fail(sink, at, "\"" + plugin + "\" is listed twice");
+      const ConfigNode* config = sink.find("config");
+      if (plugin == "proxy" && config != nullptr)
+        fail(*config, at + "/config", "the proxy has no settings here");
+    }
+    if (!seen.contains("proxy"))
+      fail(sinks, "/sinks", "\"proxy\" must be among them: this version always serves itself");
+  }
+
+  void checkGateways(const ConfigNode& gateways, const ConfigNode& document) {
+    const std::string from = textOf(gateways, "addresses"), service = textOf(gateways, "service");
+    const bool named = std::count(service.begin(), service.end(), '/') == 1 &&
+                       !service.starts_with('/') && !service.ends_with('/');
+    if (!service.empty() && !named)
+      fail(gateways, "/gateways/service", "\"" + service + "\" is no \"namespace/name\"");
+    if (from == "merged" && service.empty())
+      fail(gateways, "/gateways", "`merged` needs a `service`");
+    if (from != "merged" && !service.empty())
+      fail(gateways, "/gateways/service", "belongs to `addresses: merged`");
+    for (const char* other : {"listen", "address_pool"}) {
+      const ConfigNode* found = document.find(other);
+      const bool given = found != nullptr && !(found->items.empty() && found->members.empty());
+      if (given &&
+          (from == "services" || (from == "merged" && other == std::string("address_pool"))))
+        fail(*found, std::string("/") + other,
+             "does not go with `gateways: {addresses: " + from + "}`");
+    }
+  }
+
+  const std::string& file_;
+  std::vector<ConfigProblem>& problems_;
+};
+
 }  // namespace
 
 void checkConfig(const ConfigNode& document, const std::string& file,
                  std::vector<ConfigProblem>& problems) {
+  const std::size_t before = problems.size();
   Checker(file, problems).object(document, configKeys(), JsonPointer());
+  if (problems.size() == before) TogetherChecker(file, problems).check(document);
 }
 
 }  // namespace hyperway::app

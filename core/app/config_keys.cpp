@@ -42,6 +42,23 @@ std::vector<Key> sourceKeys() {
           plain("config", KeyType::Json, "{}", kRestart, "The source's own settings; see below.")};
 }
 
+std::vector<Key> sinkKeys() {
+  return {plain("plugin", KeyType::Text, "", kRestart,
+                "Id of the sink: `proxy`, or e.g. `gateway_deployer`."),
+          plain("config", KeyType::Json, "{}", kRestart,
+                "The sink's own settings; see below. `proxy` has none.")};
+}
+
+std::vector<Key> gatewayKeys() {
+  return {choice("addresses", "bound", kLive,
+                 "`bound`: where they are bound. `services`: those of a Service for each Gateway, "
+                 "which also says on which target ports its listeners are bound. `merged`: those "
+                 "of the one Service that `service` names.",
+                 {"bound", "services", "merged"}),
+          plain("service", KeyType::Text, "", kLive,
+                "`namespace/name` of the Service that leads here, for `merged`.")};
+}
+
 std::vector<Key> pluginKeys() {
   return {
       plain("name", KeyType::Text, "", kLive, "What logs and `hyperway plugins` call it."),
@@ -97,9 +114,8 @@ std::vector<Key> makeKeys() {
   keys.push_back(nested("sources", KeyType::List, kRestart, "Where the wanted state comes from.",
                         {nested("", KeyType::Object, kRestart, "", sourceKeys())}));
   keys.push_back(nested("sinks", KeyType::List, kRestart,
-                        "What is done with it; only `proxy` in this version.",
-                        {nested("", KeyType::Object, kRestart, "",
-                                {choice("plugin", "", kRestart, "Id of the sink.", {"proxy"})})},
+                        "What is done with it. `proxy` is built in and must be among them.",
+                        {nested("", KeyType::Object, kRestart, "", sinkKeys())},
                         "[{plugin: proxy}]"));
   keys.push_back(
       nested("plugins", KeyType::List, kLive,
@@ -115,6 +131,8 @@ std::vector<Key> makeKeys() {
       "address_pool", KeyType::List, kLive,
       "If set, each Gateway is bound to an address of its own out of these or its spec.addresses.",
       {element(KeyType::Address)}));
+  keys.push_back(nested("gateways", KeyType::Object, kLive,
+                        "Where the addresses of Gateways come from.", gatewayKeys()));
   keys.push_back(
       nested("default_endpoints", KeyType::Map, kLive,
              "Endpoints of Services without EndpointSlices: `namespace/name:port`, or `*` for all.",

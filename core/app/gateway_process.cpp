@@ -77,7 +77,7 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
   services_ = std::make_unique<plugin::HostServices>(options);
   registry_ = std::make_unique<plugin::PluginRegistry>(
       *services_, std::vector<std::string>{plugin_directory_}, std::vector<plugin::StaticPlugin>{});
-  if (!checkSourcePlugins(settings_, plugin_directory_, problems)) return false;
+  if (!checkNamedPlugins(settings_, plugin_directory_, problems)) return false;
   try {
     registry_->load(pluginSpecs(settings_, plugin_directory_));
   } catch (const plugin::LoadError& error) {
@@ -91,6 +91,8 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
   translate.check_certificate = pairProblem;
   pipeline_ = std::make_unique<control::Pipeline>(std::move(translate), *filters_);
   pipeline_->addSink(adapter_);
+  if (!makeSinks(settings_, *registry_, sinks_, problems)) return false;
+  for (const auto& sink : sinks_) pipeline_->addSink(*sink);
   if (!makeSources(settings_, *registry_, *pipeline_, sources_, problems)) return false;
   try {
     startAdmin();
@@ -343,6 +345,7 @@ void GatewayProcess::stop() {
   if (pipeline_) pipeline_->stop();
   if (proxy_) proxy_->stop();
   sources_.clear();
+  sinks_.clear();
   registry_.reset();
   pipeline_.reset();
   proxy_.reset();

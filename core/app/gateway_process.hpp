@@ -83,6 +83,7 @@ class GatewayProcess {
   std::unique_ptr<proxy::ProxySink> proxy_;
   std::unique_ptr<control::Pipeline> pipeline_;
   std::vector<std::unique_ptr<control::Source>> sources_;
+  std::vector<std::unique_ptr<control::Sink>> sinks_;  // beside the proxy
   std::unique_ptr<admin::AdminServer> probes_;
   std::unique_ptr<admin::AdminServer> inside_;    // on the Unix socket
   std::unique_ptr<admin::AdminServer> loopback_;  // the same on a loopback address

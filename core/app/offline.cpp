@@ -62,7 +62,7 @@ Offline::~Offline() {
 }
 
 bool Offline::load(std::vector<ConfigProblem>& problems) {
-  if (!checkSourcePlugins(settings_, plugin_directory_, problems)) return false;
+  if (!checkNamedPlugins(settings_, plugin_directory_, problems)) return false;
   try {
     registry_->load(pluginSpecs(settings_, plugin_directory_));
   } catch (const plugin::LoadError& error) {
@@ -79,6 +79,11 @@ bool Offline::load(std::vector<ConfigProblem>& problems) {
   };
   pipeline_ = std::make_unique<control::Pipeline>(std::move(translate), *filters_);
   pipeline_->addSink(*sink_);
+  {
+    // Made to check their settings, and given nothing.
+    std::vector<std::unique_ptr<control::Sink>> sinks;
+    if (!makeSinks(settings_, *registry_, sinks, problems)) return false;
+  }
   if (!makeSources(settings_, *registry_, *pipeline_, sources_, problems)) return false;
   std::string error;
   if (!pipeline_->start(error)) {

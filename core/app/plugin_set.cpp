@@ -37,26 +37,33 @@ std::vector<plugin::PluginSpec> pluginSpecs(const Settings& settings,
   for (const SourceSpec& source : settings.sources)
     if (!isNamed(settings.plugins, source.plugin) && !isNamed(out, source.plugin))
       out.push_back({source.plugin, "", "", ""});
+  for (const SinkSpec& sink : settings.sinks)
+    if (!isNamed(settings.plugins, sink.plugin) && !isNamed(out, sink.plugin))
+      out.push_back({sink.plugin, "", "", ""});
   out.insert(out.end(), settings.plugins.begin(), settings.plugins.end());
   return out;
 }
 
-bool checkSourcePlugins(const Settings& settings, const std::string& directory,
-                        std::vector<ConfigProblem>& problems) {
+bool checkNamedPlugins(const Settings& settings, const std::string& directory,
+                       std::vector<ConfigProblem>& problems) {
   bool good = true;
-  for (std::size_t i = 0; i < settings.sources.size(); ++i) {
-    const SourceSpec& spec = settings.sources[i];
-    std::error_code error;
-    if (isNamed(settings.plugins, spec.plugin) ||
-        std::filesystem::exists(directory + '/' + spec.plugin + ".so", error))
-      continue;
-    problems.push_back({spec.line > 0 ? settings.file : "", spec.line,
-                        "/sources/" + std::to_string(i) + "/plugin",
-                        "there is no plugin \"" + spec.plugin + "\" in " + directory +
-                            ", and `plugins` names none",
-                        false});
-    good = false;
-  }
+  const auto check = [&](const auto& specs, std::string_view list) {
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      const auto& spec = specs[i];
+      std::error_code error;
+      if (isNamed(settings.plugins, spec.plugin) ||
+          std::filesystem::exists(directory + '/' + spec.plugin + ".so", error))
+        continue;
+      problems.push_back({spec.line > 0 ? settings.file : "", spec.line,
+                          std::string(list) + std::to_string(i) + "/plugin",
+                          "there is no plugin \"" + spec.plugin + "\" in " + directory +
+                              ", and `plugins` names none",
+                          false});
+      good = false;
+    }
+  };
+  check(settings.sources, "/sources/");
+  check(settings.sinks, "/sinks/");
   return good;
 }
 

@@ -68,6 +68,14 @@ void readTranslation(const ConfigNode& document, gateway::TranslateOptions& out)
   list(document, "addresses", out.default_addresses);
   list(document, "address_pool", out.address_pool);
   list(document, "external_name_namespaces", out.external_name_namespaces);
+  with(document, "gateways", [&](const ConfigNode& node) {
+    std::string source;
+    text(node, "addresses", source);
+    out.gateway_addresses = source == "services" ? gateway::AddressSource::Services
+                            : source == "merged" ? gateway::AddressSource::Merged
+                                                 : gateway::AddressSource::Bound;
+    text(node, "service", out.gateway_service);
+  });
   with(document, "listen", [&](const ConfigNode& node) {
     out.listen_map.clear();
     for (const auto& member : node.members)
@@ -138,6 +146,16 @@ void readPlugins(const ConfigNode& document, Settings& out) {
       spec.config_json = jsonOf(item, "config");
       spec.line = item.line;
       out.sources.push_back(std::move(spec));
+    }
+  });
+  with(document, "sinks", [&](const ConfigNode& node) {
+    out.sinks.clear();
+    for (const ConfigNode& item : node.items) {
+      SinkSpec spec;
+      text(item, "plugin", spec.plugin);
+      spec.config_json = jsonOf(item, "config");
+      spec.line = item.line;
+      if (spec.plugin != "proxy") out.sinks.push_back(std::move(spec));
     }
   });
   with(document, "plugins", [&](const ConfigNode& node) {

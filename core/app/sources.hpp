@@ -18,4 +18,10 @@ namespace hyperway::app {
                                std::vector<std::unique_ptr<control::Source>>& sources,
                                std::vector<ConfigProblem>& problems);
 
+/// Makes the sinks that the settings name beside the proxy. False if one cannot be made; every
+/// problem is added. [control]
+[[nodiscard]] bool makeSinks(const Settings& settings, plugin::PluginRegistry& registry,
+                             std::vector<std::unique_ptr<control::Sink>>& sinks,
+                             std::vector<ConfigProblem>& problems);
+
 }  // namespace hyperway::app

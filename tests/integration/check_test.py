@@ -152,6 +152,8 @@ FAULTS = {
 CONFIG_FAULTS = {
     "unknown-key": ("sources: []\nworkerz: 2 #!\n", "workers"),
     "unknown-source": ("sources:\n- plugin: nobody #!\n", "nobody"),
+    "unknown-sink": ("sinks:\n- plugin: proxy\n- plugin: nobody #!\n", "nobody"),
+    "sink-config": ("sinks:\n- plugin: proxy\n- plugin: gateway_deployer #!\n  config: {pods: x}\n", "unknown field"),
     "source-config": ("sources:\n- plugin: file_source #!\n  config: {path: x}\n", "unknown field"),
     "source-path": ("sources:\n- plugin: file_source\n  config: {paths: [/nonexistent/x]}\n", "does not exist"),
     "plugin-file": ("plugins:\n- {name: mine, path: /nonexistent.so}\n", "nonexistent"),

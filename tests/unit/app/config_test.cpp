@@ -69,7 +69,18 @@ TEST_CASE("A wrong configuration is refused with file, line and what would be ri
            {"sources: [file_source]\n", "f.yaml:1: must be a mapping (at /sources/0)"},
            {"sources:\n-\n", "must not be empty (at /sources/0)"},
            {"sources:\n- {plugin: 3}\n", "f.yaml:2: must be text (at /sources/0/plugin)"},
-           {"sinks: [{plugin: snapshot_sink}]\n", "f.yaml:1: \"snapshot_sink\" is none of: proxy"},
+           {"sinks: [{plugin: snapshot_sink}]\n", "\"proxy\" must be among them"},
+           {"sinks: [{plugin: proxy}, {plugin: proxy}]\n", "\"proxy\" is listed twice"},
+           {"sinks: [{plugin: proxy, config: {a: 1}}]\n", "the proxy has no settings here"},
+           {"sinks: [{config: {}}, {plugin: proxy}]\n", "needs a plugin (at /sinks/0)"},
+           {"gateways: {addresses: some}\n", "\"some\" is none of: bound, services, merged"},
+           {"gateways: {addresses: merged}\n", "`merged` needs a `service`"},
+           {"gateways: {addresses: merged, service: x}\n", "\"x\" is no \"namespace/name\""},
+           {"gateways: {service: a/b}\n", "belongs to `addresses: merged`"},
+           {"gateways: {addresses: services}\nlisten: {80: 127.0.0.1:1}\n",
+            "f.yaml:2: does not go with `gateways: {addresses: services}` (at /listen)"},
+           {"gateways: {addresses: merged, service: a/b}\naddress_pool: [127.0.0.1]\n",
+            "does not go with `gateways: {addresses: merged}` (at /address_pool)"},
            {"plugins: [{name: a, sha256: abc}]\n",
             "f.yaml:1: must be 64 hex digits (at /plugins/0/sha256)"},
            {"listen: {80: 127.0.0.1}\n", "f.yaml:1: \"127.0.0.1\" is no IP:port"},
@@ -132,6 +143,8 @@ TEST_CASE("Settings are read as written") {
       "sources: [{plugin: file_source, config: {paths: [\"${config_dir}/m\"], n: 007, f: 1.5, t: "
       "\"1\", b: true, e: ~}}]\n"
       "plugins: [{name: a, path: /a.so, config: {x: [1, {y: z}]}}, {path: /b/cee.so}]\n"
+      "sinks: [{plugin: deployer, config: {a: 1}}, {plugin: proxy}]\n"
+      "gateways: {addresses: merged, service: a/b}\n"
       "listen: {80: 127.0.0.1:8080, 443: [\"127.0.0.1:1\", \"[::1]:2\"]}\n"
       "default_endpoints: {\"*\": 127.0.0.1:9, a/b:80: [\"127.0.0.2:1\"]}\n"
       "balance: {\"*\": least_request, a/b:80: round_robin}\n"
@@ -146,6 +159,11 @@ TEST_CASE("Settings are read as written") {
   REQUIRE(settings.sources.size() == 1);
   CHECK(settings.sources[0].config_json ==
         R"({"paths":["/etc/h/m"],"n":7,"f":1.5,"t":"1","b":true,"e":null})");
+  REQUIRE(settings.sinks.size() == 1);
+  CHECK(settings.sinks[0].plugin == "deployer");
+  CHECK(settings.sinks[0].config_json == R"({"a":1})");
+  CHECK(settings.translate.gateway_addresses == gateway::AddressSource::Merged);
+  CHECK(settings.translate.gateway_service == "a/b");
   REQUIRE(settings.plugins.size() == 2);
   CHECK(settings.plugins[0].config_json == R"({"x":[1,{"y":"z"}]})");
   CHECK(settings.plugins[1].name == "cee");
