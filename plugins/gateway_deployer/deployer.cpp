@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "deployer.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "naming.hpp"
+
+namespace hyperway::gateway_deployer {
+namespace {
+
+using k8s_client::Error;
+using k8s_client::Reply;
+
+// Changes that come together are answered together.
+constexpr std::chrono::milliseconds kGather{5};
+constexpr std::chrono::milliseconds kFirstDelay{1000}, kMostDelay{60000};
+
+std::string labelled(std::string_view label, std::string_view value) {
+  return std::string(label) + '=' + std::string(value);
+}
+
+std::string collectionOf(ObjectKind kind, std::string_view name_space, std::string_view name = {}) {
+  return kind == ObjectKind::Service
+             ? k8s_client::path("v1", name_space, "services", name)
+             : k8s_client::path("discovery.k8s.io/v1", name_space, "endpointslices", name);
+}
+
+}  // namespace
+
+Deployer::Deployer(k8s_client::Api& api, Settings settings, Listener listener)
+    : api_(api),
+      settings_(std::move(settings)),
+      listener_(std::move(listener)),
+      self_(std::make_shared<Deployer*>(this)) {
+  const std::string& pods = settings_.common.pods_service;
+  const std::size_t slash = pods.find('/');
+  const auto follow = [&](std::string what, std::string path, std::string selector,
+                          Objects& objects) {
+    return std::make_unique<Follower>(
+        api_, what, std::move(path), std::move(selector), objects, [this] { changed(); },
+        [this, what](const std::string& text) { tellTrouble(what, text); });
+  };
+  services_ = follow("Services", collectionOf(ObjectKind::Service, settings_.name_space),
+                     labelled(kManagedByLabel, kManagedBy), world_.services);
+  slices_ = follow("EndpointSlices", collectionOf(ObjectKind::EndpointSlice, settings_.name_space),
+                   labelled(kSliceManagedByLabel, kSliceManagedBy), world_.slices);
+  pods_ = follow("EndpointSlices of Service " + pods,
+                 collectionOf(ObjectKind::EndpointSlice, std::string_view(pods).substr(0, slash)),
+                 labelled(kServiceNameLabel, std::string_view(pods).substr(slash + 1)),
+                 world_.pod_slices);
+}
+
+Deployer::~Deployer() { *self_ = nullptr; }
+
+void Deployer::start() {
+  services_->start();
+  slices_->start();
+  pods_->start();
+}
+
+void Deployer::take(Batch batch, bool full) {
+  if (full || !has_batch_) world_.gateways.clear();
+  for (const std::string& key : batch.removed) world_.gateways.erase(key);
+  for (Gateway& gateway : batch.gateways) {
+    std::string key = gateway.key();
+    world_.gateways.insert_or_assign(std::move(key), std::move(gateway));
+  }
+  has_batch_ = true;
+  changed();
+}
+
+void Deployer::lead(bool leads) {
+  leads_ = leads;
+  // What others wrote meanwhile is in our copy; what failed may be right by now.
+  for (auto& [subject, attempt] : attempts_) attempt.not_before = {};
+  changed();
+}
+
+void Deployer::changed() {
+  if (due_) return;
+  due_ = true;
+  api_.after(kGather, [self = self_] {
+    if (*self == nullptr) return;
+    (*self)->due_ = false;
+    (*self)->reconcile();
+  });
+}
+
+void Deployer::wakeAt(k8s_client::TimePoint time) {
+  if (!alarms_.insert(time).second) return;
+  const auto now = api_.now();
+  api_.after(time > now ? time - now : k8s_client::Duration{0}, [self = self_, time] {
+    if (*self == nullptr) return;
+    (*self)->alarms_.erase(time);
+    (*self)->changed();
+  });
+}
+
+void Deployer::reconcile() {
+  if (!leads_ || !has_batch_) return;
+  if (!services_->synced() || !slices_->synced() || !pods_->synced()) return;
+  const Plan plan = makePlan(world_, settings_.common, settings_.target_ports);
+  for (auto& [subject, attempt] : attempts_) attempt.wanted = false;
+  for (const Write& write : plan.writes) consider(write);
+  std::erase_if(attempts_,
+                [](const auto& entry) { return !entry.second.wanted && !entry.second.flying; });
+  report(plan.problems);
+}
+
+void Deployer::consider(const Write& write) {
+  Attempt& attempt = attempts_[write.subject()];
+  attempt.wanted = true;
+  attempt.gateway = write.gateway;
+  if (attempt.flying) return;
+  if (attempt.hash != write.hash) attempt = {false, true, 0, {}, write.hash, write.gateway, {}, 0};
+  // The server took it and has something else all the same: asking again would not end.
+  if (write.action == Write::Action::Apply && attempt.settled != 0 &&
+      attempt.settled == versionOf(write))
+    return;
+  if (attempt.not_before > api_.now()) return wakeAt(attempt.not_before);
+  if (flying_ >= kMostFlying) return;  // An answer makes room and looks again.
+  begin(write);
+}
+
+void Deployer::begin(const Write& write) {
+  attempts_[write.subject()].flying = true;
+  ++flying_;
+  // The name of a slice is made of that of a Service which is ours by now.
+  if (write.action == Write::Action::Create && write.kind == ObjectKind::Service)
+    lookFirst(write);
+  else
+    send(write);
+}
+
+k8s_client::Api::Done Deployer::then(std::function<void(Reply)> done) {
+  return [self = self_, done = std::move(done)](Reply reply) {
+    if (*self != nullptr) done(std::move(reply));
+  };
+}
+
+// Server-side apply makes an object or takes over one of the same name, and cannot be told to do
+// only the first.
+void Deployer::lookFirst(const Write& write) {
+  k8s_client::Request request;
+  request.path = collectionOf(write.kind, write.name_space, write.name);
+  api_.call(std::move(request),
+            then([this, write](Reply reply) { onLooked(write, std::move(reply)); }));
+}
+
+void Deployer::onLooked(const Write& write, Reply reply) {
+  if (reply.error.notFound()) return send(write);
+  if (!reply.ok()) return onWritten(write, std::move(reply));
+  attempts_[write.subject()].flying = false;
+  --flying_;
+  auto actual = readActual(reply.body);
+  // Made a moment ago: its event is on the way.
+  if (actual && actual->ours && !actual->gateway.empty()) {
+    services_->learn(std::move(*actual));
+    return changed();
+  }
+  failed(write, write.subject() + " is there already, and was not made by hyperway");
+}
+
+void Deployer::send(const Write& write) {
+  const std::string path = collectionOf(write.kind, write.name_space, write.name);
+  auto request = write.action == Write::Action::Remove
+                     ? k8s_client::removeRequest(path, write.uid)
+                     : k8s_client::applyRequest(path, write.body, true);
+  api_.call(std::move(request),
+            then([this, write](Reply reply) { onWritten(write, std::move(reply)); }));
+}
+
+void Deployer::onWritten(const Write& write, Reply reply) {
+  Attempt& attempt = attempts_[write.subject()];
+  attempt.flying = false;
+  --flying_;
+  const bool removal = write.action == Write::Action::Remove;
+  const bool gone_already = removal && reply.error.notFound();
+  if (!gone_already) listener_.written(write, reply.error);
+  if (!reply.ok() && !gone_already)
+    return failed(write, write.subject() +
+                             (removal ? " cannot be removed: " : " cannot be written: ") +
+                             reply.error.text());
+  attempt.failures = 0;
+  attempt.not_before = {};
+  attempt.problem.clear();
+  if (removal) {
+    attempt.settled = 0;
+    // Our copy may be of before; a finalizer keeps the object for a while, and its event says so.
+    followerOf(write.kind).forget(write.name_space + '/' + write.name);
+  } else if (auto actual = readActual(reply.body)) {
+    attempt.settled = actual->version;
+    followerOf(write.kind).learn(std::move(*actual));
+  }
+  changed();
+}
+
+void Deployer::failed(const Write& write, std::string problem) {
+  Attempt& attempt = attempts_[write.subject()];
+  attempt.problem = std::move(problem);
+  attempt.not_before =
+      api_.now() + k8s_client::backOff(attempt.failures++, kFirstDelay, kMostDelay, 0.5);
+  wakeAt(attempt.not_before);
+  changed();
+}
+
+void Deployer::report(const std::map<std::string, std::string>& planned) {
+  std::map<std::string, std::string> now = planned;
+  for (const auto& [subject, attempt] : attempts_)
+    if (!attempt.problem.empty() && world_.gateways.contains(attempt.gateway))
+      now.try_emplace(attempt.gateway, attempt.problem);
+  std::map<std::string, std::string> different;
+  for (const auto& [gateway, reason] : now) {
+    const auto known = reported_.find(gateway);
+    if (known == reported_.end() || known->second != reason) different[gateway] = reason;
+  }
+  for (const auto& [gateway, reason] : reported_)
+    if (!now.contains(gateway)) different[gateway] = {};
+  reported_ = std::move(now);
+  if (!different.empty()) listener_.gateways(different);
+}
+
+void Deployer::tellTrouble(const std::string& what, const std::string& text) {
+  troubles_[what] = text;
+  std::string all;
+  for (const auto& [name, one] : troubles_)
+    if (!one.empty()) all += (all.empty() ? "" : "; ") + one;
+  listener_.trouble(all);
+}
+
+Follower& Deployer::followerOf(ObjectKind kind) {
+  return kind == ObjectKind::Service ? *services_ : *slices_;
+}
+
+std::uint64_t Deployer::versionOf(const Write& write) const {
+  const Objects& objects = write.kind == ObjectKind::Service ? world_.services : world_.slices;
+  const auto found = objects.find(write.name_space + '/' + write.name);
+  return found != objects.end() ? found->second.version : 0;
+}
+
+}  // namespace hyperway::gateway_deployer

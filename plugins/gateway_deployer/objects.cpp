@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "objects.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <utility>
+
+#include "json_text.hpp"
+#include "naming.hpp"
+
+namespace hyperway::gateway_deployer {
+namespace {
+
+namespace json = sdk::json;
+using json::Member;
+using json::Value;
+using Pairs = std::map<std::string, std::string>;
+
+Value pairs(const Pairs& values) {
+  std::vector<Member> members;
+  for (const auto& [name, value] : values) members.push_back({name, text(value)});
+  return object(std::move(members));
+}
+
+Value number(std::int64_t value) { return Value(value); }
+
+// Everything but managedFields, which are as large as the rest and of no use to us.
+Value withoutManagedFields(const Value& root) {
+  std::vector<Member> members;
+  for (const Member& member : root.members()) {
+    if (member.name != "metadata") {
+      members.push_back(member);
+      continue;
+    }
+    std::vector<Member> metadata;
+    for (const Member& entry : member.value.members())
+      if (entry.name != "managedFields") metadata.push_back(entry);
+    members.push_back({"metadata", object(std::move(metadata))});
+  }
+  return object(std::move(members));
+}
+
+Value ownerOf(const Gateway& gateway) {
+  return array({object({{"apiVersion", text("gateway.networking.k8s.io/v1")},
+                        {"kind", text("Gateway")},
+                        {"name", text(gateway.name)},
+                        {"uid", text(gateway.uid)},
+                        {"controller", Value(true)}})});
+}
+
+// What the Gateway asks for comes first, so that it cannot take away what marks the object as ours.
+Desired finish(const Gateway& gateway, std::string name, Pairs labels, const Common& common,
+               std::string_view api_version, std::string_view kind, std::vector<Member> rest) {
+  Desired out;
+  out.name_space = gateway.name_space;
+  out.name = std::move(name);
+  out.gateway = gateway.key();
+  Pairs all = gateway.labels, annotations = gateway.annotations;
+  for (auto& [key, value] : labels) all[key] = value;
+  all[std::string(kGatewayNameLabel)] = labelValue(gateway.name);
+  all[std::string(kManagedByLabel)] = kManagedBy;
+  annotations[std::string(kGatewayAnnotation)] = gateway.key();
+  annotations[std::string(kPodsAnnotation)] = common.pods_service;
+  annotations.erase(std::string(kAppliedAnnotation));
+  const auto make = [&] {
+    std::vector<Member> metadata{{"name", text(out.name)},
+                                 {"namespace", text(out.name_space)},
+                                 {"labels", pairs(all)},
+                                 {"annotations", pairs(annotations)}};
+    if (!gateway.uid.empty()) metadata.push_back({"ownerReferences", ownerOf(gateway)});
+    std::vector<Member> members{{"apiVersion", text(api_version)},
+                                {"kind", text(kind)},
+                                {"metadata", object(std::move(metadata))}};
+    members.insert(members.end(), rest.begin(), rest.end());
+    return object(std::move(members));
+  };
+  out.hash = hashOf(writeJson(make()));
+  annotations[std::string(kAppliedAnnotation)] = out.hash;
+  out.content = make();
+  return out;
+}
+
+// An element of endpoints, with what a load balancer goes by. targetRef would name a Pod of another
+// namespace, and hints are for the Service that they were made for.
+Value endpointOf(const Value& from, const std::string& address) {
+  std::vector<Member> members{{"addresses", array({text(address)})}};
+  for (const std::string_view name : {"conditions", "nodeName", "zone"})
+    if (const Value* found = from.find(name)) members.push_back({std::string(name), *found});
+  return object(std::move(members));
+}
+
+}  // namespace
+
+std::optional<Actual> readActual(std::string_view json_text) {
+  const auto parsed = json::Parser::parse(json_text);
+  const auto* root = std::get_if<Value>(&parsed);
+  return root != nullptr ? readActual(*root) : std::nullopt;
+}
+
+std::optional<Actual> readActual(const Value& root) {
+  if (root.type() != Value::Type::Object) return std::nullopt;
+  Actual out;
+  out.name_space = textAt(root, {"metadata", "namespace"});
+  out.name = textAt(root, {"metadata", "name"});
+  if (out.name.empty()) return std::nullopt;
+  out.uid = textAt(root, {"metadata", "uid"});
+  const std::string version = textAt(root, {"metadata", "resourceVersion"});
+  std::from_chars(version.data(), version.data() + version.size(), out.version);
+  out.gateway = textAt(root, {"metadata", "annotations", kGatewayAnnotation});
+  out.pods = textAt(root, {"metadata", "annotations", kPodsAnnotation});
+  out.ours = textAt(root, {"metadata", "labels", kManagedByLabel}) == kManagedBy;
+  out.deleting = !textAt(root, {"metadata", "deletionTimestamp"}).empty();
+  out.content = withoutManagedFields(root);
+  return out;
+}
+
+Targets recordedTargets(const Actual& service) {
+  Targets out;
+  const Value* ports = at(service.content, {"spec", "ports"});
+  if (ports == nullptr) return out;
+  for (const Value& port : ports->items()) {
+    const Value* from = port.find("port");
+    const Value* to = port.find("targetPort");
+    if (from == nullptr || to == nullptr) continue;
+    const auto valid = [](std::int64_t value) { return value >= 1 && value <= 65535; };
+    if (!valid(from->integer()) || !valid(to->integer())) continue;
+    std::string protocol = textAt(port, {"protocol"});
+    if (protocol.empty()) protocol = "TCP";
+    out.emplace(Port{static_cast<std::uint16_t>(from->integer()), std::move(protocol)},
+                static_cast<std::uint16_t>(to->integer()));
+  }
+  return out;
+}
+
+std::vector<Pod> readPods(const std::vector<const Actual*>& slices) {
+  std::vector<Pod> out;
+  for (const Actual* slice : slices) {
+    const std::string family = textAt(slice->content, {"addressType"});
+    const Value* endpoints = slice->content.find("endpoints");
+    if (endpoints == nullptr || (family != "IPv4" && family != "IPv6")) continue;
+    for (const Value& endpoint : endpoints->items()) {
+      const Value* addresses = endpoint.find("addresses");
+      if (addresses == nullptr || addresses->items().empty()) continue;
+      const std::string& address = addresses->items().front().text();
+      out.push_back({family, address, endpointOf(endpoint, address)});
+    }
+  }
+  const auto order = [](const Pod& a, const Pod& b) {
+    return std::tie(a.family, a.address) < std::tie(b.family, b.address);
+  };
+  std::stable_sort(out.begin(), out.end(), order);
+  out.erase(std::unique(out.begin(), out.end(),
+                        [](const Pod& a, const Pod& b) {
+                          return a.family == b.family && a.address == b.address;
+                        }),
+            out.end());
+  return out;
+}
+
+Desired serviceOf(const Gateway& gateway, const Targets& targets, const Common& common) {
+  std::vector<Value> ports;
+  for (const auto& [port, target] : targets)
+    ports.push_back(object({{"name", text(portName(port.number, port.protocol))},
+                            {"port", number(port.number)},
+                            {"protocol", text(port.protocol)},
+                            {"targetPort", number(target)}}));
+  std::vector<Member> spec{{"type", text(common.type)},
+                           {"ipFamilyPolicy", text("PreferDualStack")},
+                           {"ports", array(std::move(ports))}};
+  // A Service can ask for one address; others that the Gateway asks for are not to be had.
+  if (!gateway.addresses.empty() && common.type == "LoadBalancer")
+    spec.push_back({"loadBalancerIP", text(gateway.addresses.front())});
+  return finish(gateway, serviceName(gateway.name), {}, common, "v1", "Service",
+                {{"spec", object(std::move(spec))}});
+}
+
+std::vector<Desired> slicesOf(const Gateway& gateway, const Targets& targets,
+                              const std::vector<Pod>& pods, const Common& common) {
+  std::vector<Value> ports;
+  for (const auto& [port, target] : targets)
+    ports.push_back(object({{"name", text(portName(port.number, port.protocol))},
+                            {"port", number(target)},
+                            {"protocol", text(port.protocol)}}));
+  const std::string service = serviceName(gateway.name);
+  const Pairs labels{{std::string(kServiceNameLabel), service},
+                     {std::string(kSliceManagedByLabel), std::string(kSliceManagedBy)}};
+  std::vector<Desired> out;
+  for (const std::string_view family : {"IPv4", "IPv6"}) {
+    std::vector<Value> endpoints;
+    std::size_t part = 0;
+    const auto close = [&] {
+      if (endpoints.empty()) return;
+      out.push_back(finish(gateway, sliceName(service, family, part++), labels, common,
+                           "discovery.k8s.io/v1", "EndpointSlice",
+                           {{"addressType", text(family)},
+                            {"endpoints", array(std::exchange(endpoints, {}))},
+                            {"ports", array(ports)}}));
+    };
+    for (const Pod& pod : pods) {
+      if (pod.family != family) continue;
+      endpoints.push_back(pod.endpoint);
+      if (endpoints.size() == kMostEndpoints) close();
+    }
+    close();
+  }
+  return out;
+}
+
+}  // namespace hyperway::gateway_deployer

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.hpp"
+
+#include <set>
+#include <utility>
+
+#include "json_text.hpp"
+#include "naming.hpp"
+
+namespace hyperway::gateway_deployer {
+namespace {
+
+using sdk::json::Member;
+using sdk::json::Value;
+
+// What is compared: an element of a list has neither apiVersion nor kind.
+Value comparable(const Value& content) {
+  std::vector<Member> members;
+  for (const Member& member : content.members())
+    if (member.name != "apiVersion" && member.name != "kind") members.push_back(member);
+  return object(std::move(members));
+}
+
+// With the uid, the API server refuses to apply to another object of the same name.
+std::string bodyWithUid(const Value& content, const std::string& uid) {
+  if (uid.empty()) return writeJson(content);
+  std::vector<Member> members;
+  for (const Member& member : content.members()) {
+    if (member.name != "metadata") {
+      members.push_back(member);
+      continue;
+    }
+    std::vector<Member> metadata = member.value.members();
+    metadata.push_back({"uid", text(uid)});
+    members.push_back({"metadata", object(std::move(metadata))});
+  }
+  return writeJson(object(std::move(members)));
+}
+
+// Owned by the same Gateway: also one whose annotation somebody took away is ours to put right.
+bool hasOwnerOf(const Value& actual, const Value& desired) {
+  const Value* wanted = at(desired, {"metadata", "ownerReferences"});
+  const Value* has = at(actual, {"metadata", "ownerReferences"});
+  return wanted != nullptr && has != nullptr && covers(*has, *wanted, Lists::Contained);
+}
+
+class Planner {
+ public:
+  Planner(const World& world, const Common& common, const PortRange& range)
+      : world_(world), common_(common), range_(range) {}
+
+  Plan make() {
+    std::vector<const Gateway*> active;
+    for (const auto& [key, gateway] : world_.gateways)
+      if (gateway.accepted && !gateway.ports.empty()) active.push_back(&gateway);
+    std::map<std::string, Targets> recorded;
+    for (const auto& [key, service] : world_.services)
+      if (service.ours && !service.gateway.empty())
+        recorded[service.gateway].merge(recordedTargets(service));
+    const Allotment allotment = allot(active, recorded, range_);
+    plan_.problems = allotment.problems;
+    std::vector<const Actual*> pod_slices;
+    for (const auto& [key, slice] : world_.pod_slices) pod_slices.push_back(&slice);
+    pods_ = readPods(pod_slices);
+    for (const Gateway* gateway : active)
+      if (const Targets& targets = allotment.targets.at(gateway->key()); !targets.empty())
+        plan(*gateway, targets);
+    keepInactive();
+    removeOthers(ObjectKind::Service, world_.services);
+    removeOthers(ObjectKind::EndpointSlice, world_.slices);
+    return std::move(plan_);
+  }
+
+ private:
+  void plan(const Gateway& gateway, const Targets& targets) {
+    const Desired service = serviceOf(gateway, targets, common_);
+    keep_.insert("Service " + service.key());
+    put(ObjectKind::Service, service, world_.services, Lists::Contained);
+    const auto found = world_.services.find(service.key());
+    const bool there = found != world_.services.end() && found->second.gateway == gateway.key();
+    for (const Desired& slice : slicesOf(gateway, targets, pods_, common_)) {
+      keep_.insert("EndpointSlice " + slice.key());
+      if (there) put(ObjectKind::EndpointSlice, slice, world_.slices, Lists::Equal);
+    }
+  }
+
+  void put(ObjectKind kind, const Desired& desired, const Objects& objects, Lists lists) {
+    Write write;
+    write.kind = kind;
+    write.name_space = desired.name_space;
+    write.name = desired.name;
+    write.gateway = desired.gateway;
+    write.hash = desired.hash;
+    const auto found = objects.find(desired.key());
+    if (found == objects.end()) {
+      write.action = Write::Action::Create;
+      write.body = writeJson(desired.content);
+      plan_.writes.push_back(std::move(write));
+      return;
+    }
+    const Actual& actual = found->second;
+    if (actual.deleting) return;  // Once it is gone it is made anew.
+    if (actual.gateway != desired.gateway && !hasOwnerOf(actual.content, desired.content)) {
+      plan_.problems.try_emplace(
+          desired.gateway,
+          write.subject() + " is there already, and was not made for this Gateway");
+      return;
+    }
+    if (covers(actual.content, comparable(desired.content), lists)) return;
+    write.uid = actual.uid;
+    write.body = bodyWithUid(desired.content, actual.uid);
+    plan_.writes.push_back(std::move(write));
+  }
+
+  void keepInactive() {
+    for (const auto& [key, gateway] : world_.gateways) {
+      if (gateway.accepted && !gateway.ports.empty()) continue;
+      for (const auto& [name, service] : world_.services)
+        if (service.gateway == key) keep_.insert("Service " + name);
+      for (const auto& [name, slice] : world_.slices)
+        if (slice.gateway == key) keep_.insert("EndpointSlice " + name);
+    }
+  }
+
+  void removeOthers(ObjectKind kind, const Objects& objects) {
+    for (const auto& [key, actual] : objects) {
+      Write write;
+      write.action = Write::Action::Remove;
+      write.kind = kind;
+      write.name_space = actual.name_space;
+      write.name = actual.name;
+      write.uid = actual.uid;
+      write.gateway = actual.gateway;
+      if (!actual.ours || actual.deleting || actual.pods != common_.pods_service ||
+          keep_.contains(write.subject()))
+        continue;
+      plan_.writes.push_back(std::move(write));
+    }
+  }
+
+  const World& world_;
+  const Common& common_;
+  const PortRange& range_;
+  std::vector<Pod> pods_;
+  std::set<std::string> keep_;
+  Plan plan_;
+};
+
+}  // namespace
+
+std::string Write::subject() const {
+  return std::string(kind == ObjectKind::Service ? "Service " : "EndpointSlice ") + name_space +
+         '/' + name;
+}
+
+Plan makePlan(const World& world, const Common& common, const PortRange& range) {
+  return Planner(world, common, range).make();
+}
+
+}  // namespace hyperway::gateway_deployer

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sink against an API server in memory.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "deployer.hpp"
+#include "fake_cluster.hpp"
+
+namespace hyperway::gateway_deployer {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string json(std::string_view text) {
+  std::string out(text);
+  std::replace(out.begin(), out.end(), '\'', '"');
+  return out;
+}
+
+constexpr const char* kPods = "/apis/discovery.k8s.io/v1/namespaces/infra/endpointslices/pods-1";
+constexpr const char* kServiceA = "/api/v1/namespaces/ns/services/hyperway-a";
+constexpr const char* kServiceB = "/api/v1/namespaces/ns/services/hyperway-b";
+constexpr const char* kSliceA =
+    "/apis/discovery.k8s.io/v1/namespaces/ns/endpointslices/hyperway-a-ipv4";
+constexpr const char* kSliceB =
+    "/apis/discovery.k8s.io/v1/namespaces/ns/endpointslices/hyperway-b-ipv4";
+
+Gateway gateway(const std::string& name, std::int64_t age, std::uint16_t port = 80) {
+  Gateway out;
+  out.name_space = "ns";
+  out.name = name;
+  out.uid = "gateway-" + name;
+  out.created = age;
+  out.ports = {{port, "TCP"}};
+  return out;
+}
+
+struct Fixture {
+  Fixture() {
+    settings.common.pods_service = "infra/pods";
+    settings.target_ports = {10000, 10009};
+    addPods("10.77.0.5");
+  }
+  void addPods(const std::string& address) {
+    cluster.put(kPods, json("{'metadata':{'namespace':'infra','name':'pods-1','labels':{"
+                            "'kubernetes.io/service-name':'pods'}},'addressType':'IPv4',"
+                            "'endpoints':[{'addresses':['" +
+                            address + "']}]}"));
+  }
+  void start(bool leads = true) {
+    Deployer::Listener listener;
+    listener.gateways = [this](const auto& now) {
+      for (const auto& [key, reason] : now) reasons[key] = reason;
+      ++reports;
+    };
+    listener.trouble = [this](const std::string& reason) { trouble = reason; };
+    listener.written = [](const Write&, const k8s_client::Error&) {};
+    deployer = std::make_unique<Deployer>(cluster, settings, std::move(listener));
+    deployer->start();
+    deployer->lead(leads);
+    cluster.run();
+  }
+  void give(std::vector<Gateway> gateways, std::vector<std::string> removed = {},
+            bool full = false) {
+    deployer->take({std::move(gateways), std::move(removed)}, full);
+    cluster.run();
+  }
+  // What was written since the last call, one a line.
+  std::string story() {
+    std::string out;
+    for (const std::string& write : std::exchange(cluster.writes, {})) out += write + '\n';
+    return out;
+  }
+
+  FakeCluster cluster;
+  Settings settings;
+  std::unique_ptr<Deployer> deployer;
+  std::map<std::string, std::string> reasons;
+  int reports = 0;
+  std::string trouble;
+};
+
+std::string patched(std::initializer_list<const char*> paths) {
+  std::string out;
+  for (const char* path : paths) out += "PATCH " + std::string(path) + '\n';
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "Each Gateway gets a Service and slices, and then nothing is written") {
+  start();
+  CHECK(story().empty());
+  give({gateway("a", 1), gateway("b", 2)});
+  CHECK(story() == patched({kServiceA, kServiceB, kSliceA, kSliceB}));
+  CHECK(textAt(*cluster.find(kServiceA),
+               {"metadata", "annotations", "hyperway.arloor.dev/gateway"}) == "ns/a");
+  cluster.run(std::chrono::minutes(10));
+  CHECK(story().empty());
+  CHECK(reports == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "Only the leader writes; a new leader writes what differs") {
+  start(false);
+  give({gateway("a", 1)});
+  CHECK(story().empty());
+  deployer->lead(true);
+  cluster.run();
+  CHECK(story() == patched({kServiceA, kSliceA}));
+  deployer->lead(false);
+  give({gateway("b", 2)});
+  CHECK(story().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "Nothing is written or removed before the first batch and the lists") {
+  cluster.intercept = [](const k8s_client::Request& request) -> std::optional<k8s_client::Reply> {
+    if (request.path.starts_with("/api/v1/services"))
+      return FakeCluster::refusal(403, "Forbidden", "services is forbidden");
+    return std::nullopt;
+  };
+  cluster.put(kServiceA,
+              json("{'metadata':{'namespace':'ns','name':'hyperway-a','labels':{"
+                   "'app.kubernetes.io/managed-by':'hyperway'},'annotations':{"
+                   "'hyperway.arloor.dev/gateway':'ns/a','hyperway.arloor.dev/pods':'infra/pods'}},"
+                   "'spec':{'ports':[{'port':80,'protocol':'TCP','targetPort':10007}]}}"));
+  start();
+  give({gateway("a", 1)});
+  CHECK(story().empty());
+  CHECK(trouble.find("cannot list Services: 403") == 0);
+  cluster.intercept = nullptr;
+  cluster.run(seconds(10));
+  CHECK(trouble.empty());
+  CHECK(story() == patched({kServiceA, kSliceA}));
+  // What was recorded is kept.
+  CHECK(writeJson(*cluster.find(kServiceA)).find(json("'targetPort':10007")) != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "After a restart objects of Gateways that are gone are removed") {
+  start();
+  give({gateway("a", 1), gateway("b", 2)});
+  (void)story();
+  start();
+  give({gateway("a", 1)});
+  CHECK(story() == "DELETE " + std::string(kServiceB) + "\nDELETE " + kSliceB + '\n');
+  give({}, {"ns/a"});
+  CHECK(story() == "DELETE " + std::string(kServiceA) + "\nDELETE " + kSliceA + '\n');
+  CHECK(cluster.paths() == std::vector<std::string>{kPods});
+}
+
+TEST_CASE_FIXTURE(Fixture, "A Pod that comes is in all slices at once") {
+  start();
+  give({gateway("a", 1)});
+  (void)story();
+  addPods("10.77.0.6");
+  cluster.run();
+  CHECK(story() == patched({kSliceA}));
+  CHECK(writeJson(*cluster.find(kSliceA)).find("10.77.0.6") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "A write that is refused is told, tried again, and stops nobody else") {
+  cluster.intercept = [](const k8s_client::Request& request) -> std::optional<k8s_client::Reply> {
+    if (request.method != "PATCH" || !request.path.starts_with(kServiceA)) return std::nullopt;
+    auto reply = FakeCluster::refusal(422, "Invalid", "Service is invalid");
+    reply.error.causes = {{"spec.ports[0].port", "must be something else"}};
+    return reply;
+  };
+  start();
+  give({gateway("a", 1), gateway("b", 2)});
+  CHECK(story() == patched({kServiceA, kServiceB, kSliceB}));
+  CHECK(reasons.at("ns/a").find("Service ns/hyperway-a cannot be written: 422") == 0);
+  CHECK(reasons.at("ns/a").find("spec.ports[0].port") != std::string::npos);
+  CHECK_FALSE(reasons.contains("ns/b"));
+  cluster.run(std::chrono::minutes(5));
+  const std::string tries = story();
+  const auto count = std::count(tries.begin(), tries.end(), '\n');
+  CHECK(count >= 5);
+  CHECK(count <= 15);
+  CHECK(reports == 1);
+
+  SUBCASE("until it goes through") {
+    cluster.intercept = nullptr;
+    cluster.run(std::chrono::minutes(2));
+    CHECK(story() == patched({kServiceA, kSliceA}));
+    CHECK(reasons.at("ns/a").empty());
+  }
+  SUBCASE("and at once if the Gateway changes") {
+    cluster.intercept = nullptr;
+    give({gateway("a", 1, 81)});
+    CHECK(story() == patched({kServiceA, kSliceA}));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "A Service of somebody else is not taken over, and said so") {
+  cluster.put(kServiceA, json("{'metadata':{'namespace':'ns','name':'hyperway-a'},'spec':{}}"));
+  start();
+  give({gateway("a", 1), gateway("b", 2)});
+  CHECK(story() == patched({kServiceB, kSliceB}));
+  CHECK(reasons.at("ns/a") ==
+        "Service ns/hyperway-a is there already, and was not made by hyperway");
+  cluster.remove(kServiceA);
+  cluster.run(std::chrono::minutes(2));
+  CHECK(story() == patched({kServiceA, kSliceA}));
+  CHECK(reasons.at("ns/a").empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "A port range that is used up is said, and others are served") {
+  settings.target_ports = {10000, 10000};
+  start();
+  give({gateway("a", 1), gateway("b", 2)});
+  CHECK(story() == patched({kServiceA, kSliceA}));
+  CHECK(reasons.at("ns/b").find("no target port is free for port 80") == 0);
+  give({}, {"ns/a"});
+  cluster.run();
+  CHECK(cluster.find(kServiceB) != nullptr);
+  CHECK(reasons.at("ns/b").empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "What somebody takes away or changes is put right") {
+  start();
+  give({gateway("a", 1)});
+  (void)story();
+  cluster.remove(kServiceA);
+  cluster.run();
+  CHECK(story() == patched({kServiceA}));
+  std::string text = writeJson(*cluster.find(kServiceA));
+  text.replace(text.find("LoadBalancer"), 12, "NodePort");
+  cluster.put(kServiceA, text);
+  cluster.run();
+  CHECK(story() == patched({kServiceA}));
+}
+
+TEST_CASE_FIXTURE(Fixture, "A server that changes what it is given is not asked for ever") {
+  cluster.intercept =
+      [this](const k8s_client::Request& request) -> std::optional<k8s_client::Reply> {
+    if (request.method != "PATCH" || !request.path.starts_with(kServiceA)) return std::nullopt;
+    std::string text = request.body;
+    text.replace(text.find("PreferDualStack"), 15, "SingleStack");
+    cluster.put(kServiceA, text);
+    k8s_client::Reply reply;
+    reply.status = 200;
+    reply.body = writeJson(*cluster.find(kServiceA));
+    return reply;
+  };
+  start();
+  give({gateway("a", 1)});
+  cluster.run(std::chrono::minutes(10));
+  // Once as it is made, and once more with the uid that it has got.
+  CHECK(story().size() <= patched({kServiceA, kSliceA, kServiceA}).size());
+}
+
+TEST_CASE_FIXTURE(Fixture, "A watch that ends, in whatever way, loses nothing") {
+  start();
+  give({gateway("a", 1)});
+  (void)story();
+  const auto lists = [&] {
+    const auto all = std::exchange(cluster.reads, {});
+    return std::count(all.begin(), all.end(), "GET /api/v1/services");
+  };
+  CHECK(lists() == 1);
+  SUBCASE("the server ends it: it goes on where it was") {
+    cluster.endWatches({});
+    cluster.run(seconds(2));
+    CHECK(lists() == 0);
+    CHECK(cluster.watchCount() == 3);
+    cluster.remove(kServiceA);
+    cluster.run();
+    CHECK(story() == patched({kServiceA}));
+  }
+  SUBCASE("410: it lists again, and finds what was missed") {
+    cluster.watches_work = false;
+    cluster.remove(kServiceA);
+    cluster.watches_work = true;
+    cluster.endWatches(FakeCluster::refusal(410, "Expired", "too old").error);
+    cluster.run(seconds(6));
+    CHECK(lists() == 1);
+    CHECK(story() == patched({kServiceA}));
+  }
+  SUBCASE("an error event: likewise") {
+    cluster.watches_work = false;
+    cluster.remove(kServiceA);
+    cluster.watches_work = true;
+    cluster.sendLine(json("{'type':'ERROR','object':{'code':410}}\n"));
+    cluster.run(seconds(6));
+    CHECK(lists() == 1);
+    CHECK(story() == patched({kServiceA}));
+  }
+  SUBCASE("silence: it is made anew") {
+    cluster.run(std::chrono::minutes(5));
+    CHECK(lists() == 0);
+    CHECK(cluster.watchCount() == 3);
+  }
+  SUBCASE("a line without an end") {
+    cluster.sendLine(std::string(Follower::kMostLine + 1, 'x'));
+    CHECK(cluster.watchCount() == 0);
+    cluster.run(seconds(6));
+    CHECK(cluster.watchCount() == 3);
+  }
+  SUBCASE("bookmarks move on without a change") {
+    cluster.sendLine(json("{'type':'BOOKMARK','object':{'metadata':{'resourceVersion':'900'}}}\n"));
+    cluster.run();
+    CHECK(story().empty());
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "A list that fails drops nothing, and is made at most once in 5 s") {
+  start();
+  give({gateway("a", 1)});
+  (void)story();
+  cluster.reads.clear();
+  cluster.intercept = [](const k8s_client::Request&) {
+    return FakeCluster::refusal(500, "InternalError", "broken");
+  };
+  cluster.endWatches(FakeCluster::refusal(410, "Expired", "too old").error);
+  cluster.run(seconds(60));
+  CHECK(story().empty());
+  CHECK(trouble.find("cannot list") == 0);
+  CHECK(std::count(cluster.reads.begin(), cluster.reads.end(), "GET /api/v1/services") <= 12);
+  cluster.intercept = nullptr;
+  cluster.run(seconds(60));
+  CHECK(trouble.empty());
+  CHECK(story().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "An answer that comes after the end does nothing") {
+  start();
+  deployer->take({{gateway("a", 1)}, {}}, false);
+  deployer.reset();
+  cluster.run(seconds(60));
+  CHECK(story().empty());
+}
+
+}  // namespace hyperway::gateway_deployer
