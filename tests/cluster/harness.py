@@ -22,6 +22,8 @@ import urllib.parse
 
 import yaml
 
+import rights
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, "build/cluster")  # see build.sh
@@ -224,8 +226,7 @@ class Cluster:
 
 def denied(events):
     """Those audit events whose request RBAC has refused."""
-    return [e for e in events
-            if e.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"]
+    return [e for e in events if rights.is_denied(e)]
 
 
 def _set_network(namespace):
