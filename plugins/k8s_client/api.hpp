@@ -81,6 +81,8 @@ struct Reply {
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
+  /// The server has begun to answer, with 200.
+  virtual void onOpen() {}
   /// Bytes of a 200 answer, cut anywhere.
   virtual void onData(std::string_view bytes) = 0;
   /// It is over: by the server (no error), by an answer other than 200, or by what went wrong. Not

@@ -394,7 +394,9 @@ struct Client::State final : Http2Connection::Owner {
     Exchange& exchange = *found->second;
     exchange.status = status;
     exchange.retry_after = std::move(retry_after);
-    if (exchange.handler != nullptr && status == 200) forget(std::exchange(exchange.timer, 0));
+    if (exchange.handler == nullptr || status != 200) return;
+    forget(std::exchange(exchange.timer, 0));
+    exchange.handler->onOpen();
   }
 
   void onData(std::uint64_t id, std::string_view bytes) override {
