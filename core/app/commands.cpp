@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/commands.hpp"
 
+#include <Poco/JSON/Object.h>
+#include <Poco/JSON/Parser.h>
 #include <sysexits.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <optional>
+#include <sstream>
 #include <system_error>
 
 #include "admin/client.hpp"
@@ -40,6 +44,30 @@ std::string fileSourceJson(const std::vector<std::string>& paths) {
   return out + "]}";
 }
 
+// The settings of a k8s_source, with what flags and other keys say about it.
+std::string k8sSourceJson(const std::string& config_json, const Options& options,
+                          const Settings& settings) {
+  Poco::JSON::Parser parser;
+  auto root = parser.parse(config_json).extract<Poco::JSON::Object::Ptr>();
+  if (!options.k8s_namespace.empty()) root->set("namespace", options.k8s_namespace);
+  if (!options.k8s_poll_seconds.empty())
+    root->set("poll_seconds", std::stoi(options.k8s_poll_seconds));
+  // Whose classes are ours is also whose entries in statuses are.
+  if (!root->has("controller_name"))
+    root->set("controller_name", settings.translate.controller_name);
+  std::ostringstream out;
+  root->stringify(out);
+  return out.str();
+}
+
+void addK8sSource(const Options& options, Settings& settings) {
+  const auto is_k8s = [](const SourceSpec& spec) { return spec.plugin == "k8s_source"; };
+  const bool named = std::any_of(settings.sources.begin(), settings.sources.end(), is_k8s);
+  if (options.k8s_sync && !named) settings.sources.push_back({"k8s_source", "{}", 0});
+  for (SourceSpec& spec : settings.sources)
+    if (is_k8s(spec)) spec.config_json = k8sSourceJson(spec.config_json, options, settings);
+}
+
 // Flags are shorthand for settings of the file; where both speak, the flag counts.
 void applyOptions(const Options& options, Settings& settings) {
   if (options.workers) settings.proxy.workers = *options.workers;
@@ -48,6 +76,7 @@ void applyOptions(const Options& options, Settings& settings) {
     settings.sources.push_back({"file_source", fileSourceJson(options.manifests), 0});
   if (!options.k8s_controller_name.empty())
     settings.translate.controller_name = options.k8s_controller_name;
+  addK8sSource(options, settings);
   if (!options.socket.empty() && options.command == Command::Run)
     settings.admin_socket = options.socket;
   if (!options.log_dir.empty() || !options.log_file.empty())
@@ -171,8 +200,8 @@ int dispatch(const std::vector<std::string>& arguments) {
     return answer(options, std::move(settings), plugin_directory);
   if (settings.sources.empty()) {
     complain(
-        "hyperway: nothing to serve: give --config with sources, or --gateway-api-config-file; see "
-        "hyperway help\n");
+        "hyperway: nothing to serve: give --config with sources, --gateway-api-config-file or "
+        "--gateway-api-k8s-sync; see hyperway help\n");
     return EX_USAGE;
   }
   RunRequest request;

@@ -75,17 +75,19 @@ const std::vector<Flag>& flags() {
        [](Options& o, const std::string& v) { return takeHeader(v, o); }},
       {"--log-dir", true, "DIR  log to a file in DIR", into(&Options::log_dir)},
       {"--log-file", true, "NAME  its name; default: proxy.log", into(&Options::log_file)},
-      {"--gateway-api-k8s-sync", false, "mode B (not in this version)",
+      {"--gateway-api-k8s-sync", false, "mode B: read a cluster, as a Pod of it or by KUBECONFIG",
        [](Options& o, const std::string&) {
          o.k8s_sync = true;
          return std::string();
        }},
-      {"--gateway-api-k8s-namespace", true, "NS  mode B",
+      {"--gateway-api-k8s-namespace", true, "NS  mode B: read one namespace; empty: all",
        [](Options& o, const std::string& v) {
          o.k8s_namespace = v;
          return std::string();  // empty means all
        }},
-      {"--gateway-api-k8s-poll-seconds", true, "N  mode B", into(&Options::k8s_poll_seconds)},
+      {"--gateway-api-k8s-poll-seconds", true,
+       "N  mode B: list all again so often, as a safety net; default: 30",
+       into(&Options::k8s_poll_seconds)},
       {"--gateway-api-k8s-controller-name", true, "NAME  which GatewayClasses are ours",
        into(&Options::k8s_controller_name)},
       {"--gateway-api-snapshot-name", true, "NAME  mode A (not in this version)",
@@ -189,8 +191,6 @@ class Reader {
       fail(
           "--gateway-api-k8s-sync (mode B) and --gateway-api-snapshot-name (mode A) exclude each "
           "other; choose one");
-    else if (options_.k8s_sync)
-      fail("--gateway-api-k8s-sync needs the k8s_source plugin, which this build does not have");
     else if (!options_.snapshot_name.empty())
       fail(
           "--gateway-api-snapshot-name needs the snapshot_source plugin, which this build does not "

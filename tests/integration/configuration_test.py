@@ -123,7 +123,7 @@ class ExitCodes(Case):
                 self.assertEqual(done.returncode, code, done.stdout + done.stderr)
 
     def test_modes_of_later_releases_are_refused_and_two_at_once_too(self):
-        for arguments, word in ((["--gateway-api-k8s-sync"], "--gateway-api-k8s-sync"),
+        for arguments, word in ((["--gateway-api-k8s-sync"], "this is no Pod"),
                                 (["--gateway-api-snapshot-name", "x"], "--gateway-api-snapshot-name"),
                                 (["--gateway-api-k8s-sync", "--gateway-api-snapshot-name", "x"], "exclude"),
                                 (["--gateway-api-k8s-poll-seconds", "0"], "poll")):

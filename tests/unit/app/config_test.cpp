@@ -229,7 +229,7 @@ TEST_CASE("The table of keys in docs/configuration.md is what the code says") {
 }
 
 TEST_CASE("The shipped configuration files are right, and local.yaml shows the defaults") {
-  for (const char* name : {"/etc/local.yaml", "/etc/demo/hyperway.yaml"}) {
+  for (const char* name : {"/etc/local.yaml", "/etc/direct.yaml", "/etc/demo/hyperway.yaml"}) {
     CAPTURE(name);
     std::vector<ConfigProblem> problems;
     const auto document = readConfigFile(std::string(HYPERWAY_SOURCE_DIR) + name, problems);
@@ -265,6 +265,13 @@ TEST_CASE("The shipped configuration files are right, and local.yaml shows the d
   CHECK(shown.drain_delay == defaults.drain_delay);
   CHECK(shown.drain_deadline == defaults.drain_deadline);
   CHECK(shown.log_level == defaults.log_level);
+  // Modes differ in where the wanted state comes from and what is done with it, in nothing else.
+  const auto direct = readConfigFile(HYPERWAY_SOURCE_DIR "/etc/direct.yaml", problems);
+  REQUIRE(direct.has_value());
+  for (const ChangedKey& key : changedKeys(*document, *direct)) {
+    CAPTURE(key.name);
+    CHECK((key.name == "sources" || key.name == "sinks"));
+  }
   // Each key is shown, if only in a comment.
   const std::string text = readAll(HYPERWAY_SOURCE_DIR "/etc/local.yaml");
   for (const Key& key : configKeys()) {

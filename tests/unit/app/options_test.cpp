@@ -64,8 +64,6 @@ TEST_CASE("Wrong usage says what would be right") {
            {{"explain", "GET"}, "explain needs a method and a URL"},
            {{"explain", "GET", "http://a/", "-H", "nope"}, "is no header"},
            {{"--gateway-api-k8s-sync", "--gateway-api-snapshot-name", "x"}, "exclude each other"},
-           {{"--gateway-api-k8s-sync"},
-            "needs the k8s_source plugin, which this build does not have"},
            {{"--gateway-api-snapshot-name", "x"},
             "needs the snapshot_source plugin, which this build does not have"},
            {{"--gateway-api-k8s-poll-seconds", "0"}, "0 seconds would be a poll without pause"},

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "followed_kind.hpp"
+
+namespace hyperway::k8s_source {
+namespace {
+
+k8s_client::Reflector::Options optionsOf(const KindSpec& kind, const std::string& group_version,
+                                         const std::string& name_space, const std::string& name,
+                                         std::chrono::seconds poll,
+                                         std::function<double()> random) {
+  k8s_client::Reflector::Options out;
+  out.path = k8s_client::path(group_version, kind.namespaced ? name_space : "", kind.resource);
+  if (!name.empty())
+    out.path =
+        k8s_client::withQuery(std::move(out.path), {{"fieldSelector", "metadata.name=" + name}});
+  out.poll = poll;
+  out.random = std::move(random);
+  return out;
+}
+
+}  // namespace
+
+FollowedKind::FollowedKind(k8s_client::Api& api, Follower& follower, const KindSpec& kind,
+                           std::string group_version, const std::string& name_space,
+                           const std::string& name, std::chrono::seconds poll,
+                           std::function<double()> random)
+    : follower_(follower),
+      kind_(kind),
+      group_version_(std::move(group_version)),
+      reflector_(api, optionsOf(kind, group_version_, name_space, name, poll, std::move(random)),
+                 *this) {}
+
+void FollowedKind::onObject(const k8s_client::ObjectText& object) {
+  follower_.onObject(*this, object);
+}
+
+void FollowedKind::onRemoved(std::string_view key) { follower_.onRemoved(*this, key); }
+
+void FollowedKind::onListed() { follower_.onState(*this); }
+
+void FollowedKind::onTrouble(const k8s_client::Error& error) {
+  trouble_ = error;
+  follower_.onState(*this);
+}
+
+void FollowedKind::onWell() {
+  trouble_ = {};
+  follower_.onState(*this);
+}
+
+}  // namespace hyperway::k8s_source

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "references.hpp"
+
+#include "hyperway/sdk/json.hpp"
+
+namespace hyperway::k8s_source {
+namespace {
+
+using sdk::json::Parser;
+using sdk::json::Value;
+
+const Value& at(const Value& object, std::string_view name) {
+  static const Value none;
+  const Value* found = object.find(name);
+  return found != nullptr ? *found : none;
+}
+
+class Collector {
+ public:
+  Collector(std::string_view name_space, std::vector<References::Target>& out)
+      : name_space_(name_space), out_(out) {}
+
+  // `kind`: what the reference means if it says none.
+  void add(const Value& reference, const char* kind) {
+    const std::string& group = at(reference, "group").text();
+    const std::string& said = at(reference, "kind").text();
+    const std::string& name = at(reference, "name").text();
+    const std::string& where = at(reference, "namespace").text();
+    const std::string target = said.empty() ? kind : said;
+    if (!group.empty() || name.empty() || (target != "Secret" && target != "ConfigMap")) return;
+    out_.push_back({target, (where.empty() ? name_space_ : where) + '/' + name});
+  }
+  void addAll(const Value& references, const char* kind) {
+    for (const Value& reference : references.items()) add(reference, kind);
+  }
+
+ private:
+  std::string name_space_;
+  std::vector<References::Target>& out_;
+};
+
+std::vector<References::Target> ofGateway(const Value& spec, std::string_view name_space) {
+  std::vector<References::Target> out;
+  Collector collect(name_space, out);
+  for (const Value& listener : at(spec, "listeners").items())
+    collect.addAll(at(at(listener, "tls"), "certificateRefs"), "Secret");
+  const Value& tls = at(spec, "tls");
+  collect.add(at(at(tls, "backend"), "clientCertificateRef"), "Secret");
+  const Value& frontend = at(tls, "frontend");
+  const auto validation = [&](const Value& settings) {
+    collect.addAll(at(at(settings, "validation"), "caCertificateRefs"), "ConfigMap");
+  };
+  validation(at(frontend, "default"));
+  for (const Value& port : at(frontend, "perPort").items()) validation(at(port, "tls"));
+  return out;
+}
+
+}  // namespace
+
+void References::put(std::string_view kind, const std::string& key, std::string_view name_space,
+                     std::string_view spec) {
+  if (kind != "GatewayClass" && kind != "Gateway" && kind != "BackendTLSPolicy") return;
+  const auto parsed = Parser::parse(spec);
+  const auto* value = std::get_if<Value>(&parsed);
+  if (value == nullptr) return remove(kind, key);
+  if (kind == "GatewayClass") {
+    const std::string name = key.substr(key.find('/') + 1);
+    const bool ours = at(*value, "controllerName").text() == controller_name_;
+    changed_ |= ours ? classes_.insert(name).second : classes_.erase(name) > 0;
+  } else if (kind == "Gateway") {
+    GatewayRefs refs{at(*value, "gatewayClassName").text(), ofGateway(*value, name_space)};
+    GatewayRefs& known = gateways_[key];
+    changed_ |= known != refs;
+    known = std::move(refs);
+  } else {
+    std::vector<Target> targets;
+    Collector(name_space, targets)
+        .addAll(at(at(*value, "validation"), "caCertificateRefs"), "ConfigMap");
+    std::vector<Target>& known = policies_[key];
+    changed_ |= known != targets;
+    known = std::move(targets);
+  }
+}
+
+void References::remove(std::string_view kind, const std::string& key) {
+  if (kind == "GatewayClass") changed_ |= classes_.erase(key.substr(key.find('/') + 1)) > 0;
+  if (kind == "Gateway") changed_ |= gateways_.erase(key) > 0;
+  if (kind == "BackendTLSPolicy") changed_ |= policies_.erase(key) > 0;
+}
+
+std::set<References::Target> References::wanted() const {
+  std::set<Target> out;
+  for (const auto& [key, gateway] : gateways_)
+    if (classes_.contains(gateway.class_name))
+      out.insert(gateway.targets.begin(), gateway.targets.end());
+  for (const auto& [key, targets] : policies_) out.insert(targets.begin(), targets.end());
+  return out;
+}
+
+}  // namespace hyperway::k8s_source

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace hyperway::k8s_source {
+
+/// Which Secrets and ConfigMaps are referred to by Gateways of our classes and by
+/// BackendTLSPolicies: those are read, and no others. Not locked.
+class References {
+ public:
+  /// A Secret or ConfigMap.
+  struct Target {
+    std::string kind;  ///< "Secret" or "ConfigMap".
+    std::string key;   ///< "namespace/name".
+    /// By kind, then key.
+    friend auto operator<=>(const Target&, const Target&) = default;
+  };
+
+  /// Classes whose spec.controllerName is this one are ours.
+  explicit References(std::string controller_name) : controller_name_(std::move(controller_name)) {}
+
+  /// Takes the `spec` of a GatewayClass, Gateway or BackendTLSPolicy; of others nothing.
+  void put(std::string_view kind, const std::string& key, std::string_view name_space,
+           std::string_view spec);
+  /// Forgets an object.
+  void remove(std::string_view kind, const std::string& key);
+  /// What is referred to now.
+  [[nodiscard]] std::set<Target> wanted() const;
+  /// True if something was put or removed since the last call.
+  [[nodiscard]] bool takeChanged() noexcept { return std::exchange(changed_, false); }
+
+ private:
+  struct GatewayRefs {
+    std::string class_name;
+    std::vector<Target> targets;
+    friend bool operator==(const GatewayRefs&, const GatewayRefs&) = default;
+  };
+
+  std::string controller_name_;
+  std::set<std::string> classes_;  // names of ours
+  std::map<std::string, GatewayRefs> gateways_;
+  std::map<std::string, std::vector<Target>> policies_;
+  bool changed_ = false;
+};
+
+}  // namespace hyperway::k8s_source

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "status_writer.hpp"
+
+#include <algorithm>
+
+#include "k8s_client/json_text.hpp"
+#include "status_merge.hpp"
+
+namespace hyperway::k8s_source {
+namespace {
+
+using k8s_client::Duration;
+using k8s_client::Error;
+using k8s_client::Reply;
+using sdk::json::Value;
+using namespace std::chrono_literals;
+
+// Quiet for so long, and the next write of an object need not wait.
+constexpr auto kBurstEnds = 5s;
+
+// Only these have lists in which others have entries of their own; a condition without its writer
+// cannot be told from one that is still meant.
+bool isShared(std::string_view kind) {
+  return kind.ends_with("Route") || kind == "BackendTLSPolicy";
+}
+
+std::string_view nothingOf(std::string_view kind) {
+  return kind == "BackendTLSPolicy" ? R"({"ancestors":[]})" : R"({"parents":[]})";
+}
+
+Value withoutFeatures(const Value& status) {
+  auto members = status.members();
+  std::erase_if(members, [](const auto& member) { return member.name == "supportedFeatures"; });
+  return Value(std::move(members));
+}
+
+}  // namespace
+
+StatusWriter::StatusWriter(k8s_client::Api& api, Options options)
+    : api_(api), options_(std::move(options)) {}
+
+StatusWriter::~StatusWriter() {
+  *alive_ = false;
+  for (auto& [key, entry] : entries_)
+    if (entry.timer != 0) api_.cancel(entry.timer);
+}
+
+void StatusWriter::setActive(bool active) {
+  if (std::exchange(active_, active) == active || !active) return;
+  for (auto& [key, entry] : entries_) consider(entry);
+  pump();
+}
+
+void StatusWriter::desire(const ObjectId& id, std::optional<std::string> status) {
+  const std::string key = id.key();
+  if (!status && (!isShared(id.kind) || options_.path(id).empty())) {
+    const auto found = entries_.find(key);
+    if (found != entries_.end()) found->second.wanted = false;
+    return;
+  }
+  Entry& entry = entries_[key];
+  if (entry.id.kind.empty()) entry.id = id;
+  const std::string text = status ? std::move(*status) : std::string(nothingOf(id.kind));
+  const Value desired = desiredStatus(text, options_.controller_name);
+  entry.wanted = true;
+  entry.wanted_print = fingerprint(desired, options_.controller_name);
+  entry.desired = text;
+  entry.kept_print = 0;
+  // What was refused before may be accepted now.
+  if (entry.timer != 0 && std::exchange(entry.failures, 0U) > 0)
+    api_.cancel(std::exchange(entry.timer, 0));
+  consider(entry);
+  pump();
+}
+
+void StatusWriter::observe(const ObjectId& id, std::string_view status) {
+  Entry& entry = entries_[id.key()];
+  if (entry.id.kind.empty()) entry.id = id;
+  entry.seen = true;
+  entry.seen_print = fingerprint(parseJson(status), options_.controller_name);
+  consider(entry);
+  pump();
+}
+
+void StatusWriter::forget(const ObjectId& id) {
+  const auto found = entries_.find(id.key());
+  if (found == entries_.end()) return;
+  if (found->second.timer != 0) api_.cancel(found->second.timer);
+  if (found->second.busy) {
+    found->second.wanted = false;  // Its answer still comes.
+    return;
+  }
+  entries_.erase(found);
+}
+
+bool StatusWriter::differs(const Entry& entry) const {
+  if (!entry.wanted) return false;
+  if (!entry.seen || entry.seen_print == entry.wanted_print) return !entry.seen;
+  return entry.kept_print == 0 || entry.seen_print != entry.kept_print;
+}
+
+void StatusWriter::consider(Entry& entry) {
+  if (!active_ || entry.busy || entry.queued || entry.timer != 0 || !differs(entry)) return;
+  const auto now = api_.now();
+  if (now - entry.last_write >= kBurstEnds) entry.burst = 0;
+  Duration wait{0};
+  if (entry.burst > 0) {
+    const auto gap = std::min<std::chrono::milliseconds>(
+        options_.first_gap * (1U << std::min(entry.burst - 1, 10U)), options_.most_gap);
+    wait = std::max<Duration>(Duration{0}, entry.last_write + gap - now);
+  }
+  enqueue(entry.id.key(), wait);
+}
+
+void StatusWriter::enqueue(const std::string& key, Duration delay) {
+  Entry& entry = entries_.at(key);
+  if (delay <= Duration{0}) {
+    entry.queued = true;
+    queue_.push_back(key);
+    return;
+  }
+  entry.timer = api_.after(delay, [this, key] {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return;
+    found->second.timer = 0;
+    if (!active_ || found->second.queued || found->second.busy) return;
+    found->second.queued = true;
+    queue_.push_back(key);
+    pump();
+  });
+}
+
+void StatusWriter::pump() {
+  while (active_ && under_way_ < options_.parallel && !queue_.empty()) {
+    const auto found = entries_.find(queue_.front());
+    queue_.pop_front();
+    if (found == entries_.end()) continue;
+    Entry& entry = found->second;
+    entry.queued = false;
+    if (!entry.busy && differs(entry)) begin(entry);
+  }
+  if (!active_) {
+    for (const std::string& key : queue_)
+      if (const auto found = entries_.find(key); found != entries_.end())
+        found->second.queued = false;
+    queue_.clear();
+  }
+  count();
+}
+
+void StatusWriter::count() { pending_ = queue_.size() + under_way_; }
+
+void StatusWriter::begin(Entry& entry) {
+  k8s_client::Request request;
+  request.path = options_.path(entry.id);
+  if (request.path.empty()) return;  // Gone, or no longer served: nobody waits for its status.
+  entry.busy = true;
+  ++under_way_;
+  api_.call(std::move(request), [this, alive = alive_, key = entry.id.key()](Reply reply) {
+    if (*alive) onRead(key, std::move(reply));
+  });
+}
+
+void StatusWriter::onRead(const std::string& key, Reply reply) {
+  Entry& entry = entries_.at(key);
+  if (reply.ok() && !object_.read(reply.body)) {
+    reply.error.kind = Error::Kind::Invalid;
+    reply.error.message = "the object cannot be read";
+  }
+  if (reply.error.notFound()) return finish(entry);  // The watch will say so too.
+  if (!reply.ok()) {
+    options_.report(entry.id, Result::Failed, reply.error);
+    return retry(entry, reply.error.transient() ? Duration{0} : options_.refused_again);
+  }
+  entry.seen = true;
+  const std::string_view status = object_.member("status");
+  entry.seen_print = fingerprint(parseJson(status), options_.controller_name);
+  if (!active_ || !differs(entry)) return finish(entry);
+  write(entry);
+}
+
+void StatusWriter::write(Entry& entry) {
+  const Value current = parseJson(object_.member("status"));
+  Value desired = desiredStatus(entry.desired, options_.controller_name);
+  if (entry.without_features) desired = withoutFeatures(desired);
+  std::string body = R"({"metadata":{"resourceVersion":)";
+  k8s_client::appendText(body, object_.resourceVersion());
+  body += R"(},"status":)";
+  k8s_client::appendValue(body,
+                          mergedStatus(current, desired, options_.controller_name, options_.now()));
+  body += '}';
+  const std::string path = options_.path(entry.id);
+  if (path.empty()) return finish(entry);
+  api_.call(k8s_client::mergePatchRequest(path + "/status", std::move(body)),
+            [this, alive = alive_, key = entry.id.key(), print = entry.wanted_print](Reply reply) {
+              if (!*alive) return;
+              Entry& written = entries_.at(key);
+              // What the server makes of a status is judged against the one that was sent.
+              if (reply.ok() && object_.read(reply.body)) {
+                written.seen_print =
+                    fingerprint(parseJson(object_.member("status")), options_.controller_name);
+                if (written.wanted_print == print && written.seen_print != print)
+                  written.kept_print = written.seen_print;
+              }
+              onWritten(key, std::move(reply));
+            });
+}
+
+void StatusWriter::onWritten(const std::string& key, Reply reply) {
+  Entry& entry = entries_.at(key);
+  const Error& error = reply.error;
+  if (!error) {
+    ++entry.burst;
+    entry.failures = 0;
+    entry.last_write = api_.now();
+    options_.report(entry.id, Result::Written, error);
+    return finish(entry);
+  }
+  if (error.conflict()) {
+    options_.report(entry.id, Result::Conflict, error);
+    return retry(entry, Duration{0});
+  }
+  // Gateway API v1.1 knows features as plain names, or not at all.
+  const bool features =
+      std::any_of(error.causes.begin(), error.causes.end(), [](const Error::Cause& cause) {
+        return cause.field.find("supportedFeatures") != std::string::npos;
+      });
+  if (error.status == 422 && features && !entry.without_features) {
+    entry.without_features = true;
+    return retry(entry, Duration{0});
+  }
+  if (error.notFound()) return finish(entry);
+  const bool refused = !error.transient();
+  options_.report(entry.id, refused ? Result::Refused : Result::Failed, error);
+  retry(entry, refused ? Duration{options_.refused_again} : Duration{0});
+}
+
+void StatusWriter::retry(Entry& entry, Duration delay) {
+  --under_way_;
+  entry.busy = false;
+  ++entry.failures;
+  if (entry.wanted && active_) {
+    const Duration wait =
+        std::max<Duration>(delay, k8s_client::backOff(entry.failures, 20ms, 5s, 0.5));
+    enqueue(entry.id.key(), wait);
+  }
+  pump();
+}
+
+void StatusWriter::finish(Entry& entry) {
+  --under_way_;
+  entry.busy = false;
+  consider(entry);
+  pump();
+}
+
+}  // namespace hyperway::k8s_source

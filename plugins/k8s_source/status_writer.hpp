@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "k8s_client/api.hpp"
+#include "k8s_client/object_text.hpp"
+
+namespace hyperway::k8s_source {
+
+/// Brings statuses into objects: only what differs, only while we are the one who writes, each
+/// object by itself. A change that comes while an object is being written, or shortly after, waits
+/// and goes with the next write. The loop's thread.
+class StatusWriter {
+ public:
+  /// An object whose status is written.
+  struct ObjectId {
+    std::string kind, name_space, name;
+    /// "Kind/namespace/name".
+    [[nodiscard]] std::string key() const { return kind + '/' + name_space + '/' + name; }
+  };
+  /// What became of a write.
+  enum class Result : std::uint8_t { Written, Conflict, Refused, Failed };
+  /// What it needs to know.
+  struct Options {
+    std::string controller_name;  ///< Whose entries are ours.
+    /// Path of an object; empty if its kind is not served, or the object is not there.
+    std::function<std::string(const ObjectId&)> path;
+    /// The time as metav1.Time has it.
+    std::function<std::string()> now;
+    /// Told of each attempt to write; `error` says why it was not Written.
+    std::function<void(const ObjectId&, Result, const k8s_client::Error& error)> report;
+    std::size_t parallel = 16;                       ///< Objects under way at once.
+    std::chrono::milliseconds first_gap{100};        ///< Between two writes of an object …
+    std::chrono::milliseconds most_gap{2000};        ///< … which doubles up to this.
+    std::chrono::milliseconds refused_again{30000};  ///< Until a refused write is tried again.
+  };
+
+  /// `api` outlives this.
+  StatusWriter(k8s_client::Api& api, Options options);
+  StatusWriter(const StatusWriter&) = delete;
+  StatusWriter& operator=(const StatusWriter&) = delete;
+  ~StatusWriter();
+
+  /// Whether we are the one who writes.
+  void setActive(bool active);
+  /// The status that the object should have. Nothing: it is no longer ours; what we wrote into
+  /// lists that we share with others is taken back.
+  void desire(const ObjectId& id, std::optional<std::string> status);
+  /// The status that the object has, as JSON; empty: none.
+  void observe(const ObjectId& id, std::string_view status);
+  /// The object is gone.
+  void forget(const ObjectId& id);
+  /// Objects whose status differs from what it should be.
+  [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
+
+ private:
+  struct Entry {
+    ObjectId id;
+    std::string desired;             // JSON; empty: nothing is wanted
+    std::uint64_t wanted_print = 0;  // of `desired`
+    std::uint64_t seen_print = 0;    // of what the server has
+    std::uint64_t kept_print = 0;    // what the server made of our last write; 0: none
+    bool wanted = false;
+    bool seen = false;
+    bool busy = false;
+    bool queued = false;
+    bool without_features = false;  // the schema knows no supportedFeatures
+    unsigned failures = 0;
+    unsigned burst = 0;  // writes in quick succession
+    k8s_client::TimePoint last_write{};
+    k8s_client::Api::Id timer = 0;
+  };
+
+  [[nodiscard]] bool differs(const Entry& entry) const;
+  void consider(Entry& entry);
+  void enqueue(const std::string& key, k8s_client::Duration delay);
+  void pump();
+  void begin(Entry& entry);
+  void onRead(const std::string& key, k8s_client::Reply reply);
+  void write(Entry& entry);
+  void onWritten(const std::string& key, k8s_client::Reply reply);
+  void retry(Entry& entry, k8s_client::Duration delay);
+  void finish(Entry& entry);
+  void count();
+
+  k8s_client::Api& api_;
+  const Options options_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
+  std::unordered_map<std::string, Entry> entries_;
+  std::deque<std::string> queue_;
+  std::size_t under_way_ = 0;
+  std::size_t pending_ = 0;
+  bool active_ = false;
+  k8s_client::ObjectText object_;
+};
+
+}  // namespace hyperway::k8s_source
