@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "gateway/ip_literal.hpp"
+
 namespace hyperway::gateway {
 namespace {
 
@@ -31,7 +33,8 @@ route::Gateway describe(const GatewayState& gateway) {
   made.labels = spec.infra_labels;
   made.annotations = spec.infra_annotations;
   for (const AddressSpec& address : spec.addresses)
-    if (address.value) made.addresses.push_back(*address.value);
+    if (std::string ip = address.value ? canonicalIp(*address.value) : ""; !ip.empty())
+      made.addresses.push_back(std::move(ip));
   std::set<std::uint16_t> ports;
   for (const ListenerState& listener : gateway.listeners)
     if (listener.accepted.fine()) ports.insert(static_cast<std::uint16_t>(listener.port));

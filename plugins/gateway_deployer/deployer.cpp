@@ -98,11 +98,14 @@ void Deployer::wakeAt(k8s_client::TimePoint time) {
 }
 
 void Deployer::reconcile() {
-  if (!leads_ || !has_batch_) return;
+  if (!has_batch_) return;
   if (!services_->synced() || !slices_->synced() || !pods_->synced()) return;
   const Plan plan = makePlan(world_, settings_.common, settings_.target_ports);
   for (auto& [subject, attempt] : attempts_) attempt.wanted = false;
-  for (const Write& write : plan.writes) consider(write);
+  // Who does not write says what it can see too: statuses may be written by another replica than
+  // Services.
+  if (leads_)
+    for (const Write& write : plan.writes) consider(write);
   std::erase_if(attempts_,
                 [](const auto& entry) { return !entry.second.wanted && !entry.second.flying; });
   report(plan.problems);

@@ -165,12 +165,18 @@ Desired serviceOf(const Gateway& gateway, const Targets& targets, const Common& 
                             {"port", number(port.number)},
                             {"protocol", text(port.protocol)},
                             {"targetPort", number(target)}}));
-  std::vector<Member> spec{{"type", text(common.type)},
-                           {"ipFamilyPolicy", text("PreferDualStack")},
-                           {"ports", array(std::move(ports))}};
-  // A Service can ask for one address; others that the Gateway asks for are not to be had.
-  if (!gateway.addresses.empty() && common.type == "LoadBalancer")
-    spec.push_back({"loadBalancerIP", text(gateway.addresses.front())});
+  std::vector<Member> spec{{"type", text(common.type)}, {"ports", array(std::move(ports))}};
+  if (gateway.addresses.empty() || common.type != "LoadBalancer") {
+    spec.push_back({"ipFamilyPolicy", text("PreferDualStack")});
+  } else {
+    // A Service can ask for one address; others that the Gateway asks for are not to be had. Nor is
+    // one of the other family wanted.
+    const std::string& address = gateway.addresses.front();
+    const bool six = address.find(':') != std::string::npos;
+    spec.push_back({"ipFamilyPolicy", text("SingleStack")});
+    spec.push_back({"ipFamilies", array({text(six ? "IPv6" : "IPv4")})});
+    spec.push_back({"loadBalancerIP", text(address)});
+  }
   return finish(gateway, serviceName(gateway.name), {}, common, "v1", "Service",
                 {{"spec", object(std::move(spec))}});
 }

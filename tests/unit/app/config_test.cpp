@@ -228,6 +228,23 @@ TEST_CASE("The table of keys in docs/configuration.md is what the code says") {
         std::string::npos);
 }
 
+TEST_CASE("The configurations in the manifests of deploy/ are right") {
+  for (const char* name : {"/deploy/gateway-api-direct.yaml", "/deploy/gateway-api-merged.yaml"}) {
+    CAPTURE(name);
+    constexpr std::string_view kBegin = "  hyperway.yaml: |\n";
+    const std::string manifest = readAll(std::string(HYPERWAY_SOURCE_DIR) + name);
+    const std::size_t begin = manifest.find(kBegin);
+    REQUIRE(begin != std::string::npos);
+    std::istringstream lines(manifest.substr(begin + kBegin.size(),
+                                             manifest.find("---", begin) - begin - kBegin.size()));
+    std::string text;
+    for (std::string line; std::getline(lines, line);)
+      text += (line.size() > 4 ? line.substr(4) : std::string()) + '\n';
+    CHECK(text.find("sources:") == 0);
+    for (const ConfigProblem& problem : problemsOf(text)) FAIL(problem.text());
+  }
+}
+
 TEST_CASE("The shipped configuration files are right, and local.yaml shows the defaults") {
   for (const char* name : {"/etc/local.yaml", "/etc/direct.yaml", "/etc/demo/hyperway.yaml"}) {
     CAPTURE(name);

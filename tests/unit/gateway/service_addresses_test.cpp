@@ -246,7 +246,7 @@ TEST_CASE("Sinks are told what a Service for each Gateway needs") {
                    "{'name':'b','port':80,'protocol':'HTTP','hostname':'b.com'},"
                    "{'name':'c','port':443,'protocol':'HTTPS','tls':{'certificateRefs':[{'name':"
                    "'none'}]}},{'name':'d','port':90,'protocol':'nonsense'}",
-                   "'addresses':[{'value':'10.78.0.5'},{'type':'IPAddress'}],"
+                   "'addresses':[{'value':'10.78.0.5'},{'type':'IPAddress'},{'value':'nonsense'}],"
                    "'infrastructure':{'labels':{'key2':'v2'},'annotations':{'key1':'v1'}}",
                    "'generation':4,'uid':'u-1','creationTimestamp':'1970-01-01T00:00:09Z'");
   const route::Gateway& gateway = world.gateways.at("default/gw");

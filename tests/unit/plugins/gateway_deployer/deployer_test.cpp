@@ -221,6 +221,14 @@ TEST_CASE_FIXTURE(Fixture, "A port range that is used up is said, and others are
   CHECK(reasons.at("ns/b").empty());
 }
 
+TEST_CASE_FIXTURE(Fixture, "Who does not lead tells what it can see all the same") {
+  settings.target_ports = {10000, 10000};
+  start(false);
+  give({gateway("a", 1), gateway("b", 2)});
+  CHECK(story().empty());
+  CHECK(reasons.at("ns/b").find("no target port is free for port 80") == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "What somebody takes away or changes is put right") {
   start();
   give({gateway("a", 1)});

@@ -209,13 +209,19 @@ TEST_CASE("A Service is without selector, owned by its Gateway, and says whose i
            "','hyperway.arloor.dev/gateway':'ns/gw','hyperway.arloor.dev/pods':'infra/pods',"
            "'key1':'v1'},'ownerReferences':[{'apiVersion':'gateway.networking.k8s.io/v1','kind':"
            "'Gateway','name':'gw','uid':'uid-gw','controller':true}]},'spec':{'type':"
-           "'LoadBalancer','ipFamilyPolicy':'PreferDualStack','ports':[{'name':'tcp-80','port':80,"
+           "'LoadBalancer','ports':[{'name':'tcp-80','port':80,"
            "'protocol':'TCP','targetPort':10000},{'name':'tcp-443','port':443,'protocol':'TCP',"
-           "'targetPort':10001}],'loadBalancerIP':'10.78.0.5'}}"));
+           "'targetPort':10001}],'ipFamilyPolicy':'SingleStack','ipFamilies':['IPv4'],"
+           "'loadBalancerIP':'10.78.0.5'}}"));
+  one.addresses = {"fd00::5"};
+  CHECK(writeJson(serviceOf(one, {{{80, "TCP"}, 1}}, {"a/b", "LoadBalancer"}).content)
+            .find(json("'ipFamilies':['IPv6'],'loadBalancerIP':'fd00::5'")) != std::string::npos);
   one.addresses.clear();
   const Desired changed = serviceOf(one, {{{80, "TCP"}, 10000}}, {"infra/pods", "ClusterIP"});
   CHECK(changed.hash != made.hash);
   CHECK(writeJson(changed.content).find("loadBalancerIP") == std::string::npos);
+  CHECK(writeJson(changed.content).find(json("'ipFamilyPolicy':'PreferDualStack'")) !=
+        std::string::npos);
   one.uid.clear();
   CHECK(writeJson(serviceOf(one, {{{80, "TCP"}, 1}}, {"a/b", "ClusterIP"}).content)
             .find("ownerReferences") == std::string::npos);
