@@ -94,6 +94,24 @@ class ClusterTest(unittest.TestCase):
             self.assertIn("Directory listing", self.cluster.until(
                 address, lambda a=address: fetch((a, 8001), "/")))
 
+    def test_a_load_balancer_gives_the_address_that_is_asked_for_or_none(self):
+        path = "/api/v1/namespaces/default/services"
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "asking"},
+                   "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}
+        self.assertEqual(self.cluster.request("POST", path, service)[0], 201)
+        self.addCleanup(lambda: self.cluster.request("DELETE", path + "/asking"))
+
+        def has(*addresses):
+            status = self.cluster.get(path + "/asking")["status"]["loadBalancer"]
+            return [i["ip"] for i in status.get("ingress", [])] == list(addresses)
+
+        self.cluster.until("any address", lambda: not has())
+        for asked, given in (("10.78.0.99", ["10.78.0.99"]), ("192.0.2.1", []), (WEB[0], []),
+                             ("10.78.0.98", ["10.78.0.98"])):
+            self.cluster.request("PATCH", path + "/asking", {"spec": {"loadBalancerIP": asked}},
+                                 "application/merge-patch+json")
+            self.cluster.until(f"{given} for {asked}", lambda g=given: has(*g))
+
     def test_a_container_that_ends_is_started_again_after_a_back_off(self):
         self.assertEqual(
             self.cluster.until("log", lambda: self.cluster.kubectl(

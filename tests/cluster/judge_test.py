@@ -10,7 +10,7 @@ import unittest
 import judge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SUITE = {"suite": "v9.9.9", "tests": [
+SUITE = {"suite": judge.NEWEST, "tests": [
     {"name": "HTTPRouteWeight", "features": ["Gateway", "HTTPRoute"]},
     {"name": "HTTPRouteCORS", "features": ["Gateway", "HTTPRoute", "HTTPRouteCORS"]},
     {"name": "GRPCRouteWeight", "features": ["Gateway", "GRPCRoute"]},
@@ -86,6 +86,21 @@ class Judge(unittest.TestCase):
             deviations(GOOD, output=claim),
             ["CLAIMED ListenerSet: the GatewayClass lists it, and no test of it passed"])
 
+    def test_a_feature_that_an_older_suite_has_no_test_of_is_a_remark(self):
+        claim = [("", "Supported features for GatewayClass hyperway: [HTTPRouteNew]")]
+        run = judge.Run(log(GOOD, output=claim))
+        self.assertEqual(judge.deviations({**SUITE, "suite": "v1.0.0"}, LATER, run), [])
+        self.assertIn("note: without a test in suite v1.0.0: HTTPRouteNew",
+                      judge.remarks({**SUITE, "suite": "v1.0.0"}, LATER, run))
+        self.assertEqual(len(judge.deviations(SUITE, LATER, run)), 1)
+
+    def test_the_older_name_of_a_feature_stands_for_its_tests(self):
+        suite = {**SUITE, "tests": [{"name": "HTTPRouteRetry", "features": ["HTTPRouteRetryCodes"]}]}
+        claim = [("", "Supported features for GatewayClass hyperway: [HTTPRouteRetry]")]
+        for outcome, expected in (("pass", 0), ("skip", 2)):
+            run = judge.Run(log({"HTTPRouteRetry": outcome}, output=claim))
+            self.assertEqual(len(judge.deviations(suite, {}, run)), expected)
+
     def test_a_test_that_the_suite_does_not_have_is_found(self):
         self.assertEqual(deviations({**GOOD, "Forged": "pass"}),
                          ["UNKNOWN Forged: is in the log, and not in the suite"])
@@ -110,11 +125,11 @@ class Judge(unittest.TestCase):
     def test_the_program_says_how_many_and_fails_by_its_status(self):
         status, said = self.run_main(log(GOOD))
         self.assertEqual(status, 0)
-        self.assertEqual(said, "suite v9.9.9: 2 of 2 required tests passed, 1 left for later, "
+        self.assertEqual(said, f"suite {judge.NEWEST}: 2 of 2 required tests passed, 1 left for later, "
                                "0 features claimed\n")
         status, said = self.run_main(log({**GOOD, "HTTPRouteCORS": "fail"}))
         self.assertEqual(status, 1)
-        self.assertIn("\nsuite v9.9.9: 1 of 2 required tests passed", said)
+        self.assertIn(f"\nsuite {judge.NEWEST}: 1 of 2 required tests passed", said)
 
     def test_a_log_that_breaks_off_fails(self):
         status, said = self.run_main(log(GOOD, ended=None))

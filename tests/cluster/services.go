@@ -228,8 +228,9 @@ func (s *serviceProxy) backends(service *v1.Service, port v1.ServicePort, six bo
 	return slices.Compact(ready)
 }
 
-// giveAddresses gives an address to every load balancer Service without one,
-// the one it asks for if that is free.
+// giveAddresses gives every load balancer Service an address of each of its IP
+// families: the one it asks for if that is free, else the one it has or any free
+// one.
 func (s *serviceProxy) giveAddresses(ctx context.Context, services []*v1.Service) {
 	clear(s.given)
 	for _, service := range services {
@@ -240,24 +241,32 @@ func (s *serviceProxy) giveAddresses(ctx context.Context, services []*v1.Service
 		}
 	}
 	for _, service := range services {
-		if service.Spec.Type != v1.ServiceTypeLoadBalancer || len(service.Status.LoadBalancer.Ingress) > 0 || service.DeletionTimestamp != nil {
+		if service.Spec.Type != v1.ServiceTypeLoadBalancer || service.DeletionTimestamp != nil {
 			continue
 		}
-		var ingress []v1.LoadBalancerIngress
+		var have, want []netip.Addr
+		for _, ingress := range service.Status.LoadBalancer.Ingress {
+			if ip, err := netip.ParseAddr(ingress.IP); err == nil {
+				have = append(have, ip)
+			}
+		}
 		for _, family := range service.Spec.IPFamilies {
-			ip, err := s.freeAddress(service.Spec.LoadBalancerIP, family == v1.IPv6Protocol)
+			ip, err := s.addressFor(service, have, family == v1.IPv6Protocol)
 			if err != nil {
-				klog.ErrorS(err, "no load balancer address", "service", klog.KObj(service))
+				klog.V(2).InfoS("no load balancer address", "service", klog.KObj(service), "err", err)
 				continue
 			}
 			s.given[ip] = string(service.UID)
-			ingress = append(ingress, v1.LoadBalancerIngress{IP: ip.String()})
+			want = append(want, ip)
 		}
-		if len(ingress) == 0 {
+		if slices.Equal(have, want) {
 			continue
 		}
 		changed := service.DeepCopy()
-		changed.Status.LoadBalancer.Ingress = ingress
+		changed.Status.LoadBalancer.Ingress = nil
+		for _, ip := range want {
+			changed.Status.LoadBalancer.Ingress = append(changed.Status.LoadBalancer.Ingress, v1.LoadBalancerIngress{IP: ip.String()})
+		}
 		// The update makes the informer call us again.
 		if _, err := s.client.CoreV1().Services(service.Namespace).UpdateStatus(ctx, changed, metav1.UpdateOptions{}); err != nil {
 			klog.V(2).InfoS("load balancer address", "service", klog.KObj(service), "err", err)
@@ -265,15 +274,22 @@ func (s *serviceProxy) giveAddresses(ctx context.Context, services []*v1.Service
 	}
 }
 
-// freeAddress returns the address that is asked for, if it is of this family and
-// free, or any free one.
-func (s *serviceProxy) freeAddress(asked string, six bool) (netip.Addr, error) {
-	pool := loadBalancers(six)
-	if ip, err := netip.ParseAddr(asked); asked != "" && (err != nil || ip.Is6() == six) {
-		if err == nil && (!pool.Contains(ip) || s.given[ip] != "") {
-			err = fmt.Errorf("%s is not in %s, or another Service has it", asked, pool)
+// addressFor returns the address of one IP family that a Service is to have.
+func (s *serviceProxy) addressFor(service *v1.Service, have []netip.Addr, six bool) (netip.Addr, error) {
+	pool, owner := loadBalancers(six), string(service.UID)
+	if asked := service.Spec.LoadBalancerIP; asked != "" {
+		ip, err := netip.ParseAddr(asked)
+		if err != nil || ip.Is6() == six {
+			if err == nil && (!pool.Contains(ip) || s.given[ip] != "" && s.given[ip] != owner) {
+				err = fmt.Errorf("%s is not in %s, or another Service has it", asked, pool)
+			}
+			return ip, err
 		}
-		return ip, err
+	}
+	for _, ip := range have {
+		if ip.Is6() == six {
+			return ip, nil
+		}
 	}
 	for ip := pool.Addr().Next(); pool.Contains(ip.Next()); ip = ip.Next() {
 		if s.given[ip] == "" {
