@@ -90,7 +90,8 @@ const char* keyKind(const ParsedPair& pair) noexcept {
   return name != nullptr ? name : "unknown";
 }
 
-// Empty if the context took the pair.
+}  // namespace
+
 std::string usePair(SSL_CTX* context, const ParsedPair& pair) {
   STACK_OF(X509)* chain = sk_X509_new_null();
   for (const Owned<X509>& certificate : pair.chain) sk_X509_push(chain, certificate.get());
@@ -99,10 +100,28 @@ std::string usePair(SSL_CTX* context, const ParsedPair& pair) {
   return used == 1 ? std::string{} : "OpenSSL refuses it: " + std::string(takeOpensslReason());
 }
 
+namespace {
+
 bool bindSessions(SSL_CTX* context, const std::string& name) noexcept {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest);
   return SSL_CTX_set_session_id_context(context, digest, sizeof(digest)) == 1;
+}
+
+// Names of the anchors go to the client, which may have several certificates, but not so many that
+// the request becomes a burden on each handshake.
+constexpr int kMostNames = 64;
+
+bool askClients(SSL_CTX* context, const TrustStore& trust) {
+  auto* const store = static_cast<X509_STORE*>(trust.native());
+  SSL_CTX_set1_cert_store(context, store);
+  STACK_OF(X509)* const anchors = X509_STORE_get1_all_certs(store);
+  if (anchors == nullptr) return false;
+  bool fine = true;
+  for (int i = 0; sk_X509_num(anchors) <= kMostNames && i < sk_X509_num(anchors); ++i)
+    fine = fine && SSL_CTX_add_client_CA(context, sk_X509_value(anchors, i)) == 1;
+  sk_X509_pop_free(anchors, X509_free);
+  return fine;
 }
 
 bool applySettings(SSL_CTX* context, const ContextOptions& options, std::string alpn_wire) {
@@ -111,6 +130,10 @@ bool applySettings(SSL_CTX* context, const ContextOptions& options, std::string 
   settings->min_tls13 = options.min_tls13;
   settings->tickets = options.tickets;
   if (options.tickets && !makeTicketKeys(*settings)) return false;
+  if (options.client_trust) {
+    settings->clients = options.client_required ? ClientCheck::Required : ClientCheck::Any;
+    if (!askClients(context, *options.client_trust)) return false;
+  }
   if (!settings->alpn_wire.empty()) SSL_CTX_set_alpn_select_cb(context, chooseProtocol, nullptr);
   return attachSettings(context, std::move(settings)) &&
          bindSessions(context, options.session_id_context);
@@ -132,8 +155,10 @@ bool attachSettings(SSL_CTX* context, std::unique_ptr<ContextSettings> settings)
   return true;
 }
 
-Owned<SSL_CTX> newServerContext() {
-  Owned<SSL_CTX> context{SSL_CTX_new(TLS_server_method())};
+namespace {
+
+Owned<SSL_CTX> newContext(const SSL_METHOD* method) {
+  Owned<SSL_CTX> context{SSL_CTX_new(method)};
   if (!context) return nullptr;
   // The machine's openssl.cnf may have set versions and options on the new context: ours win.
   SSL_CTX_clear_options(context.get(), SSL_CTX_get_options(context.get()));
@@ -150,6 +175,12 @@ Owned<SSL_CTX> newServerContext() {
                           SSL_CTX_set1_sigalgs_list(context.get(), kSignatures) == 1;
   return configured ? std::move(context) : nullptr;
 }
+
+}  // namespace
+
+Owned<SSL_CTX> newServerContext() { return newContext(TLS_server_method()); }
+
+Owned<SSL_CTX> newClientContext() { return newContext(TLS_client_method()); }
 
 Result<std::shared_ptr<const Context>, std::string> Context::create(std::span<const KeyPair> pairs,
                                                                     const ContextOptions& options) {
@@ -181,6 +212,7 @@ Result<std::shared_ptr<const Context>, std::string> Context::create(std::span<co
     return fail("OpenSSL gives no context: " + std::string(takeOpensslReason()));
   }
   context->native_ = native.release();
+  context->sessions_of_ = options.session_id_context;
   return std::shared_ptr<const Context>{context};
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "tls/trust_store.hpp"
 
 namespace hyperway::tls {
 
@@ -35,6 +36,9 @@ struct ContextOptions {
   std::string session_id_context;  ///< Sessions and tickets are bound to it (listener and
                                    ///< client-certificate settings).
   bool tickets = false;  ///< Session resumption; off by default: nothing can cross settings then.
+  std::shared_ptr<const TrustStore> client_trust;  ///< Clients are asked for a certificate that
+                                                   ///< this finds good; null: they are not asked.
+  bool client_required = true;  ///< False: clients with none, or with a bad one, pass too.
 };
 
 /// An immutable server-side TLS configuration: RSA and ECDSA chains side by side, TLS 1.2 and 1.3,
@@ -54,12 +58,15 @@ class Context {
   [[nodiscard]] const std::vector<CertificateInfo>& certificates() const noexcept {
     return certificates_;
   }
+  /// ContextOptions::session_id_context.
+  [[nodiscard]] const std::string& sessionsOf() const noexcept { return sessions_of_; }
   /// OpenSSL's SSL_CTX, for this layer only.
   [[nodiscard]] void* native() const noexcept { return native_; }
 
  private:
   Context() = default;
   void* native_ = nullptr;
+  std::string sessions_of_;
   std::vector<CertificateInfo> certificates_;
 };
 

@@ -25,30 +25,6 @@ int refusePassphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* aske
   return -1;
 }
 
-Result<std::vector<Owned<X509>>, std::string> parseChain(std::string_view pem) {
-  std::vector<Owned<X509>> chain;
-  const Owned<BIO> reader = readerOf(pem);
-  ERR_clear_error();
-  for (;;) {
-    bool asked = false;
-    Owned<X509> certificate{PEM_read_bio_X509(reader.get(), nullptr, refusePassphrase, &asked)};
-    if (!certificate) break;
-    chain.push_back(std::move(certificate));
-  }
-  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  const std::string reason = takeOpensslReason();
-  if (!at_end) {
-    return fail("certificate " + std::to_string(chain.size() + 1) +
-                " of the chain cannot be read as PEM (" + reason + ")");
-  }
-  if (chain.empty()) {
-    return fail(
-        std::string("the chain holds no certificate: it must be PEM text with "
-                    "-----BEGIN CERTIFICATE----- and the leaf first"));
-  }
-  return chain;
-}
-
 Result<Owned<EVP_PKEY>, std::string> parseKey(std::string_view pem) {
   const Owned<BIO> reader = readerOf(pem);
   bool asked = false;
@@ -151,8 +127,33 @@ const char* takeOpensslReason() noexcept {
   return reason != nullptr ? reason : "unknown reason";
 }
 
+Result<std::vector<Owned<X509>>, std::string> parseCertificates(std::string_view pem,
+                                                                const std::string& whole) {
+  std::vector<Owned<X509>> chain;
+  const Owned<BIO> reader = readerOf(pem);
+  ERR_clear_error();
+  for (;;) {
+    bool asked = false;
+    Owned<X509> certificate{PEM_read_bio_X509(reader.get(), nullptr, refusePassphrase, &asked)};
+    if (!certificate) break;
+    chain.push_back(std::move(certificate));
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  const std::string reason = takeOpensslReason();
+  if (!at_end) {
+    return fail("certificate " + std::to_string(chain.size() + 1) + " of " + whole +
+                " cannot be read as PEM (" + reason + ")");
+  }
+  if (chain.empty()) {
+    return fail(whole +
+                " holds no certificate: it must be PEM text with -----BEGIN CERTIFICATE-----, the "
+                "leaf of a chain first");
+  }
+  return chain;
+}
+
 Result<ParsedPair, std::string> parseKeyPair(const KeyPair& pair) {
-  auto chain = parseChain(pair.chain_pem);
+  auto chain = parseCertificates(pair.chain_pem, "the chain");
   if (!chain) return fail(chain.error());
   auto key = parseKey(pair.private_pem);
   if (!key) return fail(key.error());

@@ -97,12 +97,22 @@ struct Session::Callbacks {
     return SSL_CLIENT_HELLO_SUCCESS;
   }
 
-  // SSL_set_SSL_CTX() exchanges certificates, ALPN and the session id context; options and versions
-  // stay with the SSL and are set here.
+  static int takeAny(int /*good*/, X509_STORE_CTX* /*chain*/) noexcept { return 1; }
+
+  // The trust store is that of the chosen context.
+  static void askForCertificate(SSL* ssl, ClientCheck check) noexcept {
+    if (check == ClientCheck::Required)
+      SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    if (check == ClientCheck::Any) SSL_set_verify(ssl, SSL_VERIFY_PEER, takeAny);
+  }
+
+  // SSL_set_SSL_CTX() exchanges certificates, trust, ALPN and the session id context; options,
+  // versions and what is asked of clients stay with the SSL and are set here.
   static bool use(SSL* ssl, SSL_CTX* context) noexcept {
     if (SSL_set_SSL_CTX(ssl, context) == nullptr) return false;
     const ContextSettings* settings = settingsOf(context);
     if (settings == nullptr) return false;
+    askForCertificate(ssl, settings->clients);
     if (settings->min_tls13 && SSL_set_min_proto_version(ssl, TLS1_3_VERSION) != 1) return false;
     if (settings->tickets) {
       SSL_clear_options(ssl, SSL_OP_NO_TICKET);
@@ -138,17 +148,35 @@ SharedBuffers::SharedBuffers() : in(kReadBytes), native(std::make_unique<Native>
 
 SharedBuffers::~SharedBuffers() = default;
 
-Session::Session(int fd, SniResolver& resolver, SharedBuffers& shared) noexcept
-    : resolver_(&resolver), shared_(&shared), fd_(fd) {}
+Session::Session(int fd, SniResolver* resolver, SharedBuffers& shared) noexcept
+    : resolver_(resolver), shared_(&shared), fd_(fd) {}
+
+bool Session::open(void* context) noexcept {
+  ssl_ = SSL_new(static_cast<SSL_CTX*>(context));
+  if (ssl_ == nullptr) return false;
+  BIO* bio = shared_->native->bio.get();
+  BIO_up_ref(bio);
+  SSL_set_bio(ssl_, bio, bio);  // takes one reference for both directions
+  return true;
+}
 
 std::unique_ptr<Session> Session::accept(int fd, SniResolver& resolver, SharedBuffers& shared) {
-  std::unique_ptr<Session> session{new Session(fd, resolver, shared)};
-  session->ssl_ = SSL_new(shared.native->base.get());
-  if (session->ssl_ == nullptr) return nullptr;
-  BIO* bio = shared.native->bio.get();
-  BIO_up_ref(bio);
-  SSL_set_bio(session->ssl_, bio, bio);  // takes one reference for both directions
+  std::unique_ptr<Session> session{new Session(fd, &resolver, shared)};
+  if (!session->open(shared.native->base.get())) return nullptr;
   SSL_set_accept_state(session->ssl_);
+  return session;
+}
+
+std::unique_ptr<Session> Session::connect(int fd, const ClientContext& context,
+                                          const PeerName& peer, SharedBuffers& shared) {
+  std::unique_ptr<Session> session{new Session(fd, nullptr, shared)};
+  if (!session->open(context.native())) return nullptr;
+  SSL_set_connect_state(session->ssl_);
+  // The macro of this name has a C cast that our warnings refuse.
+  if (!expectPeer(session->ssl_, peer) ||
+      SSL_ctrl(session->ssl_, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+               const_cast<char*>(peer.hostname.c_str())) != 1)
+    return nullptr;
   return session;
 }
 
@@ -199,6 +227,10 @@ IoResult Session::explain(bool in_handshake) noexcept {
   }
   // The callbacks' own reasons say more than OpenSSL's "callback failed".
   const char* reason = takeOpensslReason();
+  if (const long verdict = SSL_get_verify_result(ssl_); in_handshake && verdict != X509_V_OK) {
+    peer_refused_ = true;
+    reason = X509_verify_cert_error_string(verdict);
+  }
   return failWith(*error_ != '\0' ? error_ : reason);
 }
 
@@ -430,6 +462,32 @@ std::string_view Session::alpn() const noexcept {
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl_, &name, &size);
   return {reinterpret_cast<const char*>(name), size};
+}
+
+bool Session::endedByPeer() const noexcept {
+  return (SSL_get_shutdown(ssl_) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
+bool Session::clientSatisfies(const Context& context) const noexcept {
+  auto* const native = static_cast<SSL_CTX*>(context.native());
+  const ContextSettings* const settings = settingsOf(native);
+  if (settings == nullptr) return false;
+  if (settings->clients != ClientCheck::Required) return true;
+  X509* const leaf = SSL_get0_peer_certificate(ssl_);
+  if (leaf == nullptr) return false;
+  X509_STORE_CTX* const check = X509_STORE_CTX_new();
+  bool good = check != nullptr &&
+              X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(native), leaf,
+                                  SSL_get_peer_cert_chain(ssl_)) == 1 &&
+              X509_STORE_CTX_set_default(check, "ssl_client") == 1;
+  if (good) {
+    X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(check),
+                                     SSL_CTX_get_security_level(native));
+    good = X509_verify_cert(check) == 1;
+  }
+  X509_STORE_CTX_free(check);
+  ERR_clear_error();
+  return good;
 }
 
 std::string_view Session::version() const noexcept { return SSL_get_version(ssl_); }

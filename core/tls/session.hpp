@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tls/client_context.hpp"
 #include "tls/context.hpp"
 
 struct ssl_st;  // OpenSSL's SSL
@@ -63,7 +64,7 @@ class SniResolver {
   [[nodiscard]] virtual const Context* chooseContext(std::string_view sni) noexcept = 0;
 };
 
-/// Server side of one TLS connection on a non-blocking socket. Reads the socket in large steps
+/// One TLS connection, of either side, on a non-blocking socket. Reads the socket in large steps
 /// through the worker's shared buffer (one recv per wake-up, not one per record part); keeps what
 /// is left over itself. Writes are gathered and leave with one send. Not thread-safe; belongs to
 /// one worker.
@@ -73,6 +74,11 @@ class Session {
   /// memory.
   [[nodiscard]] static std::unique_ptr<Session> accept(int fd, SniResolver& resolver,
                                                        SharedBuffers& shared);
+  /// The side that begins: `peer` is whom it must find, and lives until the handshake is over.
+  /// Nothing is sent before handshake().
+  [[nodiscard]] static std::unique_ptr<Session> connect(int fd, const ClientContext& context,
+                                                        const PeerName& peer,
+                                                        SharedBuffers& shared);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
@@ -112,6 +118,13 @@ class Session {
   [[nodiscard]] std::string_view alpn() const noexcept;
   /// "TLSv1.3" or "TLSv1.2".
   [[nodiscard]] std::string_view version() const noexcept;
+  /// True if the peer said that it ends (close_notify): what it sent is complete.
+  [[nodiscard]] bool endedByPeer() const noexcept;
+  /// True if the handshake failed because of the peer's certificate.
+  [[nodiscard]] bool peerRefused() const noexcept { return peer_refused_; }
+  /// True if the client's certificate is good enough for `context`: the one that the handshake used
+  /// may be out of date.
+  [[nodiscard]] bool clientSatisfies(const Context& context) const noexcept;
   /// Short reason of the last Failed, for logs and metrics; static text.
   [[nodiscard]] std::string_view lastError() const noexcept { return error_; }
 
@@ -121,7 +134,8 @@ class Session {
   enum class End : std::uint8_t { None, Closed, Failed };
   enum class Recv : std::uint8_t { Got, Blocked, Ended };
 
-  Session(int fd, SniResolver& resolver, SharedBuffers& shared) noexcept;
+  Session(int fd, SniResolver* resolver, SharedBuffers& shared) noexcept;
+  [[nodiscard]] bool open(void* context) noexcept;
   void begin() noexcept;
   IoResult finish(IoResult result) noexcept;
   IoResult explain(bool in_handshake) noexcept;
@@ -158,6 +172,7 @@ class Session {
   bool eof_ = false;
   bool blocked_ = false;  // OpenSSL was told that nothing is here, in this step
   bool broken_ = false;   // the socket refuses what we send
+  bool peer_refused_ = false;
 };
 
 }  // namespace hyperway::tls
