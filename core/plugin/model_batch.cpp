@@ -101,7 +101,8 @@ void ModelBatchWriter::remember(const route::ModelBatch& batch) {
   for (const std::string& key : batch.removed_upstreams) upstreams_.erase(key);
   for (const route::Listener& listener : batch.listeners) ports_[listener.key] = listener.port;
   for (const route::Upstream& upstream : batch.upstreams)
-    upstreams_[upstream.key] = {upstream.key, upstream.protocol, upstream.balance, {}};
+    upstreams_[upstream.key] = {
+        upstream.key, upstream.protocol, upstream.balance, {}, upstream.tls};
 }
 
 std::string ModelBatchWriter::write(const route::ModelBatch& batch) {

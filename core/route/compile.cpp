@@ -40,14 +40,7 @@ bool isSecure(const Listener& listener) {
   return listener.protocol == Protocol::Https || listener.protocol == Protocol::Tls;
 }
 
-bool same(const Listener& a, const Listener& b) {
-  return a.protocol == b.protocol && a.port == b.port && a.binds == b.binds &&
-         a.hostname == b.hostname && a.certificates == b.certificates;
-}
-
-bool same(const Upstream& a, const Upstream& b) {
-  return a.protocol == b.protocol && a.balance == b.balance && a.endpoints == b.endpoints;
-}
+bool same(const Upstream& a, const Upstream& b) { return sameUpstream(a, b); }
 
 bool same(const Certificate& a, const Certificate& b) {
   return a.chain_pem == b.chain_pem && a.private_pem == b.private_pem;
@@ -96,6 +89,7 @@ struct ListenerState {
   std::shared_ptr<const Listener> model;
   std::shared_ptr<const HostTable> hosts;
   SlotMap::SlotPtr tls_slot;
+  SlotMap::SlotPtr identity_slot;
   std::uint32_t number = 0;
   std::size_t rules = 0;  // of attached routes
   bool is_new = false;    // in this batch: has no routes yet
@@ -108,6 +102,7 @@ struct ListenerState {
 struct Compiler::State {
   SlotMap upstream_slots;
   SlotMap tls_slots;
+  SlotMap identity_slots;
   SlotMap stats_slots;
   ListenerNumbers numbers;
   RegexCache regexes;
@@ -140,7 +135,7 @@ struct Compiler::State {
 bool Compiler::State::upsertListener(const Listener& model) {
   const auto [at, is_new] = listeners.try_emplace(model.key);
   ListenerState& state = at->second;
-  if (!is_new && same(*state.model, model)) return false;
+  if (!is_new && sameListener(*state.model, model)) return false;
   if (is_new) state.number = numbers.acquire(model.key);
   state.model = std::make_shared<const Listener>(model);
   state.is_new = is_new;
@@ -149,6 +144,9 @@ bool Compiler::State::upsertListener(const Listener& model) {
     state.tls_slot = nullptr;
   else if (!state.tls_slot)
     state.tls_slot = tls_slots.acquire(model.key);
+  state.identity_slot = model.backend_certificate.empty()
+                            ? nullptr
+                            : identity_slots.acquire(model.backend_certificate);
   return true;
 }
 
@@ -178,11 +176,12 @@ bool Compiler::State::applyListeners(const ModelBatch& batch,
   std::set<std::string> tls;
   for (const Listener& listener : batch.listeners) {
     const auto known = listeners.find(listener.key);
-    const bool other_certificates = known == listeners.end() || !isSecure(*known->second.model) ||
-                                    known->second.model->certificates != listener.certificates;
+    const bool other_security = known == listeners.end() || !isSecure(*known->second.model) ||
+                                known->second.model->certificates != listener.certificates ||
+                                !sameIn(known->second.model->validation, listener.validation);
     if (!upsertListener(listener)) continue;
     changed = true;
-    if (isSecure(listener) && other_certificates) tls.insert(listener.key);
+    if (isSecure(listener) && other_security) tls.insert(listener.key);
   }
   if (!certificates_changed.empty()) {
     for (const auto& [key, state] : listeners) {
@@ -305,7 +304,8 @@ void Compiler::State::publish(bool listeners_changed, Outcome& outcome) {
   for (auto& [key, listener] : listeners) {
     rules += listener.rules;
     if (!std::exchange(listener.changed, false)) continue;
-    auto made = TableBuilder::listener(listener.model, listener.hosts, listener.tls_slot);
+    auto made = TableBuilder::listener(listener.model, listener.hosts, listener.tls_slot,
+                                       listener.identity_slot);
     compiled[key] = made;
     changed.emplace(key, std::move(made));
   }
@@ -349,6 +349,7 @@ Compiler::Outcome Compiler::apply(const ModelBatch& batch) {
       state.upstreams.apply(batch.upstreams, batch.removed_upstreams, batch.full);
   const std::set<std::string> certificates_changed =
       state.certificates.apply(batch.certificates, batch.removed_certificates, batch.full);
+  outcome.certificates.assign(certificates_changed.begin(), certificates_changed.end());
   const bool listeners_changed = state.applyListeners(batch, certificates_changed, outcome);
   std::vector<SlotMap::SlotPtr> new_slots;
   RouteContext context{state.upstream_slots, state.stats_slots, state.numbers,
@@ -378,6 +379,8 @@ SlotMap& Compiler::upstreamSlots() noexcept { return state_->upstream_slots; }
 const SlotMap& Compiler::upstreamSlots() const noexcept { return state_->upstream_slots; }
 
 SlotMap& Compiler::tlsSlots() noexcept { return state_->tls_slots; }
+
+const SlotMap& Compiler::identitySlots() const noexcept { return state_->identity_slots; }
 
 SlotMap& Compiler::statsSlots() noexcept { return state_->stats_slots; }
 

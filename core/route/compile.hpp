@@ -26,8 +26,10 @@ class Compiler {
     /// Upstreams that changed and that a slot exists for, now or through this batch: post these
     /// before the table.
     std::vector<std::pair<SlotMap::SlotPtr, std::shared_ptr<const Upstream>>> upstreams;
-    /// Keys of listeners whose certificates changed or which are new: rebuild their TLS contexts.
+    /// Keys of listeners whose certificates or client validation changed or which are new: rebuild
+    /// their TLS contexts.
     std::vector<std::string> tls_listeners;
+    std::vector<std::string> certificates;  ///< Keys of certificates that changed or went.
     /// Rules that could not be compiled (regular expression refused by RE2, …): rule id and reason.
     /// They answer 500.
     std::vector<std::pair<std::string, std::string>> problems;
@@ -47,6 +49,8 @@ class Compiler {
   [[nodiscard]] const SlotMap& upstreamSlots() const noexcept;
   /// Numbers of listeners' TLS contexts.
   [[nodiscard]] SlotMap& tlsSlots() noexcept;
+  /// Numbers of certificates that backends get to see; CompiledListener::identity() is one more.
+  [[nodiscard]] const SlotMap& identitySlots() const noexcept;
   /// Numbers of rules' statistics.
   [[nodiscard]] SlotMap& statsSlots() noexcept;
   /// The same, to look at.

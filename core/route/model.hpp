@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,32 @@ struct Bind {
   friend auto operator<=>(const Bind&, const Bind&) = default;
 };
 
+/// True if both are absent, or both there with the same content.
+template <class T>
+[[nodiscard]] bool sameIn(const std::shared_ptr<const T>& a, const std::shared_ptr<const T>& b) {
+  return a == b || (a != nullptr && b != nullptr && *a == *b);
+}
+
+/// PEM texts of trust anchors, each from one object. Public; shared by whoever trusts them.
+using CaBundles = std::vector<std::shared_ptr<const std::string>>;
+
+/// True if both hold the same texts.
+[[nodiscard]] inline bool sameBundles(const CaBundles& a, const CaBundles& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return x == y || *x == *y; });
+}
+
+/// Client certificates that a listener asks for (Gateway API FrontendTLSValidation).
+struct ClientValidation {
+  CaBundles authorities;  ///< Whose certificates are good; at least one.
+  bool required = true;   ///< False: clients without a certificate, or with a bad one, pass too.
+
+  /// True if both ask for the same.
+  friend bool operator==(const ClientValidation& a, const ClientValidation& b) {
+    return a.required == b.required && sameBundles(a.authorities, b.authorities);
+  }
+};
+
 /// A listener that was accepted. Refused listeners are in the status, not in the model.
 struct Listener {
   std::string key;                     ///< "gatewayNamespace/gatewayName/listenerName"; unique.
@@ -37,7 +64,18 @@ struct Listener {
   std::string hostname;                ///< Exact, "*.suffix", or empty for any.
   std::vector<std::string>
       certificates;  ///< Keys of Certificate; Https and Tls only, at least one.
+  std::shared_ptr<const ClientValidation> validation =
+      nullptr;                           ///< Https only; null: none are asked for.
+  std::string backend_certificate = {};  ///< Key of the Certificate that backends get to see with
+                                         ///< TLS; empty: none.
 };
+
+/// True if both listeners are the same.
+[[nodiscard]] inline bool sameListener(const Listener& a, const Listener& b) {
+  return a.key == b.key && a.protocol == b.protocol && a.port == b.port && a.binds == b.binds &&
+         a.hostname == b.hostname && a.certificates == b.certificates &&
+         sameIn(a.validation, b.validation) && a.backend_certificate == b.backend_certificate;
+}
 
 /// How a value is compared.
 enum class MatchKind : std::uint8_t { Exact, Prefix, Regex };
@@ -144,13 +182,37 @@ struct Endpoint {
 /// Endpoint choice.
 enum class Balance : std::uint8_t { RoundRobin, LeastRequest };
 
+/// How connections to a backend are secured (Gateway API BackendTLSPolicy).
+struct UpstreamTls {
+  std::string hostname;                ///< SNI; what the certificate must name if nothing else is.
+  std::vector<std::string> dns_names;  ///< DNS names and…
+  std::vector<std::string> uris;       ///< …URIs, of which the certificate must have one, if any.
+  CaBundles authorities;               ///< Whose certificates are good…
+  bool system_authorities = false;     ///< …or those that the machine trusts.
+  std::string refused;  ///< Not empty: why nothing can be trusted. Requests are answered 500.
+
+  /// Equality of what is said.
+  friend bool operator==(const UpstreamTls& a, const UpstreamTls& b) {
+    return a.hostname == b.hostname && a.dns_names == b.dns_names && a.uris == b.uris &&
+           sameBundles(a.authorities, b.authorities) &&
+           a.system_authorities == b.system_authorities && a.refused == b.refused;
+  }
+};
+
 /// The endpoints behind one port of one Service.
 struct Upstream {
   std::string key;                                      ///< "namespace/service:port"; unique.
   UpstreamProtocol protocol = UpstreamProtocol::Http1;  ///< Spoken to it.
   Balance balance = Balance::RoundRobin;                ///< Policy.
   std::vector<Endpoint> endpoints;  ///< Ready ones, sorted, no duplicates; none: 503.
+  std::shared_ptr<const UpstreamTls> tls = nullptr;  ///< Null: plain text.
 };
+
+/// True if both upstreams are the same, whatever their keys.
+[[nodiscard]] inline bool sameUpstream(const Upstream& a, const Upstream& b) {
+  return a.protocol == b.protocol && a.balance == b.balance && a.endpoints == b.endpoints &&
+         sameIn(a.tls, b.tls);
+}
 
 /// A certificate chain with its key. Never printed, never in a snapshot.
 struct Certificate {

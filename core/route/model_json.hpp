@@ -12,12 +12,14 @@
 /// The route model as the `spec` of a RouteSnapshot, version v1alpha1 (CONTRACT.md names the
 /// fields). Written beside them, all optional, because the contract has no place for them:
 ///
-/// - listener: `protocol` (HTTP, HTTPS, TLS, TCP, UDP), `binds[]{address,port}`;
+/// - listener: `protocol` (HTTP, HTTPS, TLS, TCP, UDP), `binds[]{address,port}`,
+///   `tls.clientValidation{caCertificates[],mode?}`, `backendCertificateRef{namespace,name}`;
 /// - rule: `routeCreated` (seconds since the epoch), `filters[]{type,owner,config,refused?}` in
 /// list order, of which
 ///   `requestHeaderModifier`, `responseHeaderModifier`, `requestRedirect` and `urlRewrite` repeat
 ///   the first of each type for readers that know no better;
-/// - backend: `protocol` (h2c, ws, wss), `balance` (leastRequest), `unresolved`, `filters[]`;
+/// - backend: `protocol` (h2c, ws, wss), `balance` (leastRequest), `unresolved`, `filters[]`,
+///   `tls{hostname,caCertificates[]?,wellKnownCACertificates?,subjectAltNames[]?,refused?}`;
 /// - mirror: `fraction{numerator,denominator}` where `fractionPercent` is not exact.
 ///
 /// Never written: endpoints, certificates, keys. Mirrors whose backend did not resolve do nothing

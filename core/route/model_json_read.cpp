@@ -45,6 +45,9 @@ constexpr std::array<std::pair<std::string_view, UpstreamProtocol>, 4> kUpstream
      {"h2c", UpstreamProtocol::Http2},
      {"ws", UpstreamProtocol::WebSocket},
      {"wss", UpstreamProtocol::WebSocketTls}}};
+constexpr std::array<std::pair<std::string_view, bool>, 2> kClientsRequired{
+    {{"AllowValidOnly", true}, {"AllowInsecureFallback", false}}};
+constexpr std::array<std::pair<std::string_view, bool>, 1> kWellKnown{{{"System", true}}};
 constexpr std::array<std::pair<std::string_view, Balance>, 2> kBalances{
     {{"roundRobin", Balance::RoundRobin}, {"leastRequest", Balance::LeastRequest}}};
 
@@ -188,6 +191,35 @@ std::vector<Filter> readKnownFilters(const Node& node, const std::string& owner)
   return out;
 }
 
+CaBundles readBundles(const Node& node) {
+  CaBundles out;
+  node.each("caCertificates", [&](dom::element element, const JsonPointer& where) {
+    std::string_view text;
+    if (element.get_string().get(text) == simdjson::SUCCESS)
+      out.push_back(std::make_shared<const std::string>(text));
+    else
+      node.problems().add(where, "has to be a text");
+  });
+  return out;
+}
+
+std::shared_ptr<const UpstreamTls> readTls(const Node& node) {
+  auto tls = std::make_shared<UpstreamTls>();
+  tls->hostname = node.needText("hostname");
+  tls->authorities = readBundles(node);
+  tls->system_authorities = choice(node, "wellKnownCACertificates", false, kWellKnown);
+  tls->refused = node.text("refused");
+  node.eachObject("subjectAltNames", [&](const Node& name) {
+    if (name.text("type") == "URI")
+      tls->uris.push_back(name.needText("uri"));
+    else
+      tls->dns_names.push_back(name.needText("hostname"));
+  });
+  if (tls->authorities.empty() && !tls->system_authorities && tls->refused.empty())
+    node.wrong("caCertificates", "is missing");
+  return tls;
+}
+
 /// Collects the upstreams that backends and mirrors name.
 class UpstreamSet {
  public:
@@ -198,6 +230,7 @@ class UpstreamSet {
     upstream.key = fmt::format("{}/{}:{}", name_space, name, port);
     upstream.protocol = choice(node, "protocol", UpstreamProtocol::Http1, kUpstreamProtocols);
     upstream.balance = choice(node, "balance", Balance::RoundRobin, kBalances);
+    if (const auto tls = node.object("tls")) upstream.tls = readTls(*tls);
     std::string key = upstream.key;
     known_.emplace(key, std::move(upstream));
     return key;
@@ -388,7 +421,16 @@ std::optional<Listener> readListener(const Node& node) {
     tls->eachObject("certificateRefs", [&](const Node& ref) {
       listener.certificates.push_back(ref.needName("namespace") + "/" + ref.needName("name"));
     });
+    if (const auto clients = tls->object("clientValidation")) {
+      auto validation = std::make_shared<ClientValidation>();
+      validation->authorities = readBundles(*clients);
+      validation->required = choice(*clients, "mode", true, kClientsRequired);
+      if (validation->authorities.empty()) clients->wrong("caCertificates", "is missing");
+      listener.validation = std::move(validation);
+    }
   }
+  if (const auto ref = node.object("backendCertificateRef"))
+    listener.backend_certificate = ref->needName("namespace") + "/" + ref->needName("name");
   listener.protocol =
       choice(node, "protocol", listener.certificates.empty() ? Protocol::Http : Protocol::Https,
              kProtocols);

@@ -168,8 +168,46 @@ void writeMatches(JsonWriter& out, const std::vector<Match>& matches) {
   out.endArray();
 }
 
+void writeBundles(JsonWriter& out, const CaBundles& bundles) {
+  if (bundles.empty()) return;
+  out.beginArray("caCertificates");
+  for (const auto& bundle : bundles) out.element(*bundle);
+  out.endArray();
+}
+
+void writeTls(JsonWriter& out, const UpstreamTls& tls) {
+  out.beginObject("tls");
+  out.text("hostname", tls.hostname);
+  writeBundles(out, tls.authorities);
+  if (tls.system_authorities) out.text("wellKnownCACertificates", "System");
+  if (!tls.dns_names.empty() || !tls.uris.empty()) {
+    out.beginArray("subjectAltNames");
+    const auto names = [&](const std::vector<std::string>& list, const char* type,
+                           const char* member) {
+      for (const std::string& name : list) {
+        out.beginObject();
+        out.text("type", type);
+        out.text(member, name);
+        out.endObject();
+      }
+    };
+    names(tls.dns_names, "Hostname", "hostname");
+    names(tls.uris, "URI", "uri");
+    out.endArray();
+  }
+  out.textIfAny("refused", tls.refused);
+  out.endObject();
+}
+
+void writeCertificateRef(JsonWriter& out, std::string_view certificate) {
+  const KeyParts key = splitKey(certificate);
+  out.text("namespace", key.first);
+  out.text("name", key.second);
+}
+
 void writeUpstream(JsonWriter& out, const Upstream* upstream) {
   if (upstream == nullptr) return;
+  if (upstream->tls) writeTls(out, *upstream->tls);
   out.textIfAny("protocol", text(upstream->protocol));
   if (upstream->balance == Balance::LeastRequest) out.text("balance", "leastRequest");
 }
@@ -277,13 +315,22 @@ std::string snapshotListener(const Listener& listener) {
     out.beginObject("tls");
     out.beginArray("certificateRefs");
     for (const std::string& certificate : listener.certificates) {
-      const KeyParts key = splitKey(certificate);
       out.beginObject();
-      out.text("namespace", key.first);
-      out.text("name", key.second);
+      writeCertificateRef(out, certificate);
       out.endObject();
     }
     out.endArray();
+    if (listener.validation) {
+      out.beginObject("clientValidation");
+      writeBundles(out, listener.validation->authorities);
+      if (!listener.validation->required) out.text("mode", "AllowInsecureFallback");
+      out.endObject();
+    }
+    out.endObject();
+  }
+  if (!listener.backend_certificate.empty()) {
+    out.beginObject("backendCertificateRef");
+    writeCertificateRef(out, listener.backend_certificate);
     out.endObject();
   }
   out.endObject();

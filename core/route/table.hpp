@@ -116,12 +116,17 @@ class CompiledListener {
   [[nodiscard]] const Listener& model() const noexcept { return *model_; }
   /// Number of the listener's TLS context; null for plain listeners. Key is Listener::key.
   [[nodiscard]] const SlotMap::SlotPtr& tlsSlot() const noexcept { return tls_slot_; }
+  /// Number of the certificate that backends get to see (Listener::backend_certificate), from 1; 0:
+  /// none.
+  [[nodiscard]] std::uint32_t identity() const noexcept { return identity_; }
 
  private:
   friend class TableBuilder;
   std::shared_ptr<const Listener> model_;
   std::shared_ptr<const HostTable> hosts_;
   SlotMap::SlotPtr tls_slot_;
+  SlotMap::SlotPtr identity_slot_;
+  std::uint32_t identity_ = 0;
 };
 
 /// All listeners that share one bound socket address.

@@ -9,11 +9,13 @@ namespace hyperway::route {
 
 std::shared_ptr<const CompiledListener> TableBuilder::listener(
     std::shared_ptr<const Listener> model, std::shared_ptr<const HostTable> hosts,
-    SlotMap::SlotPtr tls_slot) {
+    SlotMap::SlotPtr tls_slot, SlotMap::SlotPtr identity_slot) {
   auto made = std::make_shared<CompiledListener>();
   made->model_ = std::move(model);
   made->hosts_ = std::move(hosts);
   made->tls_slot_ = std::move(tls_slot);
+  made->identity_ = identity_slot ? identity_slot->number() + 1 : 0;
+  made->identity_slot_ = std::move(identity_slot);
   return made;
 }
 

@@ -15,6 +15,10 @@ using namespace hyperway::route::fixture;
 
 namespace {
 
+std::shared_ptr<const std::string> bundle(const char* text) {
+  return std::make_shared<const std::string>(text);
+}
+
 /// A model in which every field that a snapshot carries has a value of its own.
 ModelBatch fullModel() {
   ModelBatch model;
@@ -24,6 +28,9 @@ ModelBatch fullModel() {
   Listener secure = listener("infra/gw/https", "", 443);
   secure.protocol = Protocol::Https;
   secure.certificates = {"infra/cert", "other/cert"};
+  secure.validation = std::make_shared<const ClientValidation>(
+      ClientValidation{{bundle("CLIENT-CA"), bundle("CLIENT-CB")}, false});
+  secure.backend_certificate = "infra/client";
   model.listeners = {plain, secure};
 
   Rule rule;
@@ -70,6 +77,12 @@ ModelBatch fullModel() {
                      {"default/m:80", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
                      {"default/n:81", UpstreamProtocol::WebSocketTls, Balance::RoundRobin, {}},
                      {"default/svc:80", UpstreamProtocol::Http1, Balance::RoundRobin, {}}};
+  UpstreamTls tls{"a.example", {"b.example"}, {"spiffe://c/d"}, {bundle("BACKEND-CA")}, false, ""};
+  model.upstreams[0].tls = std::make_shared<const UpstreamTls>(tls);
+  tls = {"m.example", {}, {}, {}, true, ""};
+  model.upstreams[2].tls = std::make_shared<const UpstreamTls>(tls);
+  tls = {"n.example", {}, {}, {}, false, "nobody to trust"};
+  model.upstreams[3].tls = std::make_shared<const UpstreamTls>(tls);
   return model;
 }
 
@@ -122,8 +135,7 @@ TEST_CASE("A model written as a snapshot reads back as the same model") {
   REQUIRE(read.upstreams.size() == model.upstreams.size());
   for (std::size_t i = 0; i < read.upstreams.size(); ++i) {
     CHECK(read.upstreams[i].key == model.upstreams[i].key);
-    CHECK(read.upstreams[i].protocol == model.upstreams[i].protocol);
-    CHECK(read.upstreams[i].balance == model.upstreams[i].balance);
+    CHECK(sameUpstream(read.upstreams[i], model.upstreams[i]));
   }
 }
 
