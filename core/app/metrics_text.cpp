@@ -48,6 +48,8 @@ constexpr Total kTotals[] = {
      &WorkerCounters::upstream_connections},
     {"hyperway_upstream_broken_total", Family::Kind::Counter,
      "Exchanges with endpoints that broke off.", &WorkerCounters::upstream_broken},
+    {"hyperway_upstream_tls_failures_total", Family::Kind::Counter,
+     "TLS with endpoints that failed.", &WorkerCounters::upstream_tls_failures},
     {"hyperway_upstream_ejections_total", Family::Kind::Counter,
      "Endpoints taken out after failures.", &WorkerCounters::ejections},
     {"hyperway_tls_handshakes_total", Family::Kind::Counter, "TLS handshakes finished.",

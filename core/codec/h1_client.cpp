@@ -17,8 +17,9 @@ constexpr std::uint8_t kMaxInterim = 16;  // each takes memory of the stream
 
 }  // namespace
 
-H1ClientConnection::H1ClientConnection(ClientHost& host, net::Fd socket, void* owner) noexcept
-    : host_(host), transport_(std::move(socket)), owner_(owner) {}
+H1ClientConnection::H1ClientConnection(ClientHost& host, net::Fd socket, void* owner,
+                                       const ClientSecurity* security) noexcept
+    : host_(host), transport_(std::move(socket)), owner_(owner), security_(security) {}
 
 H1ClientConnection::~H1ClientConnection() {
   in_.clear(host_.pool);
@@ -69,12 +70,10 @@ void H1ClientConnection::onEvents(std::uint32_t events) noexcept {
     if ((events & (EPOLLERR | EPOLLHUP)) != 0 || net::socketError(transport_.fd()) != 0)
       return broken(Broken::Refused, http::HttpError::None);
     if ((events & EPOLLOUT) == 0) return;
-    connected_ = true;
-    phase_ = events_ != nullptr ? Phase::Head : Phase::Idle;
-    arm(host_.timeouts.response);
-    flush();
+    connected();
     if (phase_ == Phase::Closed) return;
-    if (!blocked_ && events_ != nullptr) events_->onUpstreamDrained();
+  } else if ((events & EPOLLOUT) != 0 && phase_ == Phase::Handshake) {
+    shakeHands();
     if (phase_ == Phase::Closed) return;
   } else if ((events & EPOLLOUT) != 0 && blocked_) {
     flush();
@@ -85,10 +84,60 @@ void H1ClientConnection::onEvents(std::uint32_t events) noexcept {
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) {
     readable_ = true;
     if ((events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) half_closed_ = true;
-    // Bytes or an end without a question: the connection is no good for the next one.
-    if (phase_ == Phase::Idle) return close();
+    if (transport_.tls() != nullptr) transport_.tls()->onReadable(half_closed_);
+    if (phase_ == Phase::Handshake) return shakeHands();
+    // Bytes or an end without a question: the connection is no good for the next one. A backend's
+    // TLS may have something to say to ours, though.
+    if (phase_ == Phase::Idle) {
+      if (transport_.tls() != nullptr && !half_closed_ && transport_.nothingThere()) {
+        readable_ = false;
+        return;
+      }
+      return close();
+    }
     process();
   }
+}
+
+/// The socket is up.
+void H1ClientConnection::connected() noexcept {
+  if (security_ == nullptr) return established();
+  phase_ = Phase::Handshake;
+  if (host_.tls != nullptr)
+    transport_.secure(
+        tls::Session::connect(transport_.fd(), *security_->context, security_->peer, *host_.tls));
+  if (transport_.tls() == nullptr) return broken(Broken::Handshake, http::HttpError::None);
+  shakeHands();
+}
+
+void H1ClientConnection::shakeHands() noexcept {
+  const tls::IoResult result = transport_.tls()->handshake();
+  if (result.state == tls::Io::WantRead || result.state == tls::Io::WantWrite) return;
+  if (result.state == tls::Io::Ok) return established();
+  const bool untrusted = transport_.tls()->peerRefused();
+  host_.onClientTlsFailed(*this, result.state == tls::Io::Closed
+                                     ? "closed by the backend in the handshake"
+                                     : transport_.tls()->lastError());
+  broken(untrusted ? Broken::Untrusted : Broken::Handshake, http::HttpError::None);
+}
+
+/// What was kept until now can leave.
+void H1ClientConnection::established() noexcept {
+  connected_ = true;
+  phase_ = events_ != nullptr ? Phase::Head : Phase::Idle;
+  arm(host_.timeouts.response);
+  flush();
+  if (phase_ == Phase::Closed) return;
+  if (!blocked_ && events_ != nullptr) events_->onUpstreamDrained();
+  if (phase_ != Phase::Closed && transport_.tls() != nullptr && readable_) process();
+}
+
+/// A backend that wants another certificate than ours says so behind the handshake (RFC 8446
+/// §4.4.2).
+void H1ClientConnection::tellTlsFailure() noexcept {
+  if (transport_.tls() == nullptr) return;
+  const std::string_view reason = transport_.tls()->lastError();
+  if (!reason.empty() && reason != "connection reset") host_.onClientTlsFailed(*this, reason);
 }
 
 void H1ClientConnection::process() noexcept {
@@ -101,6 +150,7 @@ void H1ClientConnection::process() noexcept {
       case Phase::Body:
       case Phase::Tunnel: more = reading_ && readBody(); break;
       case Phase::Connecting:
+      case Phase::Handshake:
       case Phase::Idle:
       case Phase::Closed: more = false; break;
     }
@@ -124,8 +174,8 @@ bool H1ClientConnection::readHead() noexcept {
       head_size_ += static_cast<std::uint32_t>(got.bytes);
       return parseHead();
     case Transport::State::Again: readable_ = false; return false;
-    case Transport::State::End:
-    case Transport::State::Broken: break;
+    case Transport::State::Broken: tellTlsFailure(); break;
+    case Transport::State::End: break;
   }
   if (head_size_ == 0 && reused())
     broken(Broken::Stale, http::HttpError::None);
@@ -195,7 +245,10 @@ bool H1ClientConnection::readBody() noexcept {
     if (got.state == Transport::State::Again) return readable_ = false, false;
     if (got.state != Transport::State::Moved) {
       readable_ = false;
-      if (got.state == Transport::State::End && decoder_.closeIsEnd()) {
+      // Without close_notify a body that ends with the connection may be cut (RFC 9112 §9.8).
+      const bool cut =
+          phase_ == Phase::Body && transport_.tls() != nullptr && !transport_.tls()->endedByPeer();
+      if (got.state == Transport::State::End && decoder_.closeIsEnd() && !cut) {
         if (phase_ == Phase::Tunnel) {
           reading_ = false;
           events->onResponseBody({}, true);
@@ -263,8 +316,8 @@ void H1ClientConnection::responseDone(std::size_t left_over) noexcept {
   in_.clear(host_.pool);
   // After a read that filled its room, or a splice, bytes of a dishonest backend may wait in the
   // kernel: the next exchange would take them for its answer.
-  const bool clean = left_over == 0 && request_done_ && out_.empty() && keep_alive_ &&
-                     !half_closed_ && (!readable_ || transport_.nothingThere());
+  const bool clean = left_over == 0 && request_done_ && out_.empty() && !transport_.wantsFlush() &&
+                     keep_alive_ && !half_closed_ && (!readable_ || transport_.nothingThere());
   readable_ = false;
   if (!clean) return close();
   phase_ = Phase::Idle;
@@ -315,7 +368,8 @@ void H1ClientConnection::write(std::string_view prefix, std::string_view data,
                                std::string_view suffix) noexcept {
   const std::size_t all = prefix.size() + data.size() + suffix.size();
   out_.append(host_.pool, prefix);
-  if (blocked_ || phase_ == Phase::Connecting || out_.size() + all <= kGatherBytes) {
+  if (blocked_ || phase_ == Phase::Connecting || phase_ == Phase::Handshake ||
+      out_.size() + all <= kGatherBytes) {
     out_.append(host_.pool, data);
     out_.append(host_.pool, suffix);
     return;
@@ -329,14 +383,14 @@ void H1ClientConnection::write(std::string_view prefix, std::string_view data,
   const std::size_t from_data = std::min(bytes, data.size());
   out_.append(host_.pool, data.substr(from_data));
   out_.append(host_.pool, suffix.substr(bytes - from_data));
-  if (!out_.empty()) {
+  if (!out_.empty() || transport_.wantsFlush()) {
     blocked_ = true;
     armWrite();
   }
 }
 
 void H1ClientConnection::flush() noexcept {
-  if (phase_ == Phase::Closed || phase_ == Phase::Connecting) return;
+  if (phase_ == Phase::Closed || phase_ == Phase::Connecting || phase_ == Phase::Handshake) return;
   bool progress = false;
   while (!out_.empty()) {
     const std::string_view pieces[] = {out_.view()};
@@ -349,7 +403,8 @@ void H1ClientConnection::flush() noexcept {
     out_.consume(host_.pool, sent.bytes);
     progress = true;
   }
-  const bool waiting = !out_.empty();
+  if (transport_.wantsFlush()) (void)transport_.tls()->flush();  // reading tells if it broke
+  const bool waiting = !out_.empty() || transport_.wantsFlush();
   if (waiting && (!blocked_ || progress)) armWrite();
   if (!waiting && blocked_)
     arm(phase_ == Phase::Tunnel ? host_.timeouts.tunnel : host_.timeouts.response);
@@ -377,8 +432,8 @@ void H1ClientConnection::cancel() noexcept {
 }
 
 std::uint64_t H1ClientConnection::spliceableResponse() const noexcept {
-  const bool possible =
-      phase_ == Phase::Body && length_body_ && in_.empty() && rest_begin_ == head_size_;
+  const bool possible = phase_ == Phase::Body && length_body_ && transport_.tls() == nullptr &&
+                        in_.empty() && rest_begin_ == head_size_;
   return possible ? decoder_.remaining() : 0;
 }
 
@@ -401,7 +456,7 @@ SpliceResult H1ClientConnection::spliceResponse(int pipe, std::size_t size) noex
 
 bool H1ClientConnection::canSpliceRequest() const noexcept {
   return connected_ && (phase_ == Phase::Head || phase_ == Phase::Body) && !chunked_out_ &&
-         !blocked_ && out_.empty();
+         !blocked_ && out_.empty() && transport_.tls() == nullptr;
 }
 
 std::size_t H1ClientConnection::spliceRequest(int pipe, std::size_t size, bool end) noexcept {
@@ -427,6 +482,7 @@ void H1ClientConnection::close() noexcept {
   if (phase_ == Phase::Closed) return;
   phase_ = Phase::Closed;
   net::Timer::cancel();
+  if (transport_.tls() != nullptr && connected_) transport_.tls()->shutdown();
   transport_.close();
   host_.onClientConnectionClosed(*this, connected_);
 }
@@ -441,7 +497,8 @@ void H1ClientConnection::onTimer() noexcept {
   switch (phase_) {
     case Phase::Closed: return;
     case Phase::Idle: return close();
-    case Phase::Connecting: return broken(Broken::Unreachable, http::HttpError::None);
+    case Phase::Connecting:
+    case Phase::Handshake: return broken(Broken::Unreachable, http::HttpError::None);
     case Phase::Head:
     case Phase::Body:
     case Phase::Tunnel: break;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "codec/byte_buffer.hpp"
@@ -12,6 +13,8 @@
 #include "http/body_decoder.hpp"
 #include "http/h1.hpp"
 #include "net/event_loop.hpp"
+#include "tls/client_context.hpp"
+#include "tls/session.hpp"
 
 namespace hyperway::codec {
 
@@ -35,22 +38,37 @@ class ClientHost {
   /// The connection is closed; the host forgets and retires it. `used`: it had been up.
   virtual void onClientConnectionClosed(H1ClientConnection& connection,
                                         bool connected) noexcept = 0;
+  /// TLS with the backend failed, in the handshake or by an alert behind it;
+  /// onClientConnectionClosed follows. `reason` is static text.
+  virtual void onClientTlsFailed(H1ClientConnection& connection, std::string_view reason) noexcept {
+    (void)connection;
+    (void)reason;
+  }
 
   net::EventLoop& loop;            ///< The worker's loop.
   BlockPool& pool;                 ///< The worker's blocks.
   std::span<char> scratch;         ///< Read buffer, valid within one event.
   const http::H1Limits& limits;    ///< Bounds of a head.
   const ClientTimeouts& timeouts;  ///< Bounds of time.
+  tls::SharedBuffers* tls;         ///< The worker's buffers for TLS; null: nothing secure is made.
 
  protected:
   ClientHost(net::EventLoop& the_loop, BlockPool& the_pool, std::span<char> the_scratch,
-             const http::H1Limits& the_limits, const ClientTimeouts& the_timeouts) noexcept
+             const http::H1Limits& the_limits, const ClientTimeouts& the_timeouts,
+             tls::SharedBuffers* the_tls = nullptr) noexcept
       : loop(the_loop),
         pool(the_pool),
         scratch(the_scratch),
         limits(the_limits),
-        timeouts(the_timeouts) {}
+        timeouts(the_timeouts),
+        tls(the_tls) {}
   ~ClientHost() = default;
+};
+
+/// How connections of a pool are secured. Lives as long as they do.
+struct ClientSecurity {
+  std::shared_ptr<const tls::ClientContext> context;  ///< Never null.
+  tls::PeerName peer;                                 ///< Whom they must find.
 };
 
 /// Client side of HTTP/1.1 on one connection to an endpoint: one exchange at a time. Goes back to
@@ -59,7 +77,9 @@ class ClientHost {
 class H1ClientConnection final : public net::EventHandler, public ClientLink, private net::Timer {
  public:
   /// Takes a socket that is connecting; registers it with the loop. `owner` is the pool's own mark.
-  H1ClientConnection(ClientHost& host, net::Fd socket, void* owner) noexcept;
+  /// `security`: TLS, whose handshake counts to the time for connecting; null: plain text.
+  H1ClientConnection(ClientHost& host, net::Fd socket, void* owner,
+                     const ClientSecurity* security = nullptr) noexcept;
   ~H1ClientConnection() override;
 
   /// Registers with the loop; false if the kernel refuses.
@@ -96,9 +116,13 @@ class H1ClientConnection final : public net::EventHandler, public ClientLink, pr
   [[nodiscard]] std::size_t spliceRequest(int pipe, std::size_t size, bool end) noexcept override;
 
  private:
-  enum class Phase : std::uint8_t { Connecting, Idle, Head, Body, Tunnel, Closed };
+  enum class Phase : std::uint8_t { Connecting, Handshake, Idle, Head, Body, Tunnel, Closed };
 
   void onTimer() noexcept override;
+  void connected() noexcept;
+  void shakeHands() noexcept;
+  void established() noexcept;
+  void tellTlsFailure() noexcept;
   void process() noexcept;
   bool readHead() noexcept;
   bool parseHead() noexcept;
@@ -115,6 +139,7 @@ class H1ClientConnection final : public net::EventHandler, public ClientLink, pr
   ClientHost& host_;
   Transport transport_;
   void* owner_;
+  const ClientSecurity* security_;
   ResponseEvents* events_ = nullptr;
   ByteBuffer in_;
   ByteBuffer out_;

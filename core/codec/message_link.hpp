@@ -11,6 +11,7 @@
 #include "http/h1.hpp"
 #include "http/head.hpp"
 #include "net/address.hpp"
+#include "tls/session.hpp"
 
 /// The border between codecs, which know bytes, and streams, which know messages. A connection may
 /// carry many streams at once: each has a link of its own, with its own flow control. All calls
@@ -25,7 +26,10 @@ struct ConnectionInfo {
   bool secure = false;              ///< TLS.
   std::string_view
       sni;  ///< Name of the TLS handshake, lower case; lives as long as the connection.
-  std::uint32_t bind = 0;  ///< Number of the bound address that accepted it; the proxy's own.
+  const tls::Session* session = nullptr;  ///< The TLS session; null: plain.
+  std::uint32_t tls_slot = 0;  ///< Number of the TLS context's listener; the proxy's own.
+  std::uint32_t security = 0;  ///< What the listener asked of clients then; the proxy's own number.
+  std::uint32_t bind = 0;      ///< Number of the bound address that accepted it; the proxy's own.
 };
 
 /// Why a message from a peer ended before its end.
@@ -36,6 +40,8 @@ enum class Broken : std::uint8_t {
   Timeout,      ///< The peer was silent for too long.
   Refused,      ///< Upstream only: no connection could be made.
   Unreachable,  ///< Upstream only: the connection was not up in time.
+  Handshake,    ///< Upstream only: no TLS session could be made.
+  Untrusted,    ///< Upstream only: the backend's certificate is not good for it.
   Stale,        ///< Upstream only: a kept connection had gone before any byte of the answer came.
 };
 

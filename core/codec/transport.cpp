@@ -103,8 +103,9 @@ Transport::Outcome Transport::spliceOut(int pipe, std::size_t size) noexcept {
   return fromErrno();
 }
 
-bool Transport::nothingThere() const noexcept {
+bool Transport::nothingThere() noexcept {
   char byte = 0;
+  if (tls_) return tls_->read(&byte, 1).state == tls::Io::WantRead;
   return ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
          (errno == EAGAIN || errno == EWOULDBLOCK);
 }

@@ -40,12 +40,15 @@ class Transport {
   [[nodiscard]] tls::Session* tls() const noexcept { return tls_.get(); }
   /// Reads up to `size` bytes.
   [[nodiscard]] Outcome read(char* to, std::size_t size) noexcept;
-  /// True if a plain socket surely has no byte and no end waiting. One system call.
-  [[nodiscard]] bool nothingThere() const noexcept;
+  /// True if surely no byte and no end is waiting: a plain socket's, or a session's (records
+  /// without content are taken). One system call.
+  [[nodiscard]] bool nothingThere() noexcept;
   /// Writes up to three pieces in order with one system call (TLS: one record where they fit).
   [[nodiscard]] Outcome write(std::span<const std::string_view> pieces) noexcept;
   /// True if ciphertext of an earlier write still waits for the socket.
   [[nodiscard]] bool wantsFlush() const noexcept { return tls_ && tls_->wantsFlush(); }
+  /// The handshake that begins as `session` is what all bytes go through from now on.
+  void secure(std::unique_ptr<tls::Session> session) noexcept { tls_ = std::move(session); }
   /// Moves bytes from the socket into a pipe, plain sockets only.
   [[nodiscard]] Outcome spliceIn(int pipe, std::size_t size) noexcept;
   /// Moves bytes from a pipe to the socket, plain sockets only.

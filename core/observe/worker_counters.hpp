@@ -69,24 +69,25 @@ class WorkerCounters {
   /// Rules with counters of their own; later ones share other().
   static constexpr std::uint32_t kMaxRules = 2000;
 
-  Counter accepted;              ///< Client connections accepted.
-  Counter connections;           ///< Gauge: open client connections.
-  Counter shed;                  ///< Connections refused because of a limit.
-  Counter requests;              ///< Requests begun.
-  Counter active;                ///< Gauge: streams under way.
-  Counter bad_requests;          ///< Requests refused by the parser.
-  Counter no_route;              ///< 404 because nothing matched.
-  Counter upstream_connects;     ///< Connections to endpoints begun.
-  Counter upstream_failures;     ///< Of these, failed.
-  Counter upstream_connections;  ///< Gauge: open connections to endpoints.
-  Counter upstream_broken;       ///< Exchanges that broke off.
-  Counter ejections;             ///< Endpoints ejected.
-  Counter tls_handshakes;        ///< Finished.
-  Counter tls_failures;          ///< Failed or timed out.
-  Counter mirrors;               ///< Mirrored requests begun.
-  Counter mirrors_cut;           ///< Mirrors cut because they lagged.
-  Counter filter_faults;         ///< Filter calls that came back as a fault.
-  Counter slow_filters;          ///< Filter calls that took over 10 ms.
+  Counter accepted;               ///< Client connections accepted.
+  Counter connections;            ///< Gauge: open client connections.
+  Counter shed;                   ///< Connections refused because of a limit.
+  Counter requests;               ///< Requests begun.
+  Counter active;                 ///< Gauge: streams under way.
+  Counter bad_requests;           ///< Requests refused by the parser.
+  Counter no_route;               ///< 404 because nothing matched.
+  Counter upstream_connects;      ///< Connections to endpoints begun.
+  Counter upstream_failures;      ///< Of these, failed.
+  Counter upstream_connections;   ///< Gauge: open connections to endpoints.
+  Counter upstream_broken;        ///< Exchanges that broke off.
+  Counter upstream_tls_failures;  ///< TLS with an endpoint that failed, in the handshake or behind.
+  Counter ejections;              ///< Endpoints ejected.
+  Counter tls_handshakes;         ///< Finished.
+  Counter tls_failures;           ///< Failed or timed out.
+  Counter mirrors;                ///< Mirrored requests begun.
+  Counter mirrors_cut;            ///< Mirrors cut because they lagged.
+  Counter filter_faults;          ///< Filter calls that came back as a fault.
+  Counter slow_filters;           ///< Filter calls that took over 10 ms.
 
   /// Counters of the rule with this statistics slot. Owner's thread only (allocates on first use).
   [[nodiscard]] RuleCounters& rule(std::uint32_t slot) {

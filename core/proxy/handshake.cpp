@@ -38,6 +38,7 @@ void Handshake::advance() noexcept {
   over_ = true;
   failed_ = false;
   info_.sni = session_->sni();
+  info_.session = session_.get();
   worker_.serve(codec::Transport(std::move(socket_), std::move(session_)), info_, true, true);
   worker_.handshakeDone(*this);
 }
@@ -48,7 +49,9 @@ const tls::Context* Handshake::chooseContext(std::string_view sni) noexcept {
   const route::CompiledListener* const listener =
       sni.empty() ? group->fallback() : group->listenerFor(sni);
   if (listener == nullptr || !listener->tlsSlot()) return nullptr;
-  return worker_.tlsContext(listener->tlsSlot()->number());
+  info_.tls_slot = listener->tlsSlot()->number();
+  info_.security = worker_.security(info_.tls_slot);
+  return worker_.tlsContext(info_.tls_slot);
 }
 
 void Handshake::onTimer() noexcept { closeNow(); }

@@ -17,9 +17,9 @@ constexpr std::chrono::seconds kLate{10};  // behind the original's end
 Mirror::Mirror(Worker& worker) noexcept
     : worker_(worker), arena_({}), response_(arena_), trailers_(arena_), late_(*this) {}
 
-Mirror* Mirror::begin(Worker& worker, std::uint32_t slot, const http::RequestHead& head,
-                      Mirror* others) noexcept {
-  EndpointState* const endpoint = worker.upstreams().choose(slot, nullptr);
+Mirror* Mirror::begin(Worker& worker, std::uint32_t slot, std::uint32_t identity,
+                      const http::RequestHead& head, Mirror* others) noexcept {
+  EndpointState* const endpoint = worker.upstreams().choose(slot, identity, nullptr);
   if (endpoint == nullptr) return others;
   worker.counters().mirrors.add();
   auto* const mirror = new Mirror(worker);

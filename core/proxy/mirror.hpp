@@ -18,8 +18,9 @@ class Worker;
 class Mirror final : public codec::ResponseEvents {
  public:
   /// Begins a copy of `head` (as the rule's filters left it) towards the upstream with this slot,
-  /// in front of `others`; returns the new head of the list, or `others` if there is no endpoint.
-  [[nodiscard]] static Mirror* begin(Worker& worker, std::uint32_t slot,
+  /// as the listener with this identity, in front of `others`; returns the new head of the list, or
+  /// `others` if there is no endpoint.
+  [[nodiscard]] static Mirror* begin(Worker& worker, std::uint32_t slot, std::uint32_t identity,
                                      const http::RequestHead& head, Mirror* others) noexcept;
   /// Copies body bytes to all mirrors of the list.
   static void body(Mirror* list, std::string_view data, bool end) noexcept;

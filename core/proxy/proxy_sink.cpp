@@ -14,7 +14,8 @@ constexpr int kBacklog = 4096;
 
 }  // namespace
 
-ProxySink::ProxySink(Environment environment) : environment_(std::move(environment)) {
+ProxySink::ProxySink(Environment environment)
+    : environment_(std::move(environment)), backend_contexts_(environment_.log) {
   worker_environment_.settings = &environment_.settings;
   worker_environment_.access_log = environment_.access_log;
   worker_environment_.data_port_answer = environment_.data_port_answer;
@@ -40,10 +41,7 @@ void ProxySink::apply(std::uint64_t generation, const route::ModelBatch& batch) 
   generation_ = generation;
   route::Compiler::Outcome outcome = compiler_.apply(batch);
   // Endpoints and certificates first: a worker never has a rule whose endpoints it does not know.
-  for (const auto& [slot, upstream] : outcome.upstreams)
-    toAll([number = slot->number(), model = upstream](Worker& worker) {
-      worker.adoptUpstream(number, model);
-    });
+  postUpstreams(outcome);
   if (outcome.table)
     toAll([table = outcome.table](Worker& worker) mutable {
       // Moved on, so that no copy is left to die on the worker's thread.
@@ -71,35 +69,83 @@ void ProxySink::buildContexts(const std::vector<std::string>& keys) {
     const auto found = current.find(key);
     if (found == current.end() || !found->second->tlsSlot()) continue;
     const route::Listener& model = found->second->model();
-    std::vector<std::shared_ptr<const route::Certificate>> owned;
-    std::vector<tls::KeyPair> pairs;
-    std::vector<std::string> names;
-    for (const std::string& name : model.certificates) {
-      auto certificate = compiler_.certificate(name);
-      if (!certificate) continue;
-      pairs.push_back({certificate->chain_pem, certificate->private_pem});
-      owned.push_back(std::move(certificate));
-      names.push_back(name);
-    }
-    tls::ContextOptions options;
-    options.session_id_context = key;
     ListenerState& state = listeners_[key];
     state.slot = found->second->tlsSlot();
-    auto context = tls::Context::create(pairs, options);
+    std::vector<std::string> names;
+    auto context = makeContext(model, names);
     if (!context) {
-      // The last good certificate goes on serving: a bad Secret must not take a listener down.
-      state.problem = state.context ? std::string{} : context.error();
-      if (environment_.log)
-        environment_.log("listener " + key + ": certificate refused: " + context.error());
+      refuseContext(model, state, context.error());
       continue;
     }
     state.context = *context;
+    state.validation = model.validation;
     state.certificates = std::move(names);
     state.problem.clear();
     toAll([number = state.slot->number(), made = state.context](Worker& worker) {
       worker.adoptTls(number, made);
     });
   }
+}
+
+Result<std::shared_ptr<const tls::Context>, std::string> ProxySink::makeContext(
+    const route::Listener& model, std::vector<std::string>& names) const {
+  std::vector<std::shared_ptr<const route::Certificate>> owned;
+  std::vector<tls::KeyPair> pairs;
+  for (const std::string& name : model.certificates) {
+    auto certificate = compiler_.certificate(name);
+    if (!certificate) continue;
+    pairs.push_back({certificate->chain_pem, certificate->private_pem});
+    owned.push_back(std::move(certificate));
+    names.push_back(name);
+  }
+  tls::ContextOptions options;
+  options.session_id_context = model.key;
+  if (model.validation) {
+    std::vector<std::string_view> bundles;
+    for (const auto& bundle : model.validation->authorities) {
+      bundles.emplace_back(*bundle);
+      options.session_id_context.append("\n").append(*bundle);
+    }
+    options.session_id_context += model.validation->required ? "\nrequired" : "\nany";
+    auto trust = tls::TrustStore::create(bundles);
+    if (!trust) return fail("trust anchors for clients: " + trust.error());
+    options.client_trust = *trust;
+    options.client_required = model.validation->required;
+  }
+  return tls::Context::create(pairs, options);
+}
+
+/// The last good certificate goes on serving: a bad Secret must not take a listener down. But what
+/// is asked of clients now must not be done by halves.
+void ProxySink::refuseContext(const route::Listener& model, ListenerState& state,
+                              const std::string& reason) {
+  if (state.context && !route::sameIn(state.validation, model.validation)) {
+    state.context.reset();
+    toAll([number = state.slot->number()](Worker& worker) { worker.adoptTls(number, nullptr); });
+  }
+  state.problem = state.context ? std::string{} : reason;
+  if (environment_.log)
+    environment_.log("listener " + model.key + ": certificate refused: " + reason);
+}
+
+/// With the contexts that they need, and those of others that need other ones.
+void ProxySink::postUpstreams(const route::Compiler::Outcome& outcome) {
+  if (outcome.table || !outcome.certificates.empty()) {
+    BackendContexts::Identities identities{nullptr};
+    for (const auto& slot : compiler_.identitySlots().list()) {
+      if (slot->number() + 1 >= identities.size()) identities.resize(slot->number() + 2);
+      identities[slot->number() + 1] = compiler_.certificate(slot->key());
+    }
+    if (auto rows = backend_contexts_.setIdentities(std::move(identities)); !rows.empty())
+      toAll([rows = std::move(rows)](Worker& worker) {
+        for (const auto& [number, row] : rows) worker.adoptContexts(number, row);
+      });
+  }
+  for (const auto& [slot, upstream] : outcome.upstreams)
+    toAll([number = slot->number(), model = upstream,
+           row = backend_contexts_.rowOf(slot, upstream.get())](Worker& worker) {
+      worker.adoptUpstream(number, model, row);
+    });
 }
 
 void ProxySink::openSockets() {

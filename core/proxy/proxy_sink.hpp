@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/settings.hpp"
+#include "proxy/upstream/backend_contexts.hpp"
 #include "proxy/worker.hpp"
 #include "route/compile.hpp"
 #include "tls/context.hpp"
@@ -101,12 +102,17 @@ class ProxySink final : public WakeSink {
   };
   struct ListenerState {
     std::shared_ptr<const tls::Context> context;
+    std::shared_ptr<const route::ClientValidation> validation;  // of the context
     std::vector<std::string> certificates;  // keys, in the order of the context's
     std::string problem;
     route::SlotMap::SlotPtr slot;
   };
 
   void buildContexts(const std::vector<std::string>& listeners);
+  [[nodiscard]] Result<std::shared_ptr<const tls::Context>, std::string> makeContext(
+      const route::Listener& model, std::vector<std::string>& names) const;
+  void refuseContext(const route::Listener& model, ListenerState& state, const std::string& reason);
+  void postUpstreams(const route::Compiler::Outcome& outcome);
   void openSockets();
   [[nodiscard]] std::string openSocket(std::uint32_t number, const route::Bind& bind);
   void closeSockets();
@@ -122,6 +128,7 @@ class ProxySink final : public WakeSink {
   Environment environment_;
   WorkerEnvironment worker_environment_;
   route::Compiler compiler_;
+  BackendContexts backend_contexts_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Socket> sockets_;  // index: the workers' number of the address
   std::map<std::string, ListenerState> listeners_;

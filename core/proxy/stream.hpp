@@ -100,6 +100,7 @@ class Stream final : public codec::RequestEvents,
   // routing
   void route(bool end) noexcept;
   [[nodiscard]] bool selectListener() noexcept;
+  [[nodiscard]] bool mayStay(const codec::ConnectionInfo& connection) noexcept;
   void selectRule(bool end) noexcept;
   void setForwarded() noexcept;
   void setRequestId(bool trusted) noexcept;
@@ -181,6 +182,7 @@ class Stream final : public codec::RequestEvents,
   std::uint64_t response_bytes_ = 0;
   std::uint32_t wakers_ = 0xffffffff;  // WakeTable::kNone
   std::uint32_t prefix_size_ = 0;
+  std::uint32_t identity_ = 0;  // what its listener shows to backends
   std::uint16_t attempts_ = 0;
   std::uint16_t free_retries_ = 0;
   std::uint16_t status_ = 0;

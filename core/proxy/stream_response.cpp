@@ -94,6 +94,8 @@ void Stream::onResponseBroken(codec::Broken how, http::HttpError error) noexcept
                                : how == codec::Broken::Timeout     ? "backend_timeout"
                                : how == codec::Broken::Refused     ? "connect_failed"
                                : how == codec::Broken::Unreachable ? "connect_timeout"
+                               : how == codec::Broken::Handshake   ? "backend_tls"
+                               : how == codec::Broken::Untrusted   ? "backend_certificate"
                                                                    : "backend_closed";
   if (response_sent_) return failResponse(why);
   if (!response_begun_ && retryAfter(how)) return;

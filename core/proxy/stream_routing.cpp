@@ -77,11 +77,22 @@ bool Stream::selectListener() noexcept {
     return false;
   }
   listener_key_ = listener_->model().key;
+  identity_ = listener_->identity();
   if (!connection.secure) return true;
   const route::CompiledListener* const by_name =
       connection.sni.empty() ? group->fallback() : group->listenerFor(connection.sni);
-  if (by_name == listener_) return true;
+  if (by_name == listener_) return mayStay(connection);
   respondLocal(421, "misdirected");  // RFC 9110 §15.5.20; Gateway API, misdirected requests
+  return false;
+}
+
+/// What the listener asks of clients may have changed since the handshake: who would no longer pass
+/// is not served any more, and others are until the end of this response (ARCHITECTURE 4.14).
+bool Stream::mayStay(const codec::ConnectionInfo& connection) noexcept {
+  if (connection.security == worker_.security(connection.tls_slot)) return true;
+  const tls::Context* const context = worker_.tlsContext(connection.tls_slot);
+  if (context != nullptr && connection.session->clientSatisfies(*context)) return true;
+  respondLocal(421, "client_certificate");
   return false;
 }
 

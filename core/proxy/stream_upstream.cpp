@@ -77,8 +77,12 @@ void Stream::startAttempt() noexcept {
 /// The head is ready for the backend: sends it, and what came of the body before.
 void Stream::sendAttempt() noexcept {
   // Chosen only now: a filter may have paused for long, and endpoints come and go.
-  endpoint_ = worker_.upstreams().choose(backend_->upstream_number, endpoint_);
-  if (endpoint_ == nullptr) return respondLocal(503, "no_endpoint");
+  endpoint_ = worker_.upstreams().choose(backend_->upstream_number, identity_, endpoint_);
+  if (endpoint_ == nullptr) {
+    if (worker_.upstreams().refused(backend_->upstream_number, identity_))
+      return respondLocal(500, "backend_tls_refused");
+    return respondLocal(503, "no_endpoint");
+  }
   codec::H1ClientConnection* const connection =
       worker_.upstreams().connect(*endpoint_, *this, free_retries_ != 0);
   if (connection == nullptr) {
@@ -210,7 +214,8 @@ bool Stream::retryAfter(codec::Broken how) noexcept {
     startAttempt();
     return true;
   }
-  const bool undelivered = how == codec::Broken::Refused || how == codec::Broken::Unreachable;
+  const bool undelivered = how == codec::Broken::Refused || how == codec::Broken::Unreachable ||
+                           how == codec::Broken::Handshake || how == codec::Broken::Untrusted;
   if (!undelivered && !http::isIdempotent(request_.method_id)) return false;
   const auto& retry = rule_->rule->retry;
   std::uint32_t most = undelivered ? kConnectRetries : kBrokenRetries;
@@ -272,7 +277,7 @@ void Stream::startMirrors() noexcept {
     if (mirror.numerator < mirror.denominator &&
         worker_.random() % mirror.denominator >= mirror.numerator)
       continue;
-    mirrors_ = Mirror::begin(worker_, mirror.upstream->number(), request_, mirrors_);
+    mirrors_ = Mirror::begin(worker_, mirror.upstream->number(), identity_, request_, mirrors_);
   }
 }
 

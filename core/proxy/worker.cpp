@@ -62,10 +62,11 @@ Worker::Worker(const WorkerEnvironment& environment, std::uint32_t index)
       environment_(environment),
       index_(index),
       upstreams_(own_loop, own_pool, own_scratch, environment.settings->limits,
-                 environment.settings->upstream, counters_),
+                 environment.settings->upstream, counters_, tls_buffers_),
       current_(std::make_unique<TablePin>()),
       connection_limit_(connectionLimit(*environment.settings)),
       tick_(*this) {
+  upstreams_.warnTo(environment.log);
   current_->table = std::make_shared<const route::RouteTable>();
   if (::getrandom(&random_state_, sizeof random_state_, 0) != sizeof random_state_)
     random_state_ =
@@ -116,12 +117,22 @@ void Worker::adoptTable(std::shared_ptr<const route::RouteTable> table) {
       acceptors_[i]->setSecure(groups_[i]->protocol() == route::Protocol::Https);
 }
 
-void Worker::adoptUpstream(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream) {
-  upstreams_.adopt(slot, std::move(upstream));
+void Worker::adoptUpstream(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream,
+                           std::shared_ptr<const ContextRow> contexts) {
+  upstreams_.adopt(slot, std::move(upstream), std::move(contexts));
+}
+
+void Worker::adoptContexts(std::uint32_t slot, std::shared_ptr<const ContextRow> contexts) {
+  upstreams_.adoptContexts(slot, std::move(contexts));
 }
 
 void Worker::adoptTls(std::uint32_t slot, std::shared_ptr<const tls::Context> context) {
-  if (slot >= tls_contexts_.size()) tls_contexts_.resize(slot + 1);
+  if (slot >= tls_contexts_.size()) {
+    tls_contexts_.resize(slot + 1);
+    securities_.resize(slot + 1);
+  }
+  const auto& known = tls_contexts_[slot];
+  if (!known || !context || known->sessionsOf() != context->sessionsOf()) ++securities_[slot];
   if (auto old = std::exchange(tls_contexts_[slot], std::move(context)))
     environment_.reclaim(std::move(old));
 }
@@ -212,7 +223,8 @@ void Worker::onServerConnectionClosed(codec::H1ServerConnection& connection) noe
 }
 
 bool Worker::closing(const codec::ConnectionInfo& connection) noexcept {
-  return draining_ || group(connection.bind) == nullptr;
+  return draining_ || group(connection.bind) == nullptr ||
+         (connection.secure && connection.security != security(connection.tls_slot));
 }
 
 codec::RequestEvents* Worker::openStream(codec::ServerLink& link) noexcept {

@@ -69,8 +69,11 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   /// Makes `table` the current one; streams keep the one they pinned.
   void adoptTable(std::shared_ptr<const route::RouteTable> table);
   /// Takes an upstream's new version.
-  void adoptUpstream(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream);
-  /// Takes a listener's TLS context; live connections keep theirs.
+  void adoptUpstream(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream,
+                     std::shared_ptr<const ContextRow> contexts);
+  /// Takes new contexts of an upstream that is reached by TLS.
+  void adoptContexts(std::uint32_t slot, std::shared_ptr<const ContextRow> contexts);
+  /// Takes a listener's TLS context; live connections keep theirs. Null: it has none any more.
   void adoptTls(std::uint32_t slot, std::shared_ptr<const tls::Context> context);
   /// Begins to accept on a listening socket; `bind` is the proxy's number of the address.
   void openListener(std::uint32_t bind, const route::Bind& address, net::Fd socket);
@@ -99,6 +102,11 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   /// The context of a TLS slot; null if there is none yet.
   [[nodiscard]] const tls::Context* tlsContext(std::uint32_t slot) const noexcept {
     return slot < tls_contexts_.size() ? tls_contexts_[slot].get() : nullptr;
+  }
+  /// Changes with what a TLS slot's listener asks of clients; a connection remembers it
+  /// (ConnectionInfo::security).
+  [[nodiscard]] std::uint32_t security(std::uint32_t slot) const noexcept {
+    return slot < securities_.size() ? securities_[slot] : 0;
   }
   /// Destroys a stream and takes its block back.
   void destroyStream(Stream& stream) noexcept;
@@ -166,6 +174,7 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   std::vector<route::Bind> binds_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::shared_ptr<const tls::Context>> tls_contexts_;
+  std::vector<std::uint32_t> securities_;
   std::vector<std::unique_ptr<std::byte[]>> free_blocks_;
   Stream* streams_ = nullptr;
   codec::H1ServerConnection* connections_ = nullptr;

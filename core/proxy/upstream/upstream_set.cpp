@@ -11,44 +11,96 @@ namespace {
 constexpr std::uint32_t kMaxIdle = 1024;  // per endpoint and worker
 constexpr std::chrono::milliseconds kFirstEjection{1000};
 constexpr std::uint32_t kMaxEjectionDoublings = 5;
+constexpr std::chrono::seconds kSameFailure{60};  // is not logged again for so long
+
+std::shared_ptr<const codec::ClientSecurity> securityOf(
+    const route::UpstreamTls& tls, const std::shared_ptr<const tls::ClientContext>& context) {
+  return std::make_shared<const codec::ClientSecurity>(
+      codec::ClientSecurity{context, {tls.hostname, tls.dns_names, tls.uris}});
+}
 
 }  // namespace
 
 UpstreamSet::UpstreamSet(net::EventLoop& the_loop, codec::BlockPool& the_pool,
                          std::span<char> the_scratch, const http::H1Limits& the_limits,
                          const codec::ClientTimeouts& the_timeouts,
-                         observe::WorkerCounters& counters)
-    : ClientHost(the_loop, the_pool, the_scratch, the_limits, the_timeouts), counters_(counters) {}
+                         observe::WorkerCounters& counters, tls::SharedBuffers& the_tls)
+    : ClientHost(the_loop, the_pool, the_scratch, the_limits, the_timeouts, &the_tls),
+      counters_(counters) {}
 
 UpstreamSet::~UpstreamSet() { closeAll(); }
 
-void UpstreamSet::adopt(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream) {
+void UpstreamSet::adopt(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream,
+                        std::shared_ptr<const ContextRow> contexts) {
   if (slot >= groups_.size()) groups_.resize(slot + 1);
   Group& group = groups_[slot];
+  // What is in use is made anew before the old goes, so that pools of endpoints that stay, stay.
   std::vector<EndpointState*> fresh;
-  if (upstream)
-    for (const route::Endpoint& endpoint : upstream->endpoints)
-      if (EndpointState* state = acquire(endpoint)) fresh.push_back(state);
+  std::vector<Secured> secured;
+  if (upstream && !upstream->tls) fresh = acquireAll(*upstream, nullptr);
+  if (upstream && upstream->tls && contexts)
+    for (const Secured& old : group.secured)
+      if (old.identity < contexts->size() && (*contexts)[old.identity])
+        secured.push_back({old.identity, acquireAll(*upstream, (*contexts)[old.identity])});
   for (EndpointState* old : group.endpoints) release(old);
+  for (const Secured& old : group.secured)
+    for (EndpointState* endpoint : old.endpoints) release(endpoint);
   group.endpoints = std::move(fresh);
+  group.secured = std::move(secured);
   group.model = std::move(upstream);
+  group.is_secure = group.model && group.model->tls;
+  group.contexts = std::move(contexts);
   forgetLeft();
+}
+
+void UpstreamSet::adoptContexts(std::uint32_t slot, std::shared_ptr<const ContextRow> contexts) {
+  if (slot < groups_.size()) adopt(slot, groups_[slot].model, std::move(contexts));
+}
+
+std::vector<EndpointState*> UpstreamSet::acquireAll(
+    const route::Upstream& upstream, const std::shared_ptr<const tls::ClientContext>& context) {
+  std::vector<EndpointState*> made;
+  made.reserve(upstream.endpoints.size());
+  const auto security = context ? securityOf(*upstream.tls, context) : nullptr;
+  for (const route::Endpoint& endpoint : upstream.endpoints)
+    if (EndpointState* state = acquire({endpoint, security})) made.push_back(state);
+  return made;
+}
+
+const std::vector<EndpointState*>& UpstreamSet::endpointsFor(Group& group, std::uint32_t identity) {
+  if (!group.is_secure) return group.endpoints;
+  for (const Secured& known : group.secured)
+    if (known.identity == identity) return known.endpoints;
+  const bool possible =
+      group.contexts && identity < group.contexts->size() && (*group.contexts)[identity];
+  if (!possible) return group.endpoints;  // none
+  group.secured.push_back({identity, acquireAll(*group.model, (*group.contexts)[identity])});
+  return group.secured.back().endpoints;
+}
+
+bool UpstreamSet::refused(std::uint32_t slot, std::uint32_t identity) const noexcept {
+  const route::Upstream* const upstream = model(slot);
+  if (upstream == nullptr || !upstream->tls) return false;
+  const auto& contexts = groups_[slot].contexts;
+  return !upstream->tls->refused.empty() || !contexts || identity >= contexts->size() ||
+         !(*contexts)[identity];
 }
 
 const route::Upstream* UpstreamSet::model(std::uint32_t slot) const noexcept {
   return slot < groups_.size() ? groups_[slot].model.get() : nullptr;
 }
 
-EndpointState* UpstreamSet::acquire(const route::Endpoint& endpoint) {
-  auto [it, added] = endpoints_.try_emplace(endpoint);
+EndpointState* UpstreamSet::acquire(PoolKey key) {
+  auto [it, added] = endpoints_.try_emplace(std::move(key));
   if (added) {
+    const route::Endpoint& endpoint = it->first.endpoint;
     const auto address = net::SocketAddress::parse(endpoint.address, endpoint.port);
     if (!address) {  // the translator checks addresses; a hand-written snapshot may not
       endpoints_.erase(it);
       return nullptr;
     }
     it->second = std::make_unique<EndpointState>();
-    it->second->key = endpoint;
+    it->second->key = &it->first;
     it->second->address = *address;
     it->second->text = address->text();
   }
@@ -68,7 +120,7 @@ void UpstreamSet::forgetLeft() {
   std::erase_if(leaving_, [this](EndpointState* endpoint) {
     if (endpoint->users != 0) return true;  // it came back
     if (endpoint->idle != nullptr || endpoint->busy != nullptr) return false;
-    endpoints_.erase(route::Endpoint(endpoint->key));
+    endpoints_.erase(endpoints_.find(*endpoint->key));
     return true;
   });
 }
@@ -77,16 +129,19 @@ bool UpstreamSet::usable(const EndpointState& endpoint) const noexcept {
   return endpoint.ejected_until <= loop.now();
 }
 
-EndpointState* UpstreamSet::choose(std::uint32_t slot, const EndpointState* avoid) noexcept {
-  if (slot >= groups_.size() || groups_[slot].endpoints.empty()) return nullptr;
+EndpointState* UpstreamSet::choose(std::uint32_t slot, std::uint32_t identity,
+                                   const EndpointState* avoid) noexcept {
+  if (slot >= groups_.size()) return nullptr;
   Group& group = groups_[slot];
-  const std::size_t count = group.endpoints.size();
-  if (count == 1) return group.endpoints[0];
+  const std::vector<EndpointState*>& endpoints = endpointsFor(group, identity);
+  const std::size_t count = endpoints.size();
+  if (count == 0) return nullptr;
+  if (count == 1) return endpoints[0];
   const std::size_t first = group.cursor++ % count;
   EndpointState* best = nullptr;
   EndpointState* any = nullptr;
   for (std::size_t i = 0; i < count; ++i) {
-    EndpointState* const candidate = group.endpoints[(first + i) % count];
+    EndpointState* const candidate = endpoints[(first + i) % count];
     if (candidate == avoid) continue;
     if (any == nullptr) any = candidate;
     if (!usable(*candidate)) continue;
@@ -95,7 +150,7 @@ EndpointState* UpstreamSet::choose(std::uint32_t slot, const EndpointState* avoi
   }
   if (best != nullptr) return best;
   // All are ejected: trying one beats refusing for sure.
-  return any != nullptr ? any : group.endpoints[first];
+  return any != nullptr ? any : endpoints[first];
 }
 
 codec::H1ClientConnection* UpstreamSet::connect(EndpointState& endpoint,
@@ -113,7 +168,8 @@ codec::H1ClientConnection* UpstreamSet::connect(EndpointState& endpoint,
       counters_.upstream_failures.add();
       return nullptr;
     }
-    connection = new codec::H1ClientConnection(*this, std::move(*socket), &endpoint);
+    connection = new codec::H1ClientConnection(*this, std::move(*socket), &endpoint,
+                                               endpoint.key->security.get());
     if (!connection->start()) {
       delete connection;
       return nullptr;
@@ -158,6 +214,20 @@ void UpstreamSet::onClientConnectionClosed(codec::H1ClientConnection& connection
     counters_.ejections.add();
   }
   loop.retire(&connection);
+}
+
+void UpstreamSet::onClientTlsFailed(codec::H1ClientConnection& connection,
+                                    std::string_view reason) noexcept {
+  auto& endpoint = *static_cast<EndpointState*>(connection.owner());
+  counters_.upstream_tls_failures.add();
+  // Once for each reason, then once in a while: a backend that is set up wrongly fails each time.
+  if (reason == endpoint.tls_failure && loop.now() < endpoint.tls_logged + kSameFailure) return;
+  endpoint.tls_failure = reason;
+  endpoint.tls_logged = loop.now();
+  if (!log_) return;
+  std::string message =
+      "TLS to backend " + endpoint.text + " (" + endpoint.key->security->peer.hostname;
+  log_(message.append(") failed: ").append(reason));
 }
 
 void UpstreamSet::unlink(EndpointState& endpoint, codec::H1ClientConnection& connection) noexcept {

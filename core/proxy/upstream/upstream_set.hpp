@@ -2,22 +2,47 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "codec/h1_client.hpp"
 #include "net/address.hpp"
 #include "observe/worker_counters.hpp"
 #include "route/model.hpp"
+#include "tls/client_context.hpp"
 
 namespace hyperway::proxy {
 
+/// What connections to a backend are made with, by what the request's listener shows to backends
+/// (Listener::backend_certificate): 0 for nothing, then by number. An entry is null if there is no
+/// such context. Shared by all upstreams that trust the same authorities.
+using ContextRow = std::vector<std::shared_ptr<const tls::ClientContext>>;
+
+/// A pool of connections: an address, and how they are secured. Connections that were made with
+/// other settings, or for another name, are never mixed up.
+struct PoolKey {
+  route::Endpoint endpoint;                               ///< As the model names it.
+  std::shared_ptr<const codec::ClientSecurity> security;  ///< Null: plain text.
+
+  /// By address, then by context (which one it is) and name.
+  friend bool operator<(const PoolKey& a, const PoolKey& b) {
+    if (const auto order = a.endpoint <=> b.endpoint; order != 0) return order < 0;
+    if (a.security == b.security || !b.security) return false;
+    if (!a.security) return true;
+    return std::tie(a.security->context, a.security->peer) <
+           std::tie(b.security->context, b.security->peer);
+  }
+};
+
 /// One address that a worker connects to, with its kept connections. Shared by all Services that
-/// name it.
+/// name it and are secured alike.
 struct EndpointState {
-  route::Endpoint key;                        ///< As the model names it.
+  const PoolKey* key = nullptr;               ///< Where it stands among the pools.
   net::SocketAddress address;                 ///< Where to connect.
   std::string text;                           ///< "ip:port", for logs.
   codec::H1ClientConnection* idle = nullptr;  ///< Kept connections, the last used first.
@@ -27,6 +52,8 @@ struct EndpointState {
   std::uint32_t failures = 0;                 ///< Connects that failed in a row.
   std::uint32_t users = 0;                    ///< Upstreams that list it; 0: leaving.
   net::TimePoint ejected_until{};             ///< Not chosen before, if there is another.
+  std::string_view tls_failure;               ///< Why TLS failed, as last logged; static text.
+  net::TimePoint tls_logged{};                ///< When that was.
 };
 
 /// All endpoints of one worker: choice, ejection and pools. Implements what client connections
@@ -36,20 +63,29 @@ class UpstreamSet final : public codec::ClientHost {
   /// Members are borrowed from the worker.
   UpstreamSet(net::EventLoop& loop, codec::BlockPool& pool, std::span<char> scratch,
               const http::H1Limits& limits, const codec::ClientTimeouts& timeouts,
-              observe::WorkerCounters& counters);
+              observe::WorkerCounters& counters, tls::SharedBuffers& tls);
   UpstreamSet(const UpstreamSet&) = delete;
   UpstreamSet& operator=(const UpstreamSet&) = delete;
   ~UpstreamSet();
 
-  /// Takes a new version of the upstream with this slot; connections to endpoints that left are
-  /// closed when idle.
-  void adopt(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream);
+  /// Where warnings go; may be empty. Once, before the first connection.
+  void warnTo(std::function<void(std::string_view)> log) { log_ = std::move(log); }
+  /// Takes a new version of the upstream with this slot, with its contexts if it is reached by TLS;
+  /// connections to endpoints that left, or with other settings, are closed when idle.
+  void adopt(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream,
+             std::shared_ptr<const ContextRow> contexts);
+  /// Takes new contexts of an upstream that is reached by TLS.
+  void adoptContexts(std::uint32_t slot, std::shared_ptr<const ContextRow> contexts);
   /// The upstream's model, or null if it was never adopted.
   [[nodiscard]] const route::Upstream* model(std::uint32_t slot) const noexcept;
+  /// True if nothing of the upstream may be reached, because its TLS settings are no good.
+  [[nodiscard]] bool refused(std::uint32_t slot, std::uint32_t identity) const noexcept;
   /// Chooses an endpoint: by the upstream's policy, passing over ejected ones while there are
   /// others, and over `avoid` (the endpoint of the failed attempt) if there is another. Null if
   /// there is none at all.
-  [[nodiscard]] EndpointState* choose(std::uint32_t slot, const EndpointState* avoid) noexcept;
+  /// `identity` is the number of what the request's listener shows to backends.
+  [[nodiscard]] EndpointState* choose(std::uint32_t slot, std::uint32_t identity,
+                                      const EndpointState* avoid) noexcept;
   /// A connection for one exchange, kept or new, begun with `events`. Null if no descriptor is to
   /// be had. `fresh`: not a kept one.
   [[nodiscard]] codec::H1ClientConnection* connect(EndpointState& endpoint,
@@ -61,15 +97,29 @@ class UpstreamSet final : public codec::ClientHost {
   void onClientConnectionIdle(codec::H1ClientConnection& connection) noexcept override;
   void onClientConnectionClosed(codec::H1ClientConnection& connection,
                                 bool connected) noexcept override;
+  void onClientTlsFailed(codec::H1ClientConnection& connection,
+                         std::string_view reason) noexcept override;
 
  private:
+  // The endpoints of an upstream that is reached by TLS, as a listener's identity sees them.
+  struct Secured {
+    std::uint32_t identity;
+    std::vector<EndpointState*> endpoints;
+  };
   struct Group {
     std::shared_ptr<const route::Upstream> model;
-    std::vector<EndpointState*> endpoints;
+    std::vector<EndpointState*> endpoints;  // none if it is reached by TLS
     std::uint32_t cursor = 0;
+    bool is_secure = false;
+    std::shared_ptr<const ContextRow> contexts;
+    std::vector<Secured> secured;  // made when first asked for
   };
 
-  [[nodiscard]] EndpointState* acquire(const route::Endpoint& endpoint);
+  [[nodiscard]] std::vector<EndpointState*> acquireAll(
+      const route::Upstream& upstream, const std::shared_ptr<const tls::ClientContext>& context);
+  [[nodiscard]] const std::vector<EndpointState*>& endpointsFor(Group& group,
+                                                                std::uint32_t identity);
+  [[nodiscard]] EndpointState* acquire(PoolKey key);
   void release(EndpointState* endpoint) noexcept;
   void forgetLeft();
   void unlink(EndpointState& endpoint, codec::H1ClientConnection& connection) noexcept;
@@ -81,7 +131,8 @@ class UpstreamSet final : public codec::ClientHost {
 
   observe::WorkerCounters& counters_;
   std::vector<Group> groups_;
-  std::map<route::Endpoint, std::unique_ptr<EndpointState>> endpoints_;
+  std::function<void(std::string_view)> log_;
+  std::map<PoolKey, std::unique_ptr<EndpointState>> endpoints_;
   std::vector<EndpointState*>
       leaving_;  // no upstream lists them; they go when their last connection has
 };

@@ -107,7 +107,7 @@ class World {
     batch.routes.push_back(route);
     const route::Compiler::Outcome outcome = compiler_.apply(batch);
     for (const auto& [slot, model] : outcome.upstreams)
-      worker_->adoptUpstream(slot->number(), model);
+      worker_->adoptUpstream(slot->number(), model, nullptr);
     worker_->adoptTable(outcome.table);
     worker_->openListener(0, bind, std::move(front));
   }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proxy/upstream/upstream_set.hpp"
+#include "route/model.hpp"
+#include "route/slots.hpp"
+#include "tls/client_context.hpp"
+
+namespace hyperway::proxy {
+
+/// Makes the contexts that connections to backends need: one for each set of authorities that an
+/// upstream trusts and each certificate that a listener shows. What stays the same keeps its
+/// context, and with it its connections. [control]
+class BackendContexts {
+ public:
+  /// Certificates that listeners show to backends, by CompiledListener::identity(); null for none.
+  using Identities = std::vector<std::shared_ptr<const route::Certificate>>;
+  /// Rows to be handed to the workers, by number of the upstream.
+  using Rows = std::vector<std::pair<std::uint32_t, std::shared_ptr<const ContextRow>>>;
+
+  /// `log` gets what cannot be made; may be empty.
+  explicit BackendContexts(std::function<void(std::string_view)> log) : log_(std::move(log)) {}
+
+  /// Takes what listeners show from now on. Returns the rows of upstreams that have others than
+  /// before.
+  [[nodiscard]] Rows setIdentities(Identities identities);
+  /// The row of an upstream that is new or has changed; null if it is reached in plain text, or is
+  /// gone, or must not be reached.
+  [[nodiscard]] std::shared_ptr<const ContextRow> rowOf(const route::SlotMap::SlotPtr& slot,
+                                                        const route::Upstream* upstream);
+
+ private:
+  // A set of authorities with the contexts that trust it.
+  struct Trust {
+    std::shared_ptr<const tls::TrustStore> store;  // null: it could not be made
+    std::shared_ptr<const ContextRow> row;
+  };
+  struct User {
+    std::weak_ptr<const route::SlotMap::Slot> slot;  // numbers are given out again
+    std::shared_ptr<Trust> trust;
+  };
+
+  [[nodiscard]] std::shared_ptr<Trust> trustOf(const route::UpstreamTls& tls);
+  [[nodiscard]] std::shared_ptr<const ContextRow> makeRow(const Trust& trust,
+                                                          const Identities& before) const;
+  void warn(const std::string& message) const;
+
+  std::function<void(std::string_view)> log_;
+  Identities identities_{nullptr};
+  std::map<std::string, std::weak_ptr<Trust>> trusts_;  // by their PEM; empty: the machine's
+  std::map<std::uint32_t, User> users_;
+};
+
+}  // namespace hyperway::proxy
