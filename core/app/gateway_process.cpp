@@ -28,6 +28,8 @@ std::string pairProblem(const std::string& chain, const std::string& key) {
   return tls::checkKeyPair({chain, key});
 }
 
+std::string anchorProblem(const std::string& pem) { return tls::checkAuthorities(pem); }
+
 }  // namespace
 
 GatewayProcess::GatewayProcess(Settings settings, std::string plugin_directory, std::string version)
@@ -89,6 +91,7 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
   gateway::TranslateOptions translate = settings_.translate;
   translate.report_programmed = false;
   translate.check_certificate = pairProblem;
+  translate.check_authorities = anchorProblem;
   pipeline_ = std::make_unique<control::Pipeline>(std::move(translate), *filters_);
   pipeline_->addSink(adapter_);
   if (!makeSinks(settings_, *registry_, sinks_, problems)) return false;
@@ -261,6 +264,7 @@ void GatewayProcess::reload(const Settings& settings, const std::vector<ChangedK
     pipeline_->post([this, options = settings_.translate]() mutable {
       options.report_programmed = false;
       options.check_certificate = pairProblem;
+      options.check_authorities = anchorProblem;
       pipeline_->reconfigure(std::move(options));
     });
   if (!applied.empty()) log_->write(LogLevel::Info, "configuration: applied" + applied);

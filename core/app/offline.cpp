@@ -74,6 +74,7 @@ bool Offline::load(std::vector<ConfigProblem>& problems) {
   gateway::TranslateOptions translate = settings_.translate;
   translate.report_programmed = true;
   translate.find_unknown_fields = true;
+  translate.check_authorities = [](const std::string& pem) { return tls::checkAuthorities(pem); };
   translate.check_certificate = [](const std::string& chain, const std::string& key) {
     return tls::checkKeyPair({chain, key});
   };

@@ -71,6 +71,11 @@ std::string statusesText(const std::vector<gateway::ObjectStatus>& statuses) {
       for (const gateway::Condition& condition : parent.conditions)
         out += conditionText("    ", condition);
     }
+    for (const gateway::ParentStatus& ancestor : status.ancestors) {
+      out += "  Gateway " + ancestor.name_space + '/' + ancestor.name + '\n';
+      for (const gateway::Condition& condition : ancestor.conditions)
+        out += conditionText("    ", condition);
+    }
   }
   return out.empty()
              ? "no object of ours has a status; is there a GatewayClass with our controllerName?\n"

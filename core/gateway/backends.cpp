@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/bytes.hpp"
+#include "gateway/backend_tls.hpp"
 #include "gateway/ip_literal.hpp"
 #include "gateway/references.hpp"
 
@@ -27,10 +28,17 @@ const Service::Port* portOf(const Service& service, std::int64_t number) {
 
 // KEP-3726 and IANA names; absent for what this version does not speak to a backend.
 std::optional<route::UpstreamProtocol> protocolOf(std::string_view app_protocol) {
-  if (app_protocol.empty() || equalsIgnoreCase(app_protocol, "http"))
+  if (app_protocol.empty() || equalsIgnoreCase(app_protocol, "http") ||
+      equalsIgnoreCase(app_protocol, "https"))
     return route::UpstreamProtocol::Http1;
   if (app_protocol == "kubernetes.io/ws") return route::UpstreamProtocol::WebSocket;
+  if (app_protocol == "kubernetes.io/wss") return route::UpstreamProtocol::WebSocketTls;
   return std::nullopt;
+}
+
+// Protocols that are TLS by name: plain text, for want of a policy, would be worse than a refusal.
+bool needsPolicy(std::string_view app_protocol) {
+  return equalsIgnoreCase(app_protocol, "https") || app_protocol == "kubernetes.io/wss";
 }
 
 bool isOwnPort(const TranslateOptions& options, const std::string& address, std::uint16_t port) {
@@ -84,11 +92,12 @@ Verdict judgeService(const Service& service, std::int64_t port_number, const Obj
   if (!protocolOf(port->app_protocol))
     return {std::string(kUnsupportedProtocol),
             "appProtocol " + port->app_protocol + " of Service " + key +
-                " is not supported by this version; http and kubernetes.io/ws are"};
-  if (const auto* policies = store.tlsPoliciesOf(key))
-    return {std::string(kUnsupportedProtocol), "BackendTLSPolicy " + *policies->begin() +
-                                                   " asks for TLS to Service " + key +
-                                                   ", which is not supported by this version"};
+                " is not supported by this version; http, https, kubernetes.io/ws and "
+                "kubernetes.io/wss are"};
+  if (needsPolicy(port->app_protocol) && policyFor(store, key, port->name) == nullptr)
+    return {std::string(kUnsupportedProtocol),
+            "appProtocol " + port->app_protocol + " of Service " + key +
+                " needs a BackendTLSPolicy that says whom to trust"};
   return {};
 }
 
@@ -176,7 +185,7 @@ BackendTarget resolveBackend(const BackendSpec& backend, std::string_view name_s
 }
 
 route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
-                              const TranslateOptions& options) {
+                              AuthorityStore& authorities, const TranslateOptions& options) {
   route::Upstream upstream;
   upstream.key = key;
   auto balance = options.balance.find(key);
@@ -185,14 +194,22 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
   const auto [service_key, number] = split(key);
   const auto* service = store.find<Service>(service_key);
   if (service == nullptr || !judgeService(*service, number, store, options).fine()) return upstream;
+  const Service::Port* const port = portOf(*service, number);
+  if (const auto* policy = policyFor(store, service_key, port != nullptr ? port->name : "")) {
+    auto judged = judgePolicy(*policy, store, authorities, options.check_authorities);
+    const bool refused = !judged.tls.refused.empty();
+    upstream.tls = std::make_shared<const route::UpstreamTls>(std::move(judged.tls));
+    if (refused) return upstream;
+  }
   if (service->external) {
     upstream.endpoints.push_back(
         {canonicalIp(service->external_name), static_cast<std::uint16_t>(number)});
     return upstream;
   }
-  const Service::Port& port = *portOf(*service, number);
-  upstream.protocol = *protocolOf(port.app_protocol);
-  upstream.endpoints = endpointsOf(*service, port, key, store, options);
+  upstream.protocol = *protocolOf(port->app_protocol);
+  if (upstream.tls && upstream.protocol == route::UpstreamProtocol::WebSocket)
+    upstream.protocol = route::UpstreamProtocol::WebSocketTls;
+  upstream.endpoints = endpointsOf(*service, *port, key, store, options);
   auto& endpoints = upstream.endpoints;
   std::sort(endpoints.begin(), endpoints.end());
   endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
@@ -200,5 +217,10 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
 }
 
 std::string serviceOfUpstream(std::string_view key) { return split(key).service; }
+
+std::string portNameOf(const Service& service, std::string_view key) {
+  const Service::Port* const port = portOf(service, split(key).port);
+  return port != nullptr ? port->name : std::string();
+}
 
 }  // namespace hyperway::gateway

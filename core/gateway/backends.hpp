@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/authorities.hpp"
 #include "gateway/object_store.hpp"
 #include "gateway/translate.hpp"
 #include "gateway/verdict.hpp"
@@ -39,11 +40,15 @@ struct BackendTarget {
 /// The upstream behind `key`, with the endpoints of the Service's EndpointSlices: those that are
 /// ready, and if none is, those that still serve while they terminate (Kubernetes,
 /// EndpointConditions). Endpoints are sorted and unique. Empty endpoints if Service or port are
-/// gone.
+/// gone, or if the BackendTLSPolicy in force is no good.
 [[nodiscard]] route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
+                                            AuthorityStore& authorities,
                                             const TranslateOptions& options);
 
 /// The Service of an upstream's key.
 [[nodiscard]] std::string serviceOfUpstream(std::string_view key);
+
+/// The name of the Service's port that an upstream's key means; empty if it has none, or is gone.
+[[nodiscard]] std::string portNameOf(const Service& service, std::string_view key);
 
 }  // namespace hyperway::gateway

@@ -12,6 +12,9 @@ namespace {
 // Conditions hold 32768 bytes of message (metav1.Condition); a reader wants the first few findings.
 constexpr std::size_t kMostFindings = 5;
 
+// PolicyStatus.ancestors, maxItems.
+constexpr std::size_t kMostAncestors = 16;
+
 Condition condition(std::string type, const Verdict& verdict, std::string good_reason,
                     std::string good_message, std::int64_t generation) {
   Condition made;
@@ -167,6 +170,16 @@ Verdict gatewayResolved(const GatewayState& gateway) {
   return verdict;
 }
 
+bool letsAnyClientPass(const Gateway& gateway) {
+  const auto insecure = [](const std::optional<FrontendValidation>& validation) {
+    return validation && validation->mode == "AllowInsecureFallback";
+  };
+  const auto& ports = gateway.client_validation_ports;
+  return insecure(gateway.client_validation) ||
+         std::any_of(ports.begin(), ports.end(),
+                     [&](const PortValidation& port) { return insecure(port.validation); });
+}
+
 std::vector<std::string> addressesOf(const GatewayState& gateway) {
   if (gateway.addresses.published) return *gateway.addresses.published;
   std::vector<std::string> addresses;
@@ -199,6 +212,12 @@ ObjectStatus gatewayStatus(const GatewayState& gateway) {
   status.conditions.push_back(gatewayProgrammed(gateway, accepted));
   status.conditions.push_back(condition("ResolvedRefs", gatewayResolved(gateway), "ResolvedRefs",
                                         "", gateway.spec->meta.generation));
+  if (letsAnyClientPass(*gateway.spec))
+    status.conditions.push_back(
+        condition("InsecureFrontendValidationMode", {}, "ConfigurationChanged",
+                  "clients without a valid certificate pass: /spec/tls/frontend asks for "
+                  "AllowInsecureFallback",
+                  gateway.spec->meta.generation));
   status.addresses = addressesOf(gateway);
   for (const ListenerState& listener : gateway.listeners)
     status.listeners.push_back(listenerStatus(listener, gateway));
@@ -234,6 +253,27 @@ ObjectStatus listenerSetStatus(const ListenerSet& object) {
   status.conditions.push_back(condition("Accepted", refused, "", "", object.meta.generation));
   status.conditions.push_back(
       condition("Programmed", {"Invalid", refused.message}, "", "", object.meta.generation));
+  return status;
+}
+
+ObjectStatus policyStatus(const BackendTlsPolicy& policy, const PolicyState& judged,
+                          const std::map<std::string, Verdict>& ancestors) {
+  ObjectStatus status = statusOf("BackendTLSPolicy", policy.meta);
+  for (const auto& [gateway, in_the_way] : ancestors) {
+    if (status.ancestors.size() == kMostAncestors) break;
+    const std::size_t slash = gateway.find('/');
+    ParentStatus& ancestor = status.ancestors.emplace_back();
+    ancestor.group = kGatewayGroup;
+    ancestor.kind = "Gateway";
+    ancestor.name_space = gateway.substr(0, slash);
+    ancestor.name = gateway.substr(slash + 1);
+    Verdict accepted = in_the_way;
+    accepted.keep(judged.accepted);
+    ancestor.conditions.push_back(
+        condition("Accepted", accepted, "Accepted", "", policy.meta.generation));
+    ancestor.conditions.push_back(
+        condition("ResolvedRefs", judged.resolved, "ResolvedRefs", "", policy.meta.generation));
+  }
   return status;
 }
 

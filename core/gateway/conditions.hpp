@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "gateway/backend_tls.hpp"
 #include "gateway/filters.hpp"
 #include "gateway/httproute.hpp"
 #include "gateway/listeners.hpp"
@@ -17,8 +19,9 @@ namespace hyperway::gateway {
 /// Status of a GatewayClass of ours. [GatewayClass: Accepted]
 [[nodiscard]] ObjectStatus classStatus(const GatewayClass& object);
 
-/// Status of a Gateway of ours with its listeners. [Gateway: Accepted, Programmed, ResolvedRefs;
-/// listeners: Accepted, Programmed, ResolvedRefs, Conflicted, OverlappingTLSConfig]
+/// Status of a Gateway of ours with its listeners. [Gateway: Accepted, Programmed, ResolvedRefs,
+/// InsecureFrontendValidationMode; listeners: Accepted, Programmed, ResolvedRefs, Conflicted,
+/// OverlappingTLSConfig]
 [[nodiscard]] ObjectStatus gatewayStatus(const GatewayState& gateway);
 
 /// The entry of a route's status for one parent. `attached` is the outcome of attach(); `rules` may
@@ -29,6 +32,12 @@ namespace hyperway::gateway {
 
 /// Status of a ListenerSet, which this version refuses. [ListenerSet: Accepted, Programmed]
 [[nodiscard]] ObjectStatus listenerSetStatus(const ListenerSet& object);
+
+/// Status of a BackendTLSPolicy at the Gateways of ours ("namespace/name") that it matters to, each
+/// with what is in its way there; the first 16, as many as the API has room for.
+/// [BackendTLSPolicy: Accepted, ResolvedRefs]
+[[nodiscard]] ObjectStatus policyStatus(const BackendTlsPolicy& policy, const PolicyState& judged,
+                                        const std::map<std::string, Verdict>& ancestors);
 
 /// Status of a Filter. [Filter: Accepted]
 [[nodiscard]] ObjectStatus filterStatus(const FilterObject& object, const FilterVerdict& judged);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gateway/attachment.hpp"
+#include "gateway/backend_tls.hpp"
 #include "gateway/translate_state.hpp"
 
 namespace hyperway::gateway {
@@ -73,6 +74,17 @@ std::vector<Translator::Diagnosis> Translator::diagnose() const {
     for (const Verdict& verdict : route.rules.unresolved) add(object, verdict);
     if (route.rules.dropped.empty()) add(object, route.rules.accepted);
     if (!route.rules.rules) state_->diagnoseUnattached(key, list);
+  }
+  for (const auto& [key, policy] : state_->store.all<BackendTlsPolicy>()) {
+    const std::string object = "BackendTLSPolicy/" + key;
+    const PolicyState judged =
+        judgePolicy(policy, state_->store, state_->authorities, state_->options.check_authorities);
+    add(object, judged.accepted);
+    if (judged.accepted.message != judged.resolved.message) add(object, judged.resolved);
+    for (const auto& [gateway, in_the_way] : state_->ancestorsOf(policy)) {
+      add(object, in_the_way);
+      if (!in_the_way.fine()) break;
+    }
   }
   for (const auto& [key, gateway] : state_->store.all<Gateway>())
     if (!state_->gateways.contains(key) &&

@@ -6,9 +6,14 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 34> kFeatures = {
+constexpr std::array<std::string_view, 39> kFeatures = {
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
     "Gateway",
     "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayPort8080",

@@ -13,10 +13,22 @@ namespace {
 
 constexpr std::string_view kUnsupportedValue = "UnsupportedValue";
 
-bool validatesClients(const Gateway& gateway, std::int64_t port) {
-  for (const auto& [override_port, validates] : gateway.client_validation_ports)
-    if (override_port == port) return validates;
-  return gateway.client_validation;
+struct PlacedValidation {
+  const FrontendValidation* validation = nullptr;
+  std::string pointer;
+};
+
+// What is in force on a port: its own setting, also if that is none, else the default.
+PlacedValidation validationFor(const Gateway& gateway, std::int64_t port) {
+  const auto place = [](const std::optional<FrontendValidation>& validation, std::string pointer) {
+    return PlacedValidation{validation ? &*validation : nullptr, std::move(pointer)};
+  };
+  const auto& ports = gateway.client_validation_ports;
+  for (std::size_t i = 0; i < ports.size(); ++i)
+    if (ports[i].port == port)
+      return place(ports[i].validation,
+                   "/spec/tls/frontend/perPort/" + std::to_string(i) + "/tls/validation");
+  return place(gateway.client_validation, "/spec/tls/frontend/default/validation");
 }
 
 class ListenerJudge {
@@ -105,10 +117,6 @@ class ListenerJudge {
              "must be Terminate for protocol HTTPS, not " + tls.mode);
     if (!tls.options.empty())
       refuse(kUnsupportedValue, "/tls/options", "option " + tls.options.front() + " is unknown");
-    if (validatesClients(gateway_, spec_.port))
-      state_.accepted.keep({std::string(kUnsupportedValue),
-                            "/spec/tls/frontend: validation of client certificates is not "
-                            "supported by this version"});
     auto refs = resolveCertificates(tls.certificates, gateway_.meta.name_space,
                                     pointer_ + "/tls/certificateRefs", "InvalidCertificateRef",
                                     context_.store, context_.certificates,
@@ -117,6 +125,32 @@ class ListenerJudge {
     std::move(refs.secrets.begin(), refs.secrets.end(), std::back_inserter(out_.secrets));
     std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out_.namespaces));
     state_.model.certificates = std::move(refs.usable);
+    judgeValidation();
+  }
+
+  void judgeValidation() {
+    const auto [wanted, place] = validationFor(gateway_, spec_.port);
+    if (wanted == nullptr) return;
+    if (wanted->mode != "AllowValidOnly" && wanted->mode != "AllowInsecureFallback")
+      state_.accepted.keep(
+          {std::string(kUnsupportedValue),
+           place + "/mode: must be AllowValidOnly or AllowInsecureFallback, not " + wanted->mode});
+    auto refs = resolveAuthorities(
+        wanted->authorities, {"Gateway", gateway_.meta.name_space, "InvalidCACertificateKind"},
+        place + "/caCertificateRefs", context_.store, context_.authorities,
+        context_.options.check_authorities);
+    if (wanted->authorities.empty())
+      refs.resolved.keep({"InvalidCACertificateRef",
+                          place + "/caCertificateRefs: needs at least one trust anchor"});
+    if (refs.usable.empty()) state_.accepted.keep({"NoValidCACertificate", refs.resolved.message});
+    state_.resolved.keep(std::move(refs.resolved));
+    std::move(refs.config_maps.begin(), refs.config_maps.end(),
+              std::back_inserter(out_.config_maps));
+    std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out_.namespaces));
+    route::ClientValidation made;
+    made.authorities = std::move(refs.usable);
+    made.required = wanted->mode != "AllowInsecureFallback";
+    state_.model.validation = std::make_shared<const route::ClientValidation>(std::move(made));
   }
 
   void fillModel() {
@@ -124,6 +158,7 @@ class ListenerJudge {
     model.key = gateway_.meta.key() + '/' + spec_.name;
     model.protocol = isHttps() ? route::Protocol::Https : route::Protocol::Http;
     model.hostname = state_.hostname;
+    model.backend_certificate = out_.backend_certificate;
     if (!state_.accepted.fine() || !out_.addresses.assigned) return;
     model.port = static_cast<std::uint16_t>(spec_.port);
     if (context_.options.gateway_addresses == AddressSource::Services) return bindToTarget(model);
@@ -157,9 +192,7 @@ void judgeClientCertificate(const Gateway& gateway, const GatewayContext& contex
                           "/spec/tls/backend/clientCertificateRef", "InvalidClientCertificateRef",
                           context.store, context.certificates, context.options.check_certificate);
   out.resolved.keep(std::move(refs.verdict));
-  out.resolved.keep({"UnsupportedValue",
-                     "/spec/tls/backend: TLS to backends is not supported by this version; the "
-                     "certificate is not used"});
+  if (!refs.usable.empty()) out.backend_certificate = std::move(refs.usable.front());
   std::move(refs.secrets.begin(), refs.secrets.end(), std::back_inserter(out.secrets));
   std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out.namespaces));
 }
@@ -221,9 +254,9 @@ GatewayState judgeGateway(const Gateway& gateway, const GatewayContext& context)
         {"InvalidParameters", "/spec/infrastructure/parametersRef: hyperway takes no parameters"});
   state.accepted.keep(state.addresses.accepted);
   if (!state.accepted.fine()) state.addresses.assigned = false;
+  judgeClientCertificate(gateway, context, state);
   for (std::size_t i = 0; i < gateway.listeners.size(); ++i)
     state.listeners.push_back(ListenerJudge(gateway, i, context, state).judge());
-  judgeClientCertificate(gateway, context, state);
   return state;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/addresses.hpp"
+#include "gateway/authorities.hpp"
 #include "gateway/object_store.hpp"
 #include "gateway/tls.hpp"
 #include "gateway/translate.hpp"
@@ -52,10 +53,12 @@ struct GatewayState {
   GatewayAddresses addresses;            ///< Where it is bound.
   Verdict
       accepted;  ///< Accepted: InvalidParameters, UnsupportedAddress; listeners are not in here.
-  Verdict resolved;                     ///< ResolvedRefs of what belongs to no listener.
-  std::string deployment;               ///< What a sink could not do; kept by the translator.
-  std::vector<std::string> secrets;     ///< Keys of Secrets that it depends on.
-  std::vector<std::string> namespaces;  ///< Namespaces whose grants it depends on.
+  Verdict resolved;                      ///< ResolvedRefs of what belongs to no listener.
+  std::string deployment;                ///< What a sink could not do; kept by the translator.
+  std::string backend_certificate;       ///< Key of the client certificate for backends; may be "".
+  std::vector<std::string> secrets;      ///< Keys of Secrets that it depends on.
+  std::vector<std::string> config_maps;  ///< Keys of ConfigMaps that it depends on.
+  std::vector<std::string> namespaces;   ///< Namespaces whose grants it depends on.
 };
 
 /// What judgeGateway() works with; all borrowed.
@@ -63,6 +66,7 @@ struct GatewayContext {
   const ObjectStore& store;         ///< Secrets and grants.
   const TranslateOptions& options;  ///< Of the translator.
   CertificateStore& certificates;   ///< Judged Secrets.
+  AuthorityStore& authorities;      ///< Judged ConfigMaps.
   AddressAssigner& addresses;       ///< Addresses given so far.
   bool class_accepted = true;       ///< Whether its GatewayClass was.
 };

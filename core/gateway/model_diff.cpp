@@ -8,17 +8,8 @@
 namespace hyperway::gateway {
 namespace {
 
-bool same(const route::Listener& a, const route::Listener& b) {
-  return a.key == b.key && a.protocol == b.protocol && a.port == b.port && a.binds == b.binds &&
-         a.hostname == b.hostname && a.certificates == b.certificates;
-}
-
 bool same(const route::Certificate& a, const route::Certificate& b) {
   return a.chain_pem == b.chain_pem && a.private_pem == b.private_pem;
-}
-
-bool same(const route::Upstream& a, const route::Upstream& b) {
-  return a.protocol == b.protocol && a.balance == b.balance && a.endpoints == b.endpoints;
 }
 
 route::Gateway describe(const GatewayState& gateway) {
@@ -79,7 +70,7 @@ void ModelDiff::putGateway(const std::string& key, GatewayState* gateway, bool p
         continue;
       }
       const auto found = known.find(listener.model.key);
-      if (found == known.end() || !same(found->second, listener.model)) {
+      if (found == known.end() || !route::sameListener(found->second, listener.model)) {
         batch.listeners.push_back(listener.model);
         listener.programming = programmed_at_once ? Programming::Done : Programming::Pending;
       }
@@ -97,8 +88,10 @@ void ModelDiff::putCertificates(const ObjectStore& store, CertificateStore& cert
                                 const CertificateCheck& check, route::ModelBatch& batch) {
   std::set<std::string> wanted;
   for (const auto& [gateway, listeners] : listeners_)
-    for (const auto& [key, listener] : listeners)
+    for (const auto& [key, listener] : listeners) {
       wanted.insert(listener.certificates.begin(), listener.certificates.end());
+      if (!listener.backend_certificate.empty()) wanted.insert(listener.backend_certificate);
+    }
   for (const std::string& key : wanted) {
     const auto* entry = certificates.get(store, key, check);
     if (entry == nullptr) continue;
@@ -119,7 +112,7 @@ void ModelDiff::putCertificates(const ObjectStore& store, CertificateStore& cert
 
 void ModelDiff::putUpstream(route::Upstream upstream, route::ModelBatch& batch) {
   const auto [known, is_new] = upstreams_.try_emplace(upstream.key);
-  if (!is_new && same(known->second, upstream)) return;
+  if (!is_new && route::sameUpstream(known->second, upstream)) return;
   known->second = upstream;
   batch.upstreams.push_back(std::move(upstream));
 }

@@ -79,10 +79,10 @@ ObjectStore::Effect ObjectStore::put(const ObjectChange& change, std::string key
   }
   if constexpr (std::is_same_v<T, BackendTlsPolicy>) {
     if (found != map.end())
-      for (const std::string& name : found->second.services)
-        unlink(tls_policies_, objectKey(change.name_space, name), key);
-    for (const std::string& name : object.services)
-      tls_policies_[objectKey(change.name_space, name)].insert(key);
+      for (const BackendTlsPolicy::Target& target : found->second.targets)
+        unlink(tls_policies_, objectKey(change.name_space, target.service), key);
+    for (const BackendTlsPolicy::Target& target : object.targets)
+      tls_policies_[objectKey(change.name_space, target.service)].insert(key);
   }
   if constexpr (std::is_same_v<T, ReferenceGrant>) {
     if (gone)

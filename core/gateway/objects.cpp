@@ -175,6 +175,16 @@ void readSecretRef(JsonNode& node, SecretRef& ref) {
   if (ref.name.empty()) node.problem("needs a name");
 }
 
+void readCaRef(JsonNode& node, CaRef& ref) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "group") member.read(ref.group);
+    if (key == "kind") member.read(ref.kind);
+    if (key == "namespace") member.read(ref.name_space);
+    if (key == "name") member.read(ref.name);
+  });
+  if (ref.name.empty()) node.problem("needs a name");
+}
+
 ObjectDecoder::ObjectDecoder() : impl_(std::make_unique<Impl>()) {}
 ObjectDecoder::~ObjectDecoder() = default;
 
@@ -213,22 +223,6 @@ bool ObjectDecoder::decode(std::string_view json, ListenerSet& object, Problems&
                      });
 }
 
-bool ObjectDecoder::decode(std::string_view json, BackendTlsPolicy& object, Problems& problems) {
-  return impl_->read(json, object.meta, nullptr, problems,
-                     [&](std::string_view part, JsonNode& spec) {
-                       if (part != "spec") return;
-                       spec.fields([&](std::string_view key, JsonNode& member) {
-                         if (key != "targetRefs") return;
-                         member.items([&](JsonNode& item) {
-                           ReferenceGrant::To target;
-                           readGrantPeer(item, target.group, target.kind, "name", target.name);
-                           if (target.group.empty() && target.kind == "Service")
-                             object.services.push_back(std::move(target.name));
-                         });
-                       });
-                     });
-}
-
 bool ObjectDecoder::decode(std::string_view json, ReferenceGrant& object, Problems& problems) {
   return impl_->read(
       json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
@@ -246,10 +240,6 @@ bool ObjectDecoder::decode(std::string_view json, ReferenceGrant& object, Proble
             });
         });
       });
-}
-
-bool ObjectDecoder::decode(std::string_view json, ConfigMap& object, Problems& problems) {
-  return impl_->read(json, object.meta, nullptr, problems, [](std::string_view, JsonNode&) {});
 }
 
 bool ObjectDecoder::decode(std::string_view json, Namespace& object, Problems& problems) {

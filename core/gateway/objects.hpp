@@ -31,7 +31,7 @@ enum class Kind : std::uint8_t {
   HttpRoute,
   OtherRoute,   ///< GRPCRoute, TLSRoute, TCPRoute, UDPRoute: known, and refused by this version.
   ListenerSet,  ///< Known, and refused by this version.
-  BackendTlsPolicy,  ///< Known, and what it targets is refused by this version.
+  BackendTlsPolicy,
   ReferenceGrant,
   Service,
   EndpointSlice,
@@ -106,6 +106,32 @@ struct SecretRef {
   friend bool operator==(const SecretRef&, const SecretRef&) = default;
 };
 
+/// ObjectReference, or LocalObjectReference, to trust anchors.
+struct CaRef {
+  std::string group;       ///< "" for the core API.
+  std::string kind;        ///< Kind of the referent.
+  std::string name_space;  ///< Empty: that of the referrer.
+  std::string name;        ///< Name of the referent.
+  /// Field-wise equality.
+  friend bool operator==(const CaRef&, const CaRef&) = default;
+};
+
+/// FrontendTLSValidation.
+struct FrontendValidation {
+  std::vector<CaRef> authorities;       ///< caCertificateRefs.
+  std::string mode = "AllowValidOnly";  ///< Or AllowInsecureFallback.
+  /// Field-wise equality.
+  friend bool operator==(const FrontendValidation&, const FrontendValidation&) = default;
+};
+
+/// TLSPortConfig.
+struct PortValidation {
+  std::int64_t port = 0;                         ///< Not yet checked.
+  std::optional<FrontendValidation> validation;  ///< Absent: none on this port.
+  /// Field-wise equality.
+  friend bool operator==(const PortValidation&, const PortValidation&) = default;
+};
+
 /// RouteGroupKind.
 struct RouteKind {
   std::string group{kGatewayGroup};  ///< API group.
@@ -166,13 +192,12 @@ struct Gateway {
   std::vector<AddressSpec> addresses;           ///< spec.addresses.
   bool parameters = false;                      ///< spec.infrastructure.parametersRef is set.
   std::optional<SecretRef> client_certificate;  ///< spec.tls.backend.clientCertificateRef.
-  bool client_validation = false;               ///< spec.tls.frontend.default.validation is set.
-  std::vector<std::pair<std::int64_t, bool>>
-      client_validation_ports;  ///< frontend.perPort: validation is set.
-  bool default_scope = false;   ///< The experimental defaultScope is set and not None.
-  std::string uid;              ///< metadata.uid; empty where nobody gives one.
-  Labels infra_labels;          ///< spec.infrastructure.labels.
-  Labels infra_annotations;     ///< spec.infrastructure.annotations.
+  std::optional<FrontendValidation> client_validation;  ///< spec.tls.frontend.default.validation.
+  std::vector<PortValidation> client_validation_ports;  ///< spec.tls.frontend.perPort.
+  bool default_scope = false;  ///< The experimental defaultScope is set and not None.
+  std::string uid;             ///< metadata.uid; empty where nobody gives one.
+  Labels infra_labels;         ///< spec.infrastructure.labels.
+  Labels infra_annotations;    ///< spec.infrastructure.annotations.
   /// Field-wise equality.
   friend bool operator==(const Gateway&, const Gateway&) = default;
 };
@@ -287,11 +312,31 @@ struct ListenerSet {
   friend bool operator==(const ListenerSet&, const ListenerSet&) = default;
 };
 
-/// BackendTLSPolicy, as far as it takes to refuse what it targets: speaking plainly where TLS is
-/// asked for would be worse.
+/// BackendTLSPolicy. What cannot be read beside its targets is kept with it: a policy that is no
+/// good must still keep its Services from being spoken to in plain text.
 struct BackendTlsPolicy {
+  /// A Service in spec.targetRefs; other kinds are left out.
+  struct Target {
+    std::string service;  ///< Name of the Service.
+    std::string section;  ///< sectionName, a port's name; empty: all ports.
+    /// Field-wise equality.
+    friend bool operator==(const Target&, const Target&) = default;
+  };
+  /// SubjectAltName.
+  struct AltName {
+    std::string type;   ///< Hostname or URI.
+    std::string value;  ///< The member that belongs to the type.
+    /// Field-wise equality.
+    friend bool operator==(const AltName&, const AltName&) = default;
+  };
   Meta meta;                          ///< Identity.
-  std::vector<std::string> services;  ///< Names of the Services in spec.targetRefs.
+  std::vector<Target> targets;        ///< Services that it is for.
+  std::vector<CaRef> authorities;     ///< spec.validation.caCertificateRefs.
+  std::string well_known;             ///< spec.validation.wellKnownCACertificates.
+  std::string hostname;               ///< spec.validation.hostname.
+  std::vector<AltName> alt_names;     ///< spec.validation.subjectAltNames.
+  std::vector<std::string> options;   ///< Keys of spec.options.
+  std::vector<std::string> problems;  ///< "/pointer: message" of what could not be read in it.
   /// Field-wise equality.
   friend bool operator==(const BackendTlsPolicy&, const BackendTlsPolicy&) = default;
 };
@@ -379,9 +424,11 @@ struct Secret {
   friend bool operator==(const Secret&, const Secret&) = default;
 };
 
-/// ConfigMap: only that it is there.
+/// ConfigMap, as far as it holds trust anchors.
 struct ConfigMap {
-  Meta meta;  ///< Identity.
+  Meta meta;            ///< Identity.
+  std::string ca_pem;   ///< ca.crt; empty: absent.
+  std::string problem;  ///< Not empty: why ca.crt could not be decoded.
   /// Field-wise equality.
   friend bool operator==(const ConfigMap&, const ConfigMap&) = default;
 };

@@ -96,21 +96,28 @@ void readAddress(JsonNode& node, AddressSpec& address) {
   if (address.value && address.value->empty()) address.value.reset();
 }
 
-bool hasValidation(JsonNode& node) {
-  bool found = false;
-  node.fields([&](std::string_view key, JsonNode&) { found = found || key == "validation"; });
-  return found;
+// A TLSConfig: its validation, if there is one.
+void readFrontendTls(JsonNode& node, std::optional<FrontendValidation>& validation) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key != "validation") return;
+    FrontendValidation& made = validation.emplace();
+    member.fields([&](std::string_view name, JsonNode& value) {
+      if (name == "caCertificateRefs")
+        value.items([&](JsonNode& item) { readCaRef(item, made.authorities.emplace_back()); });
+      if (name == "mode") value.read(made.mode);
+    });
+  });
 }
 
 void readFrontend(JsonNode& node, Gateway& gateway) {
   node.fields([&](std::string_view key, JsonNode& member) {
-    if (key == "default") gateway.client_validation = hasValidation(member);
+    if (key == "default") readFrontendTls(member, gateway.client_validation);
     if (key != "perPort") return;
     member.items([&](JsonNode& item) {
-      auto& [port, validates] = gateway.client_validation_ports.emplace_back();
+      PortValidation& made = gateway.client_validation_ports.emplace_back();
       item.fields([&](std::string_view name, JsonNode& value) {
-        if (name == "port") value.read(port);
-        if (name == "tls") validates = hasValidation(value);
+        if (name == "port") value.read(made.port);
+        if (name == "tls") readFrontendTls(value, made.validation);
       });
     });
   });

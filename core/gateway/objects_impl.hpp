@@ -66,5 +66,7 @@ void readLabels(JsonNode& node, Labels& labels);
 void readParent(JsonNode& node, ParentRef& parent);
 /// Reads a SecretObjectReference.
 void readSecretRef(JsonNode& node, SecretRef& ref);
+/// Reads a reference to trust anchors.
+void readCaRef(JsonNode& node, CaRef& ref);
 
 }  // namespace hyperway::gateway

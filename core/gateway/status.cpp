@@ -103,9 +103,10 @@ void write(JsonWriter& out, const ListenerStatus& listener) {
   out.close('}');
 }
 
-void write(JsonWriter& out, const ParentStatus& parent, std::string_view controller_name) {
+void write(JsonWriter& out, std::string_view ref_name, const ParentStatus& parent,
+           std::string_view controller_name) {
   out.open('{');
-  out.key("parentRef");
+  out.key(ref_name);
   out.open('{');
   out.memberIf("group", parent.group);
   out.memberIf("kind", parent.kind);
@@ -158,7 +159,15 @@ std::string toJson(const ObjectStatus& status, std::string_view controller_name)
   if (status.kind.ends_with("Route")) {
     out.key("parents");
     out.open('[');
-    for (const ParentStatus& parent : status.parents) write(out, parent, controller_name);
+    for (const ParentStatus& parent : status.parents)
+      write(out, "parentRef", parent, controller_name);
+    out.close(']');
+  }
+  if (status.kind == "BackendTLSPolicy") {
+    out.key("ancestors");
+    out.open('[');
+    for (const ParentStatus& ancestor : status.ancestors)
+      write(out, "ancestorRef", ancestor, controller_name);
     out.close(']');
   }
   out.close('}');

@@ -33,7 +33,7 @@ struct ListenerStatus {
   friend bool operator==(const ListenerStatus&, const ListenerStatus&) = default;
 };
 
-/// Gateway API RouteParentStatus, of our controller only.
+/// Gateway API RouteParentStatus or PolicyAncestorStatus, of our controller only.
 struct ParentStatus {
   std::string group, kind, name_space, name,
       section_name;                   ///< The parentRef as the route wrote it; empty: absent.
@@ -53,6 +53,7 @@ struct ObjectStatus {
   std::vector<std::string> addresses;           ///< Gateway only; IP addresses or host names.
   std::vector<ListenerStatus> listeners;        ///< Gateway only.
   std::vector<ParentStatus> parents;            ///< Routes only.
+  std::vector<ParentStatus> ancestors;          ///< BackendTLSPolicy only.
 
   /// Field-wise equality.
   friend bool operator==(const ObjectStatus&, const ObjectStatus&) = default;
@@ -68,7 +69,8 @@ struct StatusBatch {
 };
 
 /// The status stanza as JSON in the Gateway API's schema (lastTransitionTime left out).
-/// `controller_name` goes into the parents of routes; empty: whoever writes it adds it.
+/// `controller_name` goes into the parents of routes and the ancestors of policies; empty: whoever
+/// writes it adds it.
 [[nodiscard]] std::string toJson(const ObjectStatus& status, std::string_view controller_name = {});
 
 }  // namespace hyperway::gateway

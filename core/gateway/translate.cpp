@@ -15,6 +15,7 @@ Translator::Outcome Translator::State::settle(Work& work, Outcome outcome) {
   settleGateways(work, outcome);
   settleRoutes(work, outcome);
   settleRefused(work, outcome);
+  settlePolicies(outcome);
   settleUpstreams(work, outcome);
   for (const std::string& key : touched_gateways)
     if (const auto found = gateways.find(key); found != gateways.end())
@@ -108,6 +109,7 @@ Translator::Outcome Translator::reconfigure(TranslateOptions options) {
   state_->options = std::move(options);
   for (const auto& [key, secret] : state_->store.all<Secret>())
     state_->certificates.refresh(state_->store, key, state_->options.check_certificate);
+  state_->authorities.clear();
   Work work;
   state_->touchEverything(work);
   return state_->settle(work, {});

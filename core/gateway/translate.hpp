@@ -51,6 +51,8 @@ struct TranslateOptions {
   /// wrong; may be null.
   std::function<std::string(const std::string& chain_pem, const std::string& key_pem)>
       check_certificate;
+  /// Checks trust anchors (PEM) beyond their frame and returns what is wrong; may be null.
+  std::function<std::string(const std::string& pem)> check_authorities;
   bool find_unknown_fields = false;  ///< diagnose() also warns of fields that no kind of ours has.
   bool report_programmed = true;     ///< False where sinks acknowledge first: Programmed is then
                                      ///< Pending until programmed().

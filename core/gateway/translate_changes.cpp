@@ -84,12 +84,9 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
         touchGateway(service->gateway, work);
       if (options.gateway_addresses == AddressSource::Merged && key == options.gateway_service)
         for (const auto& [name, gateway] : gateways) work.gateways.insert(name);
+      touchPolicies({key});
       break;
-    case Kind::BackendTlsPolicy:
-      if (const auto* policy = store.find<BackendTlsPolicy>(key))
-        for (const std::string& name : policy->services)
-          touchRoutes(routes_by_service, objectKey(change.name_space, name), Redo::Rules, work);
-      break;
+    case Kind::BackendTlsPolicy: touchTargets(key, work); break;
     case Kind::EndpointSlice:
       if (const auto* slice = store.find<EndpointSlice>(key))
         touchUpstreams(objectKey(change.name_space, slice->service), work);
@@ -104,7 +101,43 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
       touchRoutes(routes_by_namespace, change.name, Redo::Attachment, work);
       break;
     case Kind::Filter: work.filters.insert(key); break;
-    case Kind::ConfigMap: break;
+    case Kind::ConfigMap: touchRelying(key, work); break;
+  }
+}
+
+void Translator::State::touchPolicies(const std::vector<std::string>& services) {
+  for (const std::string& service : services)
+    if (const auto* keys = store.tlsPoliciesOf(service))
+      touched_policies.insert(keys->begin(), keys->end());
+}
+
+void Translator::State::touchTargets(const std::string& policy_key, Work& work) {
+  touched_policies.insert(policy_key);
+  const auto* policy = store.find<BackendTlsPolicy>(policy_key);
+  if (policy == nullptr) return;
+  for (const BackendTlsPolicy::Target& target : policy->targets) {
+    const std::string service = objectKey(policy->meta.name_space, target.service);
+    // Whether a route's backend resolves may depend on there being a policy.
+    touchRoutes(routes_by_service, service, Redo::Rules, work);
+    touchUpstreams(service, work);
+    touchPolicies({service});
+  }
+}
+
+void Translator::State::touchRelying(const std::string& config_map, Work& work) {
+  authorities.forget(config_map);
+  for (const auto& [key, gateway] : gateways)
+    if (std::count(gateway.config_maps.begin(), gateway.config_maps.end(), config_map) > 0)
+      work.gateways.insert(key);
+  for (const auto& [key, policy] : store.all<BackendTlsPolicy>()) {
+    const bool relies =
+        std::any_of(policy.authorities.begin(), policy.authorities.end(), [&](const CaRef& ref) {
+          return objectKey(policy.meta.name_space, ref.name) == config_map;
+        });
+    if (!relies) continue;
+    touched_policies.insert(key);
+    for (const BackendTlsPolicy::Target& target : policy.targets)
+      touchUpstreams(objectKey(policy.meta.name_space, target.service), work);
   }
 }
 
@@ -117,6 +150,7 @@ void Translator::State::touchEverything(Work& work) {
   keys(store.all<FilterObject>(), work.filters);
   keys(store.all<OtherRoute>(), work.other_routes);
   keys(store.all<ListenerSet>(), work.listener_sets);
+  keys(store.all<BackendTlsPolicy>(), touched_policies);
   keys(upstream_users, work.upstreams);
   for (const auto& [key, route] : store.all<HttpRoute>()) work.route(key, Redo::Rules);
 }

@@ -61,7 +61,7 @@ void Translator::State::judge(const std::string& key, Work& work) {
   const auto* spec = store.find<Gateway>(key);
   const GatewayClass* const own = ownClass(*spec);
   GatewayState fresh =
-      judgeGateway(*spec, {store, options, certificates, addresses, !own->parameters});
+      judgeGateway(*spec, {store, options, certificates, authorities, addresses, !own->parameters});
   const auto [entry, is_new] = gateways.try_emplace(key);
   if (is_new) touchRefused(work);
   fresh.deployment = std::move(entry->second.deployment);

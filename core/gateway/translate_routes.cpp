@@ -63,6 +63,7 @@ bool Translator::State::hasOwnParent(const HttpRoute& spec) const {
 void Translator::State::redoRoute(const HttpRoute& spec, RouteState& state, Redo redo, Work& work,
                                   Outcome& outcome) {
   if (redo == Redo::Everything) indexParents(spec, state);
+  touchPolicies(state.rules.dependencies.services);
   bool rules_differ = false;
   if (!hasOwnParent(spec)) {
     reindex(state, {});
@@ -71,6 +72,7 @@ void Translator::State::redoRoute(const HttpRoute& spec, RouteState& state, Redo
     if (!state.rules.rules) redo = Redo::Everything;
     rules_differ = redo != Redo::Attachment && redoRules(spec, state, redo);
   }
+  touchPolicies(state.rules.dependencies.services);
   const bool was_in_model = !state.attachments.empty();
   const bool attachments_differ = redoAttachment(spec, state, outcome);
   const bool in_model = !state.attachments.empty();
@@ -196,6 +198,7 @@ void Translator::State::dropRoute(const std::string& key, Work& work, Outcome& o
   if (found == routes.end()) return;
   RouteState& state = found->second;
   routes_by_parent.remove(state.parents, &state);
+  touchPolicies(state.rules.dependencies.services);
   reindex(state, {});
   routes_by_namespace.remove({key.substr(0, key.find('/'))}, &state);
   useUpstreams(state, {}, work);
@@ -254,7 +257,7 @@ void Translator::State::settleUpstreams(Work& work, Outcome& outcome) {
   for (const std::string& key : work.upstreams) {
     const auto found = upstream_users.find(key);
     if (found != upstream_users.end() && found->second > 0) {
-      model.putUpstream(buildUpstream(key, store, options), outcome.model);
+      model.putUpstream(buildUpstream(key, store, authorities, options), outcome.model);
       continue;
     }
     if (found != upstream_users.end()) upstream_users.erase(found);

@@ -86,6 +86,12 @@ struct Translator::State {
   void touchUpstreams(const std::string& service_key, Work& work) const;
   /// Marks a Gateway, if it is ours.
   void touchGateway(const std::string& key, Work& work) const;
+  /// Marks what a BackendTLSPolicy secures, and those that it may be in conflict with.
+  void touchTargets(const std::string& policy_key, Work& work);
+  /// Marks the BackendTLSPolicies of Services.
+  void touchPolicies(const std::vector<std::string>& services);
+  /// Marks what relies on a ConfigMap.
+  void touchRelying(const std::string& config_map, Work& work);
   /// Marks all there is.
   void touchEverything(Work& work);
   /// Marks what this version refuses at Gateways that it refers to.
@@ -103,6 +109,8 @@ struct Translator::State {
   void settleRoutes(Work& work, Outcome& outcome);
   /// Says the status of kinds that this version refuses.
   void settleRefused(const Work& work, Outcome& outcome);
+  /// Says the status of BackendTLSPolicies.
+  void settlePolicies(Outcome& outcome);
   /// Puts upstreams into the model.
   void settleUpstreams(Work& work, Outcome& outcome);
 
@@ -133,6 +141,11 @@ struct Translator::State {
   void indexParents(const HttpRoute& spec, RouteState& state);
   /// Keeps the upstreams `keys` in the model for a route, and no longer those it had.
   void useUpstreams(RouteState& state, std::vector<std::string> keys, Work& work);
+  /// Gateways through which requests come to what a policy targets, each with what is in the way.
+  [[nodiscard]] std::map<std::string, Verdict> ancestorsOf(const BackendTlsPolicy& policy) const;
+  /// The same of one of its targets.
+  void addAncestors(const BackendTlsPolicy& policy, const BackendTlsPolicy::Target& target,
+                    std::map<std::string, Verdict>& out) const;
   /// Says the status of a route of a kind that is refused.
   void refuseRoute(const OtherRoute& spec, Outcome& outcome);
 
@@ -147,6 +160,7 @@ struct Translator::State {
 
   FilterVerdicts filter_verdicts;
   CertificateStore certificates;
+  AuthorityStore authorities;
   AddressAssigner addresses;
   std::unordered_map<std::string, GatewayState> gateways;
   std::unordered_map<std::string, RouteState> routes;
@@ -159,6 +173,7 @@ struct Translator::State {
   ModelDiff model;
   StatusBook book;
   std::set<std::string> touched_gateways;  // whose status may differ; within settle()
+  std::set<std::string> touched_policies;  // likewise
 };
 
 }  // namespace hyperway::gateway

@@ -4,8 +4,9 @@
 Each expect/NAME.yaml belongs to tests/NAME.yaml of the module and has two parts:
   expect: from "Kind namespace/name" to its status, in short form: conditions as "True Reason",
           listeners and parents with theirs. All objects whose status the manifest brings or changes.
-  steps:  what the Go test changes on the way: `merge`, from object to a JSON merge patch, or `remove`;
-          and the statuses that differ after that.
+  steps:  what the Go test changes on the way: `merge`, from object to a JSON merge patch, `anchors`,
+          ConfigMaps with trust anchors that it makes, or `remove`; and the statuses that differ after
+          that.
 A file of the module without expectations fails, and so does the other way round.
 
   manifests_test.py show NAME     prints what the translator says, in the form of expect/
@@ -37,6 +38,11 @@ SUITE_SECRETS = [
     (INFRA, "tls-checks-client-certificate"), (INFRA, "tls-passthrough-checks-certificate"),
     (APP, "tls-passthrough-checks-certificate"), (INFRA, "tls-terminate-checks-certificate"),
 ]
+SUITE_CONFIG_MAPS = [
+    (WEB, "web-backend-cm"), (INFRA, "tls-validity-checks-ca-certificate"),
+    (INFRA, "tls-validity-checks-per-port-ca-certificate"), (INFRA, "tls-checks-ca-certificate"),
+    (INFRA, "mismatch-ca-certificate"),
+]
 # Replaced by what the runner's options name. The usable address is in translate_manifests' pool.
 PLACEHOLDERS = {"{GATEWAY_CLASS_NAME}": "hyperway",
                 "{GATEWAY_CONTROLLER_NAME}": "hyperway.arloor.dev/gateway-controller",
@@ -44,8 +50,14 @@ PLACEHOLDERS = {"{GATEWAY_CLASS_NAME}": "hyperway",
                 "PLACEHOLDER_UNUSABLE_ADDRS": "127.9.9.9"}
 
 
+def config_map(namespace, name, anchors):
+    """A ConfigMap with trust anchors."""
+    return {"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace}, "data": {"ca.crt": anchors}}
+
+
 def suite_objects():
-    """What is there before any test: the class and the secrets."""
+    """What is there before any test: the class, the secrets and the trust anchors."""
     yield {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
            "metadata": {"name": "hyperway"},
            "spec": {"controllerName": "hyperway.arloor.dev/gateway-controller"}}
@@ -54,6 +66,8 @@ def suite_objects():
                "metadata": {"name": name, "namespace": namespace},
                "stringData": {"tls.crt": PEM.format("CERTIFICATE"),
                               "tls.key": PEM.format("PRIVATE KEY")}}
+    for namespace, name in SUITE_CONFIG_MAPS:
+        yield config_map(namespace, name, PEM.format("CERTIFICATE"))
 
 
 def read_manifest(path):
@@ -114,6 +128,8 @@ class World:
         """Applies a step of an expectation."""
         for key, patch in (step.get("merge") or {}).items():
             self.put(merged(self.objects[key], patch))
+        for namespace, name in step.get("anchors") or []:
+            self.put(config_map(namespace, name, PEM.format("CERTIFICATE")))
         for key in step.get("remove") or []:
             self.send(self.objects.pop(key), "")
 
@@ -153,6 +169,14 @@ class World:
                 name = ref["name"] + (" " + ref["sectionName"] if "sectionName" in ref else "")
                 name += f" :{ref['port']}" if "port" in ref else ""
                 short["parents"][name] = conditions(parent)
+        if "ancestors" in status:
+            short["ancestors"] = {}
+            for ancestor in status["ancestors"]:
+                assert ancestor["controllerName"] == "hyperway.arloor.dev/gateway-controller"
+                ref = ancestor["ancestorRef"]
+                assert (ref["group"], ref["kind"]) == ("gateway.networking.k8s.io", "Gateway"), ref
+                name = f"{ref['namespace']}/{ref['name']}"
+                short["ancestors"][name] = conditions(ancestor)
         return short
 
 

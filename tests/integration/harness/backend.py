@@ -7,6 +7,7 @@ takes a whole connection instead and may do anything: answer early, cut, reset, 
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -39,13 +40,14 @@ class Connection:
         self.index = index
         self.requests = []
         self.error = None       # wire.Ambiguous or wire.Truncated, if reading met one.
+        self.tls_error = None   # ssl.SSLError or OSError, if the handshake failed.
         self.closed = threading.Event()
         self.reader = wire.Reader(self._receive)
 
     def _receive(self):
         try:
             return self.socket.recv(1 << 16)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLEOFError):
             return b""
 
     @property
@@ -110,8 +112,9 @@ def echo(request):
 class Backend:
     """Listens on an ephemeral port of 127.0.0.1 (or `host`) until close()."""
 
-    def __init__(self, name="backend", handler=None, script=None, host="127.0.0.1", port=0):
+    def __init__(self, name="backend", handler=None, script=None, host="127.0.0.1", port=0, tls=None):
         self.name = name
+        self.tls = tls  # A context of tls.server_context(); None: plain text.
         self.handler = handler or (lambda request: answer(200, self.name, [("X-Backend", self.name)]))
         self._first_handler = self.handler
         self.script = script
@@ -147,6 +150,8 @@ class Backend:
 
     def _serve(self, connection):
         try:
+            if self.tls is not None and not self._secure(connection):
+                return
             if self.script is not None:
                 self.script(connection)
             else:
@@ -159,6 +164,14 @@ class Backend:
             with contextlib.suppress(OSError):
                 connection.socket.close()
             connection.closed.set()
+
+    def _secure(self, connection):
+        try:
+            connection.socket = self.tls.wrap_socket(connection.socket, server_side=True)
+        except OSError as error:  # ssl.SSLError is one.
+            connection.tls_error = error
+            return False
+        return True
 
     def _answer_all(self, connection):
         while True:

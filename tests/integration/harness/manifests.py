@@ -118,6 +118,38 @@ def secret(name, certificate, key, namespace="default"):
                      "tls.key": base64.b64encode(key).decode()}}
 
 
+def anchors(name, *pems, namespace="default"):
+    """A ConfigMap of trust anchors, PEM bytes."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _meta(name, namespace),
+            "data": {"ca.crt": b"".join(pems).decode()}}
+
+
+def config_map_ref(name, namespace=None):
+    """A caCertificateRef."""
+    out = {"group": "", "kind": "ConfigMap", "name": name}
+    if namespace:
+        out["namespace"] = namespace
+    return out
+
+
+def tls_policy(name="policy", service_name="app", hostname="app.example", authorities=("ca",), names=(),
+               section=None, namespace="default", created=None, **validation):
+    """A BackendTLSPolicy for a Service; `authorities` are names of ConfigMaps."""
+    target = {"group": "", "kind": "Service", "name": service_name}
+    if section:
+        target["sectionName"] = section
+    meta = _meta(name, namespace)
+    if created:
+        meta["creationTimestamp"] = created
+    validation["hostname"] = hostname
+    if authorities:
+        validation["caCertificateRefs"] = [config_map_ref(authority) for authority in authorities]
+    if names:
+        validation["subjectAltNames"] = list(names)
+    return {"apiVersion": API, "kind": "BackendTLSPolicy", "metadata": meta,
+            "spec": {"targetRefs": [target], "validation": validation}}
+
+
 def grant(name, from_kind, from_namespace, to_kind, namespace, to_name=None,
           from_group=GATEWAY_GROUP):
     """A ReferenceGrant in `namespace` for core objects of `to_kind`."""

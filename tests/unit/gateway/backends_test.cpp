@@ -129,28 +129,6 @@ TEST_CASE("The application protocol of a Service port decides what is spoken") {
   }
 }
 
-TEST_CASE(
-    "A Service that a BackendTLSPolicy targets is refused: plain text where TLS is asked for would "
-    "be worse") {
-  World world;
-  addWeb(world);
-  world.put("BackendTLSPolicy", "default", "policy",
-            "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'web'}]}");
-  CHECK(world.route("web", "ResolvedRefs") == "False UnsupportedProtocol");
-  CHECK(world.upstreams.empty());
-  world.put("BackendTLSPolicy", "default", "policy",
-            "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'else'}]}");
-  CHECK(world.route("web", "ResolvedRefs") == "True ResolvedRefs");
-  world.put("BackendTLSPolicy", "other", "policy",
-            "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'web'}]}");
-  CHECK(world.route("web", "ResolvedRefs") == "True ResolvedRefs");
-  world.put("BackendTLSPolicy", "default", "policy",
-            "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'web'}]}");
-  CHECK(world.route("web", "ResolvedRefs") == "False UnsupportedProtocol");
-  world.remove("BackendTLSPolicy", "default", "policy");
-  CHECK(world.route("web", "ResolvedRefs") == "True ResolvedRefs");
-}
-
 TEST_CASE("One number for TCP and UDP means TCP") {
   World world;
   addWeb(world, "'ports':[{'name':'u','port':80,'protocol':'UDP'},{'name':'http','port':80}]");

@@ -74,11 +74,17 @@ class Generator {
                                  "','config':{'" + pick({"refuse", "fine"}) + "':1}}",
                              meta());
       case 9:
-        if (chance(30))
-          return World::change("BackendTLSPolicy", space(), pick({"p1", "p2"}),
-                               "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'" +
-                                   pick({"s1", "s2"}) + "'}]}",
+        if (chance(50))
+          return World::change("BackendTLSPolicy", space(), pick({"p1", "p2", "p3"}), policy(),
                                meta());
+        if (chance(50))
+          return World::change(
+              "ConfigMap", space(), pick({"ca1", "ca2"}),
+              "'data':{'ca.crt':'" +
+                  pick({"", "-----BEGIN CERTIFICATE-----YQ==-----END CERTIFICATE-----",
+                        "-----BEGIN CERTIFICATE-----YWI=-----END CERTIFICATE-----"}) +
+                  "'}",
+              "");
         if (chance(50))
           return World::change("ListenerSet", space(), "set",
                                "'spec':{'parentRef':" + parent(false) + "}", meta());
@@ -110,7 +116,29 @@ class Generator {
       listeners += "}";
     }
     return "'spec':{'gatewayClassName':'" + pick({"c1", "c1", "c2"}) + "','listeners':[" +
-           listeners + "]" + (chance(10) ? ",'infrastructure':{'parametersRef':{}}" : "") + "}";
+           listeners + "]" + (chance(10) ? ",'infrastructure':{'parametersRef':{}}" : "") +
+           (chance(30)
+                ? ",'tls':{'frontend':{'default':{" + validation() +
+                      "},'perPort':[{'port':443,'tls':{" +
+                      (chance(50) ? validation() : std::string()) + "}}]}" +
+                      (chance(50) ? ",'backend':{'clientCertificateRef':{'name':'cert'}}" : "") +
+                      "}"
+                : "") +
+           "}";
+  }
+
+  std::string validation() {
+    return "'validation':{'caCertificateRefs':[{'group':'','kind':'ConfigMap','name':'" +
+           pick({"ca1", "ca2"}) + "'" + (chance(30) ? ",'namespace':'" + space() + "'" : "") +
+           "}]" + (chance(20) ? ",'mode':'AllowInsecureFallback'" : "") + "}";
+  }
+
+  std::string policy() {
+    return "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'" + pick({"s1", "s2"}) +
+           "'" + (chance(40) ? ",'sectionName':'" + pick({"p", "q"}) + "'" : "") +
+           "}],'validation':{'hostname':'" + pick({"a.b", "c.d", ""}) +
+           "','caCertificateRefs':[{'group':'','kind':'" + pick({"ConfigMap", "ConfigMap", "X"}) +
+           "','name':'" + pick({"ca1", "ca2"}) + "'}]}}";
   }
 
   std::string parent(bool sets) {
@@ -155,7 +183,8 @@ class Generator {
 
   std::string service() {
     return "'spec':{'ports':[{'name':'p','port':" + pick({"80", "81"}) +
-           (chance(20) ? ",'appProtocol':'" + pick({"kubernetes.io/ws", "kubernetes.io/h2c"}) + "'"
+           (chance(20) ? ",'appProtocol':'" +
+                             pick({"kubernetes.io/ws", "kubernetes.io/h2c", "https"}) + "'"
                        : "") +
            "}]}";
   }
@@ -169,7 +198,7 @@ class Generator {
   std::string grant() {
     return "'spec':{'from':[{'group':'gateway.networking.k8s.io','kind':'" +
            pick({"HTTPRoute", "Gateway"}) + "','namespace':'" + space() +
-           "'}],'to':[{'group':'','kind':'" + pick({"Service", "Secret"}) + "'}]}";
+           "'}],'to':[{'group':'','kind':'" + pick({"Service", "Secret", "ConfigMap"}) + "'}]}";
   }
 
   std::mt19937 random_;
@@ -189,6 +218,9 @@ std::string snapshot(const World& world) {
         << ' ' << listener.hostname;
     for (const auto& bind : listener.binds) out << ' ' << bind.address << ':' << bind.port;
     for (const auto& certificate : listener.certificates) out << ' ' << certificate;
+    if (listener.validation)
+      out << " asks " << listener.validation->required << *listener.validation->authorities.at(0);
+    out << ' ' << listener.backend_certificate;
     out << '\n';
   }
   for (const auto& [key, item] : world.routes) {
@@ -212,6 +244,10 @@ std::string snapshot(const World& world) {
     out << "upstream " << key << ' ' << static_cast<int>(upstream.protocol);
     for (const auto& endpoint : upstream.endpoints)
       out << ' ' << endpoint.address << ':' << endpoint.port;
+    if (upstream.tls) {
+      out << " tls " << upstream.tls->hostname << ' ' << upstream.tls->refused;
+      for (const auto& bundle : upstream.tls->authorities) out << ' ' << *bundle;
+    }
     out << '\n';
   }
   for (const auto& [key, certificate] : world.certificates)

@@ -304,42 +304,6 @@ TEST_CASE("A Secret that no listener of ours refers to is not in the model") {
   CHECK(world.certificates.empty());
 }
 
-TEST_CASE(
-    "Client certificates are asked for on HTTPS listeners alone, and refuse these in this "
-    "version") {
-  World world;
-  world.addBasics();
-  addSecret(world, "default", "cert");
-  const std::string list =
-      https("{'name':'cert'}") + ",{'name':'http','port':80,'protocol':'HTTP'}," +
-      "{'name':'other','port':444,'protocol':'HTTPS','tls':{'certificateRefs':[{'name':'cert'}]}}";
-  world.addGateway("gw", list,
-                   "'tls':{'frontend':{'default':{'validation':{'caCertificateRefs':[]}},"
-                   "'perPort':[{'port':444,'tls':{}}]}}");
-  CHECK(world.listener("gw", "https", "Accepted") == "False UnsupportedValue");
-  CHECK(world.listener("gw", "http", "Accepted") == "True Accepted");
-  CHECK(world.listener("gw", "other", "Accepted") == "True Accepted");
-}
-
-TEST_CASE("A client certificate for backends is checked, and not used in this version") {
-  struct Row {
-    std::string_view ref, reason;
-  };
-  for (const Row& row : {Row{"{'name':'none'}", "False InvalidClientCertificateRef"},
-                         Row{"{'name':'cert','kind':'Else'}", "False InvalidClientCertificateRef"},
-                         Row{"{'name':'cert','namespace':'other'}", "False RefNotPermitted"},
-                         Row{"{'name':'cert'}", "False UnsupportedValue"}}) {
-    CAPTURE(row.ref);
-    World world;
-    world.addBasics();
-    addSecret(world, "default", "cert");
-    world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}",
-                     "'tls':{'backend':{'clientCertificateRef':" + std::string(row.ref) + "}}");
-    CHECK(world.gateway("gw", "ResolvedRefs") == row.reason);
-    CHECK(world.gateway("gw", "Accepted") == "True Accepted");
-  }
-}
-
 TEST_CASE("A default scope has no effect in this version, and says so") {
   World world;
   world.addBasics();

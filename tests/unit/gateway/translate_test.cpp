@@ -244,17 +244,6 @@ TEST_CASE(
   CHECK(world.translator.diagnose().empty());
 }
 
-TEST_CASE("A ConfigMap is taken in, and nothing depends on it") {
-  World world;
-  world.addBasics();
-  const auto outcome = world.translator.apply(
-      {World::change("ConfigMap", "default", "map", "'data':{'ca.crt':'x'}", "")});
-  CHECK(outcome.model.empty());
-  CHECK(outcome.status.updated.empty());
-  CHECK(outcome.rejected.empty());
-  CHECK(world.translator.diagnose().empty());
-}
-
 TEST_CASE("A Gateway of nobody's class is complained about, one of another controller is not") {
   World world;
   const std::string spec =
@@ -290,6 +279,20 @@ TEST_CASE("Status is JSON in the schema of the Gateway API") {
              "controllerName':'a.b/c','conditions':["
              "{'type':'Accepted','status':'False','reason':'NoMatchingParent','message':'m','"
              "observedGeneration':1}]}]}"));
+  ObjectStatus policy;
+  policy.kind = "BackendTLSPolicy";
+  policy.ancestors = {{"gateway.networking.k8s.io",
+                       "Gateway",
+                       "default",
+                       "gw",
+                       "",
+                       0,
+                       {{"Accepted", true, false, "Accepted", "", 1}}}};
+  CHECK(toJson(policy, "a.b/c") ==
+        json("{'ancestors':[{'ancestorRef':{'group':'gateway.networking.k8s.io','kind':'Gateway',"
+             "'namespace':'default','name':'gw'},'controllerName':'a.b/c','conditions':["
+             "{'type':'Accepted','status':'True','reason':'Accepted','message':'','"
+             "observedGeneration':1}]}]}"));
 }
 
 TEST_CASE("Claimed features are sorted, unique, and only of what this version serves") {
@@ -299,8 +302,8 @@ TEST_CASE("Claimed features are sorted, unique, and only of what this version se
   CHECK(std::is_sorted(features.begin(), features.end()));
   CHECK(std::adjacent_find(features.begin(), features.end()) == features.end());
   for (const std::string& feature : features)
-    for (const char* later : {"GRPC", "TLSRoute", "TCP", "UDP", "ListenerSet", "H2C", "BackendTLS",
-                              "Mesh", "ClientCert"})
+    for (const char* later :
+         {"GRPC", "TLSRoute", "TCP", "UDP", "ListenerSet", "H2C", "Mesh", "ClusterTrustBundle"})
       CHECK_MESSAGE(feature.find(later) == std::string::npos, feature);
 }
 
