@@ -193,7 +193,7 @@ std::vector<std::string> addressesOf(const GatewayState& gateway) {
 
 }  // namespace
 
-ObjectStatus classStatus(const GatewayClass& object) {
+ObjectStatus classStatus(const GatewayClass& object, AddressSource addresses) {
   ObjectStatus status = statusOf("GatewayClass", object.meta);
   Verdict verdict;
   if (object.parameters)
@@ -202,6 +202,10 @@ ObjectStatus classStatus(const GatewayClass& object) {
       condition("Accepted", verdict, "Accepted", "", object.meta.generation));
   const auto features = supportedFeatures();
   status.supported_features.assign(features.begin(), features.end());
+  if (addresses == AddressSource::Services) {
+    status.supported_features.emplace_back("GatewayInfrastructure");
+    std::sort(status.supported_features.begin(), status.supported_features.end());
+  }
   return status;
 }
 

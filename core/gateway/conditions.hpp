@@ -16,8 +16,9 @@
 
 namespace hyperway::gateway {
 
-/// Status of a GatewayClass of ours. [GatewayClass: Accepted]
-[[nodiscard]] ObjectStatus classStatus(const GatewayClass& object);
+/// Status of a GatewayClass of ours. Infrastructure labels are a feature only where something is
+/// made for each Gateway, which `addresses` says. [GatewayClass: Accepted]
+[[nodiscard]] ObjectStatus classStatus(const GatewayClass& object, AddressSource addresses);
 
 /// Status of a Gateway of ours with its listeners. [Gateway: Accepted, Programmed, ResolvedRefs,
 /// InsecureFrontendValidationMode; listeners: Accepted, Programmed, ResolvedRefs, Conflicted,

@@ -32,7 +32,7 @@ void Translator::State::settleClasses(const Work& work, Outcome& outcome) {
   for (const std::string& key : work.classes) {
     const auto* object = store.find<GatewayClass>(key);
     if (object != nullptr && object->controller_name == options.controller_name)
-      book.put(classStatus(*object), outcome.status);
+      book.put(classStatus(*object, options.gateway_addresses), outcome.status);
     else
       book.remove("GatewayClass/" + key, outcome.status);
   }

@@ -20,7 +20,7 @@ std::string labelled(std::string_view label, std::string_view value) {
   return std::string(label) + '=' + std::string(value);
 }
 
-std::string collectionOf(ObjectKind kind, std::string_view name_space, std::string_view name = {}) {
+std::string pathOf(ObjectKind kind, std::string_view name_space, std::string_view name = {}) {
   return kind == ObjectKind::Service
              ? k8s_client::path("v1", name_space, "services", name)
              : k8s_client::path("discovery.k8s.io/v1", name_space, "endpointslices", name);
@@ -35,18 +35,18 @@ Deployer::Deployer(k8s_client::Api& api, Settings settings, Listener listener)
       self_(std::make_shared<Deployer*>(this)) {
   const std::string& pods = settings_.common.pods_service;
   const std::size_t slash = pods.find('/');
-  const auto follow = [&](std::string what, std::string path, std::string selector,
+  const auto follow = [&](std::string what, std::string path, const std::string& selector,
                           Objects& objects) {
-    return std::make_unique<Follower>(
-        api_, what, std::move(path), std::move(selector), objects, [this] { changed(); },
-        [this, what](const std::string& text) { tellTrouble(what, text); });
+    return std::make_unique<Collection>(
+        api_, what, k8s_client::withQuery(std::move(path), {{"labelSelector", selector}}), objects,
+        [this] { changed(); }, [this, what](const std::string& text) { tellTrouble(what, text); });
   };
-  services_ = follow("Services", collectionOf(ObjectKind::Service, settings_.name_space),
+  services_ = follow("Services", pathOf(ObjectKind::Service, settings_.name_space),
                      labelled(kManagedByLabel, kManagedBy), world_.services);
-  slices_ = follow("EndpointSlices", collectionOf(ObjectKind::EndpointSlice, settings_.name_space),
+  slices_ = follow("EndpointSlices", pathOf(ObjectKind::EndpointSlice, settings_.name_space),
                    labelled(kSliceManagedByLabel, kSliceManagedBy), world_.slices);
   pods_ = follow("EndpointSlices of Service " + pods,
-                 collectionOf(ObjectKind::EndpointSlice, std::string_view(pods).substr(0, slash)),
+                 pathOf(ObjectKind::EndpointSlice, std::string_view(pods).substr(0, slash)),
                  labelled(kServiceNameLabel, std::string_view(pods).substr(slash + 1)),
                  world_.pod_slices);
 }
@@ -146,7 +146,7 @@ k8s_client::Api::Done Deployer::then(std::function<void(Reply)> done) {
 // only the first.
 void Deployer::lookFirst(const Write& write) {
   k8s_client::Request request;
-  request.path = collectionOf(write.kind, write.name_space, write.name);
+  request.path = pathOf(write.kind, write.name_space, write.name);
   api_.call(std::move(request),
             then([this, write](Reply reply) { onLooked(write, std::move(reply)); }));
 }
@@ -166,7 +166,7 @@ void Deployer::onLooked(const Write& write, Reply reply) {
 }
 
 void Deployer::send(const Write& write) {
-  const std::string path = collectionOf(write.kind, write.name_space, write.name);
+  const std::string path = pathOf(write.kind, write.name_space, write.name);
   auto request = write.action == Write::Action::Remove
                      ? k8s_client::removeRequest(path, write.uid)
                      : k8s_client::applyRequest(path, write.body, true);
@@ -191,10 +191,10 @@ void Deployer::onWritten(const Write& write, Reply reply) {
   if (removal) {
     attempt.settled = 0;
     // Our copy may be of before; a finalizer keeps the object for a while, and its event says so.
-    followerOf(write.kind).forget(write.name_space + '/' + write.name);
+    collection(write.kind).forget(write.name_space + '/' + write.name);
   } else if (auto actual = readActual(reply.body)) {
     attempt.settled = actual->version;
-    followerOf(write.kind).learn(std::move(*actual));
+    collection(write.kind).learn(std::move(*actual));
   }
   changed();
 }
@@ -232,7 +232,7 @@ void Deployer::tellTrouble(const std::string& what, const std::string& text) {
   listener_.trouble(all);
 }
 
-Follower& Deployer::followerOf(ObjectKind kind) {
+Collection& Deployer::collection(ObjectKind kind) {
   return kind == ObjectKind::Service ? *services_ : *slices_;
 }
 

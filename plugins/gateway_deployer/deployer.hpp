@@ -9,7 +9,7 @@
 #include <string>
 
 #include "batch.hpp"
-#include "follower.hpp"
+#include "collection.hpp"
 #include "k8s_client/api.hpp"
 #include "plan.hpp"
 #include "settings.hpp"
@@ -72,7 +72,7 @@ class Deployer {
   void failed(const Write& write, std::string problem);
   void report(const std::map<std::string, std::string>& planned);
   void tellTrouble(const std::string& what, const std::string& text);
-  [[nodiscard]] Follower& followerOf(ObjectKind kind);
+  [[nodiscard]] Collection& collection(ObjectKind kind);
   [[nodiscard]] std::uint64_t versionOf(const Write& write) const;
   // An answer that comes after our end does nothing.
   [[nodiscard]] k8s_client::Api::Done then(std::function<void(k8s_client::Reply)> done);
@@ -90,7 +90,7 @@ class Deployer {
   std::map<std::string, std::string> troubles_;  // by what is followed
   std::set<k8s_client::TimePoint> alarms_;
   std::shared_ptr<Deployer*> self_;
-  std::unique_ptr<Follower> services_, slices_, pods_;
+  std::unique_ptr<Collection> services_, slices_, pods_;
 };
 
 }  // namespace hyperway::gateway_deployer

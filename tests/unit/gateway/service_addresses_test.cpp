@@ -2,6 +2,8 @@
 // Addresses out of Services: `gateways: {addresses: services}` and `merged`.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "gateway/objects.hpp"
 #include "world.hpp"
 
@@ -264,6 +266,19 @@ TEST_CASE("Sinks are told what a Service for each Gateway needs") {
   CHECK_FALSE(world.gateways.at("default/gw").accepted);
   world.remove("Gateway", "default", "gw");
   CHECK(world.gateways.empty());
+}
+
+TEST_CASE("GatewayInfrastructure is claimed where something is made for each Gateway") {
+  const auto claims = [](TranslateOptions options) {
+    World world(std::move(options));
+    world.addBasics();
+    const auto list = world.status("GatewayClass//hyperway").supported_features;
+    CHECK(std::is_sorted(list.begin(), list.end()));
+    return std::count(list.begin(), list.end(), "GatewayInfrastructure") == 1;
+  };
+  CHECK(claims(services()));
+  CHECK_FALSE(claims(merged()));
+  CHECK_FALSE(claims({}));
 }
 
 TEST_CASE("Without Services for Gateways sinks are told nothing of them") {
