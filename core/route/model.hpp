@@ -239,8 +239,8 @@ struct Gateway {
   bool accepted = true;         ///< False: it gets nothing new, and keeps what it has.
   std::vector<std::pair<std::string, std::string>> labels;       ///< For what is made for it.
   std::vector<std::pair<std::string, std::string>> annotations;  ///< Likewise.
-  std::vector<std::string> addresses;  ///< IP addresses that it asks for.
-  std::vector<Port> ports;             ///< Sorted, no duplicates; of listeners that are valid.
+  std::vector<std::string> addresses;                            ///< IP addresses that it asks for.
+  std::vector<Port> ports;  ///< Sorted, no duplicates; of listeners that are valid.
 
   /// "namespace/name".
   [[nodiscard]] std::string key() const { return name_space + '/' + name; }
