@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The merged shape of deploy/: one Service, which is the user's, has the address of all Gateways."""
+import http.client
+import unittest
+
+import harness
+
+ACCOUNT = "system:serviceaccount:hyperway-system:hyperway"
+GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
+FRONT = "/api/v1/namespaces/hyperway-system/services/hyperway"
+WANTED = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: first, namespace: default}
+spec:
+  gatewayClassName: hyperway
+  listeners:
+  - {name: http, port: 80, protocol: HTTP, hostname: first.example}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: second, namespace: default}
+spec:
+  gatewayClassName: hyperway
+  listeners:
+  - {name: http, port: 80, protocol: HTTP, hostname: second.example}
+  - {name: odd, port: 81, protocol: HTTP}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: there, namespace: default}
+spec:
+  parentRefs: [{name: first}]
+  rules:
+  - filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /1}}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: elsewhere, namespace: default}
+spec:
+  parentRefs: [{name: second, sectionName: http}]
+  rules:
+  - filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /2}}}]
+"""
+
+
+def condition(gateway, kind):
+    """(status, reason) of a condition of a Gateway."""
+    found = [c for c in gateway["status"]["conditions"] if c["type"] == kind]
+    return (found[0]["status"], found[0]["reason"]) if found else None
+
+
+class MergedTest(unittest.TestCase):
+    """One cluster for all."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(harness.Cluster(apply=[
+            "deploy/filters-crd.yaml", "deploy/gateway-api-merged-rbac.yaml",
+            "deploy/gateway-api-merged.yaml"]))
+        cls.cluster.enter_network()
+        cls.addClassCleanup(cls.cluster.leave_network)
+        cls.cluster.wait("deployment/hyperway", "Available", namespace="hyperway-system")
+        cls.cluster.apply(WANTED)
+        cls.cluster.kubectl("wait", "--for=condition=Programmed", "gateway/first", "gateway/second",
+                            "--timeout=60s")
+        cls.address = cls.cluster.until("the Service has its addresses", lambda: (
+            cls.cluster.get(FRONT)["status"]["loadBalancer"]["ingress"]))
+
+    def location(self, host):
+        """Where a request for a host is sent."""
+        connection = http.client.HTTPConnection(self.address[0]["ip"], 80, timeout=5)
+        try:
+            connection.request("GET", "/", headers={"Host": host})
+            return connection.getresponse().getheader("Location")
+        finally:
+            connection.close()
+
+    def test_all_gateways_have_the_address_of_the_one_service_and_share_its_port_by_host(self):
+        for name in ("first", "second"):
+            found = self.cluster.get(f"{GATEWAYS}/{name}")["status"]["addresses"]
+            self.assertEqual([a["value"] for a in found], [i["ip"] for i in self.address])
+        # The port in redirects is the Gateway's, not the one that is listened on.
+        for host, path in (("first.example", "/1"), ("second.example", "/2")):
+            self.cluster.until(f"{host} is served", lambda h=host, p=path: (
+                self.location(h) == f"http://{h}{p}"))
+
+    def test_the_address_goes_and_comes_with_the_service(self):
+        service = self.cluster.get(FRONT)
+        self.cluster.request("DELETE", FRONT)
+        self.addCleanup(self.cluster.until, "it is programmed", lambda: condition(
+            self.cluster.get(f"{GATEWAYS}/first"), "Programmed") == ("True", "Programmed"))
+        self.cluster.until("it has no address", lambda: condition(
+            self.cluster.get(f"{GATEWAYS}/first"), "Programmed") == ("False", "AddressNotAssigned"))
+        for field in ("resourceVersion", "uid", "creationTimestamp", "managedFields"):
+            service["metadata"].pop(field, None)
+        for port in service["spec"]["ports"]:
+            port.pop("nodePort", None)
+        status, answer = self.cluster.request(
+            "POST", "/api/v1/namespaces/hyperway-system/services",
+            {"apiVersion": "v1", "kind": "Service", "metadata": service["metadata"],
+             "spec": {key: service["spec"][key]
+                      for key in ("type", "ports", "selector", "ipFamilyPolicy")}})
+        self.assertEqual(status, 201, answer)
+
+    def test_no_call_is_denied_and_no_service_is_written(self):
+        events = self.cluster.audit(ACCOUNT)
+        self.assertTrue(events)
+        self.assertEqual([(e["verb"], e["requestURI"]) for e in harness.denied(events)], [])
+        written = [e["requestURI"] for e in events if e["verb"] in ("create", "patch", "delete", "update")
+                   and e.get("objectRef", {}).get("resource") in ("services", "endpointslices")]
+        self.assertEqual(written, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
