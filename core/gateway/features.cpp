@@ -6,7 +6,7 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 39> kFeatures = {
+constexpr std::array<std::string_view, 40> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "Gateway",
@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 39> kFeatures = {
     "GatewayFrontendClientCertificateValidation",
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
-    "GatewayHTTPSListenerDetectMisdirectedRequests",
+    "GatewayInfrastructure",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
     "GatewayStaticAddresses",
@@ -42,6 +42,7 @@ constexpr std::array<std::string_view, 39> kFeatures = {
     "HTTPRouteRequestPercentageMirror",
     "HTTPRouteRequestTimeout",
     "HTTPRouteResponseHeaderModification",
+    "HTTPRouteRetry",  // what HTTPRouteRetryCodes was called up to v1.6
     "HTTPRouteRetryCodes",
     "HTTPRouteRetryConnectionError",
     "HTTPRouteSchemeRedirect",
