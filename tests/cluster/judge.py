@@ -56,8 +56,9 @@ class Run:
     def __init__(self, lines):
         self.outcomes = {}   # test: pass, fail, skip or run (began and never ended)
         self.output = {}     # test or subtest: its lines
-        self.claimed = set() # features that the GatewayClass lists
+        self.claimed = set()  # features that the GatewayClass lists
         self.ended = None    # outcome of the whole
+        self._begun = {}     # test: a line whose rest comes with the next event
         for line in lines:
             if line.strip():
                 self._take(json.loads(line))
@@ -66,7 +67,11 @@ class Run:
         action, path = event["Action"], event.get("Test", "")
         parts = path.split("/")
         if action == "output":
-            text = event["Output"].rstrip("\n")
+            text = self._begun.pop(path, "") + event["Output"]
+            if not text.endswith("\n"):
+                self._begun[path] = text
+                return
+            text = text.rstrip("\n")
             self.output.setdefault(path, []).append(text)
             found = re.search(r"Supported features for GatewayClass \S+: \[(.*)\]", text)
             if found:

@@ -86,6 +86,12 @@ class Judge(unittest.TestCase):
             deviations(GOOD, output=claim),
             ["CLAIMED ListenerSet: the GatewayClass lists it, and no test of it passed"])
 
+    def test_a_line_that_comes_in_two_pieces_is_one(self):
+        pieces = ["Supported features for GatewayClass hyperway: [HTTPRo", "ute HTTPRouteCORS]\n"]
+        lines = [json.dumps({"Action": "output", "Test": "TestConformance", "Output": piece})
+                 for piece in pieces]
+        self.assertEqual(judge.Run(lines).claimed, {"HTTPRoute", "HTTPRouteCORS"})
+
     def test_a_feature_that_an_older_suite_has_no_test_of_is_a_remark(self):
         claim = [("", "Supported features for GatewayClass hyperway: [HTTPRouteNew]")]
         run = judge.Run(log(GOOD, output=claim))
