@@ -6,7 +6,7 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 40> kFeatures = {
+constexpr std::array<std::string_view, 39> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "Gateway",
@@ -15,7 +15,6 @@ constexpr std::array<std::string_view, 40> kFeatures = {
     "GatewayFrontendClientCertificateValidation",
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
-    "GatewayInfrastructure",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
     "GatewayStaticAddresses",
