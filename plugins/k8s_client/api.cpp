@@ -16,7 +16,8 @@ std::optional<std::chrono::seconds> secondsOf(std::string_view text) {
   unsigned number = 0;
   const char* end = text.data() + text.size();
   // A date in Retry-After is legal HTTP, but no API server sends one.
-  if (text.empty() || std::from_chars(text.data(), end, number).ptr != end) return std::nullopt;
+  const auto read = std::from_chars(text.data(), end, number);
+  if (text.empty() || read.ec != std::errc{} || read.ptr != end) return std::nullopt;
   return std::chrono::seconds(std::min(number, 3600U));
 }
 

@@ -32,6 +32,8 @@ Reflector::~Reflector() {
 
 void Reflector::start() { wantList(); }
 
+void Reflector::inherit(Reflector& before) { known_ = std::move(before.known_); }
+
 void Reflector::schedule(Duration delay, void (Reflector::*what)()) {
   if (retry_ != 0) api_.cancel(retry_);
   retry_ = api_.after(delay, [this, what] {
@@ -111,8 +113,12 @@ void Reflector::listFailed(const Error& error) {
   ++list_failures_;
   // The server was not there to be burdened.
   if (error.kind == Error::Kind::Connect) last_list_.reset();
+  if (stream_ != 0) {
+    // A poll: the watch goes on without it, and one that fails is no state yet.
+    if (list_failures_ > 1) trouble(error);
+    return schedulePoll();
+  }
   trouble(error);
-  if (stream_ != 0) return schedulePoll();  // A poll: the watch goes on without it.
   Duration wait =
       backOff(list_failures_, options_.first_back_off, options_.most_back_off, random());
   if (error.retry_after) wait = std::max<Duration>(wait, *error.retry_after);

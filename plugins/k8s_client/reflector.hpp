@@ -58,6 +58,9 @@ class Reflector final : private StreamHandler {
 
   /// Begins with a list.
   void start();
+  /// Takes over what another one knows of the same objects, so that what is gone by the first list
+  /// is told. Before start(); `before` is of no use afterwards.
+  void inherit(Reflector& before);
   /// True once a list was complete.
   [[nodiscard]] bool listed() const noexcept { return listed_; }
   /// True if the object "namespace/name" is there.
