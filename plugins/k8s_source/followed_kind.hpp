@@ -33,8 +33,11 @@ class FollowedKind final : private k8s_client::Reflector::Observer {
                std::string group_version, const std::string& name_space, const std::string& name,
                std::chrono::seconds poll, std::function<double()> random);
 
-  /// Begins.
-  void start() { reflector_.start(); }
+  /// Begins; in the place of another one, which is of no use afterwards, or of none.
+  void start(FollowedKind* before = nullptr) {
+    if (before != nullptr) reflector_.inherit(before->reflector_);
+    reflector_.start();
+  }
   /// Which kind.
   [[nodiscard]] const KindSpec& kind() const noexcept { return kind_; }
   /// "v1" or "group/v1".

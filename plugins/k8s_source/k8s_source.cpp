@@ -153,10 +153,11 @@ class K8sSource::Cluster final : public Follower {
       // A version that is served no more is left for the one that is.
       if (followed && followed->groupVersion() == found->second) continue;
       if (followed && !followed->unavailable()) continue;
+      const auto before = std::move(followed);
       const std::string only = kind.kind == "Namespace" ? settings_.name_space : std::string();
       followed = std::make_unique<FollowedKind>(
           client_, *this, kind, found->second, settings_.name_space, only, settings_.poll, random_);
-      followed->start();
+      followed->start(before.get());
     }
     discovered_ = true;
     tellMissing();
@@ -317,6 +318,8 @@ class K8sSource::Cluster final : public Follower {
       ++troubled;
       // Known to be absent is no trouble, unless it was there before.
       if (followed.unavailable() && !followed.listed() && error.status == 404) return;
+      // Its definition was deleted.
+      if (discovered_ && !served_.contains(followed.kind().kind)) return;
       reasons[error.text()].push_back(std::move(what));
     };
     for (const auto& [kind, followed] : followed_) add(*followed, kind);

@@ -167,7 +167,7 @@ void StatusWriter::onRead(const std::string& key, Reply reply) {
     reply.error.kind = Error::Kind::Invalid;
     reply.error.message = "the object cannot be read";
   }
-  if (reply.error.notFound()) return finish(entry);  // The watch will say so too.
+  if (reply.error.notFound()) return drop(entry);
   if (!reply.ok()) {
     options_.report(entry.id, Result::Failed, reply.error);
     return retry(entry, reply.error.transient() ? Duration{0} : options_.refused_again);
@@ -190,7 +190,7 @@ void StatusWriter::write(Entry& entry) {
                           mergedStatus(current, desired, options_.controller_name, options_.now()));
   body += '}';
   const std::string path = options_.path(entry.id);
-  if (path.empty()) return finish(entry);
+  if (path.empty()) return drop(entry);
   api_.call(k8s_client::mergePatchRequest(path + "/status", std::move(body)),
             [this, alive = alive_, key = entry.id.key(), print = entry.wanted_print](Reply reply) {
               if (!*alive) return;
@@ -229,7 +229,7 @@ void StatusWriter::onWritten(const std::string& key, Reply reply) {
     entry.without_features = true;
     return retry(entry, Duration{0});
   }
-  if (error.notFound()) return finish(entry);
+  if (error.notFound()) return drop(entry);
   const bool refused = !error.transient();
   options_.report(entry.id, refused ? Result::Refused : Result::Failed, error);
   retry(entry, refused ? Duration{options_.refused_again} : Duration{0});
@@ -245,6 +245,13 @@ void StatusWriter::retry(Entry& entry, Duration delay) {
     enqueue(entry.id.key(), wait);
   }
   pump();
+}
+
+// The object is gone, and the watch will say so; one that comes in its place is observed anew.
+void StatusWriter::drop(Entry& entry) {
+  entry.seen = true;
+  entry.seen_print = entry.wanted_print;
+  finish(entry);
 }
 
 void StatusWriter::finish(Entry& entry) {

@@ -88,6 +88,7 @@ class StatusWriter {
   void write(Entry& entry);
   void onWritten(const std::string& key, k8s_client::Reply reply);
   void retry(Entry& entry, k8s_client::Duration delay);
+  void drop(Entry& entry);
   void finish(Entry& entry);
   void count();
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "references.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace hyperway::k8s_source;
+
+namespace {
+
+using Targets = std::set<References::Target>;
+
+constexpr const char* kOurClass = R"({"controllerName":"us/here"})";
+constexpr const char* kGateway = R"({"gatewayClassName":"c","listeners":[
+  {"tls":{"certificateRefs":[{"name":"cert"},{"kind":"Secret","group":"","name":"far","namespace":"b"},
+                             {"kind":"Other","group":"x.io","name":"no"}]}},{"name":"plain"}],
+  "tls":{"backend":{"clientCertificateRef":{"name":"client"}},
+         "frontend":{"default":{"validation":{"caCertificateRefs":[{"kind":"ConfigMap","name":"ca"}]}},
+                     "perPort":[{"port":443,"tls":{"validation":{"caCertificateRefs":[
+                       {"kind":"ConfigMap","name":"port-ca"},{"kind":"Secret","name":"secret-ca"}]}}}]}}})";
+
+}  // namespace
+
+TEST_CASE("What a Gateway of ours names is read, and nothing that others name") {
+  References references("us/here");
+  references.put("Gateway", "a/g", "a", kGateway);
+  references.put("GatewayClass", "/c", "", R"({"controllerName":"them/there"})");
+  CHECK(references.wanted().empty());
+  references.put("GatewayClass", "/c", "", kOurClass);
+  CHECK(references.wanted() == Targets{{"ConfigMap", "a/ca"},
+                                       {"ConfigMap", "a/port-ca"},
+                                       {"Secret", "a/cert"},
+                                       {"Secret", "a/client"},
+                                       {"Secret", "a/secret-ca"},
+                                       {"Secret", "b/far"}});
+  references.remove("GatewayClass", "/c");
+  CHECK(references.wanted().empty());
+}
+
+TEST_CASE("A BackendTLSPolicy names its authorities") {
+  References references("us/here");
+  references.put("BackendTLSPolicy", "a/p", "a",
+                 R"({"validation":{"caCertificateRefs":[{"kind":"ConfigMap","name":"ca"}]}})");
+  CHECK(references.wanted() == Targets{{"ConfigMap", "a/ca"}});
+  references.remove("BackendTLSPolicy", "a/p");
+  CHECK(references.wanted().empty());
+}
+
+TEST_CASE("A change that changes no reference is none") {
+  References references("us/here");
+  references.put("GatewayClass", "/c", "", kOurClass);
+  references.put("Gateway", "a/g", "a", kGateway);
+  CHECK(references.takeChanged());
+  references.put("GatewayClass", "/c", "", kOurClass);
+  references.put("Gateway", "a/g", "a", kGateway);
+  references.put("Service", "a/s", "a", "{}");
+  CHECK_FALSE(references.takeChanged());
+  references.remove("Gateway", "a/g");
+  CHECK(references.takeChanged());
+}

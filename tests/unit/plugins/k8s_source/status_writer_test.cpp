@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "status_writer.hpp"
+
+#include <doctest/doctest.h>
+
+#include "k8s_client/fake_api.hpp"
+#include "status_batch.hpp"
+
+using namespace hyperway::k8s_source;
+using namespace std::chrono_literals;
+using hyperway::k8s_client::Error;
+using hyperway::k8s_client::FakeApi;
+
+namespace {
+
+using Result = StatusWriter::Result;
+
+std::string status(const std::string& reason) {
+  return R"({"conditions":[{"type":"Accepted","status":"True","reason":")" + reason + "\"}]}";
+}
+
+// An object as the server has it.
+std::string object(int version, const std::string& its_status) {
+  return R"({"metadata":{"name":"g","namespace":"n","resourceVersion":")" +
+         std::to_string(version) + R"("},"status":)" + its_status + "}";
+}
+
+struct World {
+  World() {
+    StatusWriter::Options options;
+    options.controller_name = "us/here";
+    options.path = [this](const StatusWriter::ObjectId& id) {
+      return there ? "/" + id.key() : std::string();
+    };
+    options.now = [] { return "now"; };
+    options.report = [this](const StatusWriter::ObjectId&, Result result, const Error&) {
+      results.push_back(result);
+    };
+    writer = std::make_unique<StatusWriter>(api, options);
+  }
+  [[nodiscard]] std::string asked() const {
+    if (api.calls.empty()) return "nothing";
+    const auto& request = api.calls.front().request;
+    return request.method + ' ' + request.path.substr(0, request.path.find('?'));
+  }
+  // Lets the oldest read and the write after it succeed.
+  void writeOne(const std::string& before, const std::string& after) {
+    REQUIRE(asked() == "GET /Gateway/n/g");
+    api.answer(object(1, before));
+    REQUIRE(asked() == "PATCH /Gateway/n/g/status");
+    api.answer(object(2, after));
+  }
+  const StatusWriter::ObjectId gateway{"Gateway", "n", "g"};
+  const StatusWriter::ObjectId route{"HTTPRoute", "n", "r"};
+  FakeApi api;
+  bool there = true;
+  std::vector<Result> results;
+  std::unique_ptr<StatusWriter> writer;
+};
+
+}  // namespace
+
+TEST_CASE("What differs is read, merged and written with the version that was read") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, "");
+  world.writer->desire(world.gateway, status("A"));
+  CHECK(world.asked() == "GET /Gateway/n/g");
+  world.api.answer(object(41, R"({"conditions":[{"type":"x/Theirs","status":"True"}]})"));
+  REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+  CHECK(world.api.calls.front().request.content_type == "application/merge-patch+json");
+  CHECK(world.api.calls.front().request.body ==
+        R"({"metadata":{"resourceVersion":"41"},"status":{"conditions":[)"
+        R"({"type":"x/Theirs","status":"True"},)"
+        R"({"type":"Accepted","status":"True","reason":"A","lastTransitionTime":"now"}]}})");
+  world.api.answer(object(42, status("A")));
+  CHECK(world.results == std::vector<Result>{Result::Written});
+  world.writer->observe(world.gateway, status("A"));
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+}
+
+TEST_CASE("Who does not hold the Lease writes nothing; who gets it writes what differs") {
+  World world;
+  world.writer->observe(world.gateway, status("A"));
+  world.writer->observe(world.route, "");
+  world.writer->desire(world.gateway, status("A"));
+  world.writer->desire(world.route, R"({"parents":[{"parentRef":{"name":"g"}}]})");
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+  world.writer->setActive(true);
+  CHECK(world.asked() == "GET /HTTPRoute/n/r");
+  CHECK(world.api.calls.size() == 1);
+  // Lost while it reads: nothing is written any more.
+  world.writer->setActive(false);
+  world.api.answer(object(1, "{}"));
+  CHECK(world.asked() == "nothing");
+}
+
+TEST_CASE(
+    "A status that was seen to be right is not written, and one that others change is put right") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, status("A"));
+  world.writer->desire(world.gateway, status("A"));
+  CHECK(world.asked() == "nothing");
+  world.writer->observe(world.gateway, status("B"));
+  world.writeOne(status("B"), status("A"));
+}
+
+TEST_CASE("Changes in quick succession are written as one, ever more seldom, at most every 2 s") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, "");
+  world.writer->desire(world.gateway, status("0"));
+  world.writeOne("{}", status("0"));
+  int writes = 1;
+  std::string last = status("0");
+  // A change every 10 ms for 30 s, as when a thousand routes attach one by one.
+  for (int i = 1; i <= 3000; ++i) {
+    world.writer->desire(world.gateway, status(std::to_string(i)));
+    world.api.pass(10ms);
+    if (world.asked() == "nothing") continue;
+    const std::string next = status(std::to_string(i));
+    world.writeOne(last, next);
+    last = next;
+    ++writes;
+  }
+  CHECK(writes <= 20);
+  CHECK(writes >= 15);
+  // The last change is never lost.
+  world.api.pass(2s);
+  if (last != status("3000")) world.writeOne(last, status("3000"));
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+}
+
+TEST_CASE("A conflict reads again") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->desire(world.gateway, status("A"));
+  world.api.answer(object(1, "{}"));
+  world.api.refuse(409);
+  world.api.pass(20ms);
+  world.writeOne("{}", status("A"));
+  CHECK(world.results == std::vector<Result>{Result::Conflict, Result::Written});
+}
+
+TEST_CASE(
+    "A refused write is told, holds up nobody, and is tried again after a while or a change") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->desire(world.gateway, status("A"));
+  world.api.answer(object(1, "{}"));
+  world.api.refuse(422);
+  CHECK(world.results == std::vector<Result>{Result::Refused});
+  world.writer->desire(world.route, R"({"parents":[{"parentRef":{"name":"g"}}]})");
+  CHECK(world.asked() == "GET /HTTPRoute/n/r");
+  world.api.refuse(404);
+  world.api.pass(29s);
+  CHECK(world.asked() == "nothing");
+  world.writer->desire(world.gateway, status("B"));
+  world.writeOne("{}", status("B"));
+}
+
+TEST_CASE("Sixteen objects are under way at once, and the others wait") {
+  World world;
+  world.writer->setActive(true);
+  for (int i = 0; i < 100; ++i)
+    world.writer->desire({"HTTPRoute", "n", std::to_string(i)},
+                         R"({"parents":[{"parentRef":{"name":"g"}}]})");
+  CHECK(world.api.calls.size() == 16);
+  CHECK(world.writer->pending() == 100);
+  world.api.refuse(404);
+  CHECK(world.api.calls.size() == 16);
+}
+
+TEST_CASE("What the server's schema drops is not written for ever") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->desire(world.gateway, status("A"));
+  world.api.answer(object(1, "{}"));
+  world.api.answer(object(2, R"({"conditions":[]})"));
+  world.writer->observe(world.gateway, R"({"conditions":[]})");
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+  world.writer->desire(world.gateway, status("B"));
+  CHECK(world.asked() == "GET /Gateway/n/g");
+}
+
+TEST_CASE("A schema that refuses supportedFeatures gets the rest") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->desire(world.gateway, R"({"conditions":[],"supportedFeatures":[{"name":"x"}]})");
+  world.api.answer(object(1, "{}"));
+  world.api.refuse(422, R"({"kind":"Status","details":{"causes":[
+      {"field":"status.supportedFeatures[0]","message":"must be of type string"}]}})");
+  world.api.pass(20ms);
+  world.api.answer(object(1, "{}"));
+  REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+  CHECK(world.api.calls.front().request.body.find("supportedFeatures") == std::string::npos);
+}
+
+TEST_CASE("Of a route that is ours no more our entries are taken back; others are left alone") {
+  World world;
+  world.writer->setActive(true);
+  const char* both =
+      R"({"parents":[{"controllerName":"us/here","parentRef":{"name":"g"}},{"controllerName":"x/y"}]})";
+  world.writer->observe(world.route, both);
+  world.writer->desire(world.route, std::nullopt);
+  CHECK(world.asked() == "GET /HTTPRoute/n/r");
+  world.api.answer(object(1, both));
+  CHECK(world.api.calls.front().request.body ==
+        R"({"metadata":{"resourceVersion":"1"},"status":{"parents":[{"controllerName":"x/y"}]}})");
+  // A Gateway's conditions say nothing of whose they are; and what is gone needs nothing.
+  World other;
+  other.writer->setActive(true);
+  other.writer->observe(other.gateway, status("A"));
+  other.writer->desire(other.gateway, std::nullopt);
+  other.there = false;
+  other.writer->desire(other.route, std::nullopt);
+  CHECK(other.asked() == "nothing");
+}
+
+TEST_CASE("A batch of statuses is read element by element") {
+  std::vector<std::string> seen;
+  const auto take = [&](const StatusWriter::ObjectId& id, std::optional<std::string> its) {
+    seen.push_back(id.key() + ' ' + its.value_or("gone"));
+  };
+  CHECK(readStatusBatch(
+      R"([{"kind":"Gateway","namespace":"n","name":"g","generation":1,"status":{"a":[1]}},
+          {"kind":"HTTPRoute","namespace":"n","name":"r"},{"kind":"","name":"x"}])",
+      take));
+  CHECK(seen == std::vector<std::string>{R"(Gateway/n/g {"a":[1]})", "HTTPRoute/n/r gone"});
+  CHECK_FALSE(readStatusBatch("{}", take));
+  CHECK_FALSE(readStatusBatch("[{", take));
+}
