@@ -32,7 +32,10 @@ Reflector::~Reflector() {
 
 void Reflector::start() { wantList(); }
 
-void Reflector::inherit(Reflector& before) { known_ = std::move(before.known_); }
+void Reflector::inherit(Reflector& before) {
+  known_ = std::move(before.known_);
+  for (auto& [key, known] : known_) known.list = 0;  // no list of ours had it
+}
 
 void Reflector::schedule(Duration delay, void (Reflector::*what)()) {
   if (retry_ != 0) api_.cancel(retry_);
