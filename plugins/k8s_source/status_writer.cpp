@@ -28,12 +28,6 @@ std::string_view nothingOf(std::string_view kind) {
   return kind == "BackendTLSPolicy" ? R"({"ancestors":[]})" : R"({"parents":[]})";
 }
 
-Value withoutFeatures(const Value& status) {
-  auto members = status.members();
-  std::erase_if(members, [](const auto& member) { return member.name == "supportedFeatures"; });
-  return Value(std::move(members));
-}
-
 }  // namespace
 
 StatusWriter::StatusWriter(k8s_client::Api& api, Options options)
@@ -43,6 +37,21 @@ StatusWriter::~StatusWriter() {
   *alive_ = false;
   for (auto& [key, entry] : entries_)
     if (entry.timer != 0) api_.cancel(entry.timer);
+}
+
+Value StatusWriter::withFeatures(const Value& status, Features features) {
+  auto members = status.members();
+  for (auto& member : members) {
+    if (member.name != "supportedFeatures") continue;
+    std::vector<Value> names;
+    for (const Value& feature : member.value.items())
+      if (const Value* name = feature.find("name"); name != nullptr && features == Features::Names)
+        names.push_back(*name);
+    member.value = Value(std::move(names));
+  }
+  if (features == Features::None)
+    std::erase_if(members, [](const auto& member) { return member.name == "supportedFeatures"; });
+  return Value(std::move(members));
 }
 
 void StatusWriter::setActive(bool active) {
@@ -182,7 +191,7 @@ void StatusWriter::onRead(const std::string& key, Reply reply) {
 void StatusWriter::write(Entry& entry) {
   const Value current = parseJson(object_.member("status"));
   Value desired = desiredStatus(entry.desired, options_.controller_name);
-  if (entry.without_features) desired = withoutFeatures(desired);
+  if (entry.features != Features::Objects) desired = withFeatures(desired, entry.features);
   std::string body = R"({"metadata":{"resourceVersion":)";
   k8s_client::appendText(body, object_.resourceVersion());
   body += R"(},"status":)";
@@ -225,8 +234,8 @@ void StatusWriter::onWritten(const std::string& key, Reply reply) {
       std::any_of(error.causes.begin(), error.causes.end(), [](const Error::Cause& cause) {
         return cause.field.find("supportedFeatures") != std::string::npos;
       });
-  if (error.status == 422 && features && !entry.without_features) {
-    entry.without_features = true;
+  if (error.status == 422 && features && entry.features != Features::None) {
+    entry.features = entry.features == Features::Objects ? Features::Names : Features::None;
     return retry(entry, Duration{0});
   }
   if (error.notFound()) return drop(entry);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "hyperway/sdk/json.hpp"
 #include "k8s_client/api.hpp"
 #include "k8s_client/object_text.hpp"
 
@@ -62,6 +63,8 @@ class StatusWriter {
   [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
 
  private:
+  // How the schema wants supportedFeatures: v1.2 and newer, v1.1, or not at all.
+  enum class Features : std::uint8_t { Objects, Names, None };
   struct Entry {
     ObjectId id;
     std::string desired;             // JSON; empty: nothing is wanted
@@ -72,13 +75,15 @@ class StatusWriter {
     bool seen = false;
     bool busy = false;
     bool queued = false;
-    bool without_features = false;  // the schema knows no supportedFeatures
+    Features features = Features::Objects;
     unsigned failures = 0;
     unsigned burst = 0;  // writes in quick succession
     k8s_client::TimePoint last_write{};
     k8s_client::Api::Id timer = 0;
   };
 
+  [[nodiscard]] static sdk::json::Value withFeatures(const sdk::json::Value& status,
+                                                     Features features);
   [[nodiscard]] bool differs(const Entry& entry) const;
   void consider(Entry& entry);
   void enqueue(const std::string& key, k8s_client::Duration delay);

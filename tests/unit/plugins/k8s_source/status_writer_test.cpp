@@ -188,17 +188,21 @@ TEST_CASE("What the server's schema drops is not written for ever") {
   CHECK(world.asked() == "GET /Gateway/n/g");
 }
 
-TEST_CASE("A schema that refuses supportedFeatures gets the rest") {
+TEST_CASE("supportedFeatures come as the schema wants them: objects, names, or not at all") {
   World world;
   world.writer->setActive(true);
   world.writer->desire(world.gateway, R"({"conditions":[],"supportedFeatures":[{"name":"x"}]})");
-  world.api.answer(object(1, "{}"));
-  world.api.refuse(422, R"({"kind":"Status","details":{"causes":[
-      {"field":"status.supportedFeatures[0]","message":"must be of type string"}]}})");
-  world.api.pass(20ms);
-  world.api.answer(object(1, "{}"));
-  REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
-  CHECK(world.api.calls.front().request.body.find("supportedFeatures") == std::string::npos);
+  for (const char* form : {R"("supportedFeatures":[{"name":"x"}]})",
+                           R"("supportedFeatures":["x"]})", R"("status":{"conditions":[]})"}) {
+    CAPTURE(form);
+    world.api.answer(object(1, "{}"));
+    REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+    CHECK(world.api.calls.front().request.body.find(form) != std::string::npos);
+    world.api.refuse(422, R"({"kind":"Status","details":{"causes":[
+        {"field":"status.supportedFeatures[0]","message":"must be of type string"}]}})");
+    world.api.pass(40ms);
+  }
+  CHECK(world.results == std::vector<Result>{Result::Refused});
 }
 
 TEST_CASE("Of a route that is ours no more our entries are taken back; others are left alone") {
