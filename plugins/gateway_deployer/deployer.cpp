@@ -61,6 +61,8 @@ void Deployer::start() {
 
 void Deployer::take(Batch batch, bool full) {
   if (full || !has_batch_) world_.gateways.clear();
+  if (!has_batch_) world_.believes = false;
+  if (!batch.removed.empty() || !batch.gateways.empty()) world_.believes = true;
   for (const std::string& key : batch.removed) world_.gateways.erase(key);
   for (Gateway& gateway : batch.gateways) {
     std::string key = gateway.key();

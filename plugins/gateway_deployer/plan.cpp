@@ -66,8 +66,10 @@ class Planner {
       if (const Targets& targets = allotment.targets.at(gateway->key()); !targets.empty())
         plan(*gateway, targets);
     keepInactive();
-    removeOthers(ObjectKind::Service, world_.services);
-    removeOthers(ObjectKind::EndpointSlice, world_.slices);
+    if (world_.believes) {
+      removeOthers(ObjectKind::Service, world_.services);
+      removeOthers(ObjectKind::EndpointSlice, world_.slices);
+    }
     return std::move(plan_);
   }
 

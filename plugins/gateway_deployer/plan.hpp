@@ -45,6 +45,9 @@ struct World {
   Objects services;                         ///< Those that bear our label.
   Objects slices;                           ///< Likewise.
   Objects pod_slices;                       ///< EndpointSlices of `pods_service`.
+  /// True once a Gateway was named, there or gone. Before that none at all may just mean that they
+  /// cannot be read, and a Service that is removed loses its address.
+  bool believes = true;
 };
 
 /// What makePlan() came to.

@@ -153,6 +153,18 @@ TEST_CASE_FIXTURE(Fixture, "After a restart objects of Gateways that are gone ar
   CHECK(cluster.paths() == std::vector<std::string>{kPods});
 }
 
+TEST_CASE_FIXTURE(Fixture, "Who knows of no Gateway at all removes nothing") {
+  start();
+  give({gateway("a", 1)});
+  (void)story();
+  start();  // say, without the right to list Gateways
+  give({});
+  cluster.run(std::chrono::minutes(2));
+  CHECK(story().empty());
+  give({gateway("b", 1)});
+  CHECK(cluster.find(kServiceA) == nullptr);
+}
+
 TEST_CASE_FIXTURE(Fixture, "A Pod that comes is in all slices at once") {
   start();
   give({gateway("a", 1)});
