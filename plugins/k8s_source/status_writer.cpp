@@ -71,6 +71,7 @@ void StatusWriter::desire(const ObjectId& id, std::optional<std::string> status)
   if (entry.id.kind.empty()) entry.id = id;
   const std::string text = status ? std::move(*status) : std::string(nothingOf(id.kind));
   const Value desired = desiredStatus(text, options_.controller_name);
+  entry.gone = false;
   entry.wanted = true;
   entry.wanted_print = fingerprint(desired, options_.controller_name);
   entry.desired = text;
@@ -85,6 +86,7 @@ void StatusWriter::desire(const ObjectId& id, std::optional<std::string> status)
 void StatusWriter::observe(const ObjectId& id, std::string_view status) {
   Entry& entry = entries_[id.key()];
   if (entry.id.kind.empty()) entry.id = id;
+  entry.gone = false;
   entry.seen = true;
   entry.seen_print = fingerprint(parseJson(status), options_.controller_name);
   consider(entry);
@@ -96,7 +98,8 @@ void StatusWriter::forget(const ObjectId& id) {
   if (found == entries_.end()) return;
   if (found->second.timer != 0) api_.cancel(found->second.timer);
   if (found->second.busy) {
-    found->second.wanted = false;  // Its answer still comes.
+    found->second.gone = true;  // Its answer still comes.
+    found->second.wanted = false;
     return;
   }
   entries_.erase(found);
@@ -245,6 +248,7 @@ void StatusWriter::onWritten(const std::string& key, Reply reply) {
 }
 
 void StatusWriter::retry(Entry& entry, Duration delay) {
+  if (entry.gone) return finish(entry);
   --under_way_;
   entry.busy = false;
   ++entry.failures;
@@ -266,7 +270,10 @@ void StatusWriter::drop(Entry& entry) {
 void StatusWriter::finish(Entry& entry) {
   --under_way_;
   entry.busy = false;
-  consider(entry);
+  if (entry.gone)
+    entries_.erase(entry.id.key());
+  else
+    consider(entry);
   pump();
 }
 

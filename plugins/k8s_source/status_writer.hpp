@@ -74,6 +74,7 @@ class StatusWriter {
     bool wanted = false;
     bool seen = false;
     bool busy = false;
+    bool gone = false;  // while it was busy
     bool queued = false;
     Features features = Features::Objects;
     unsigned failures = 0;

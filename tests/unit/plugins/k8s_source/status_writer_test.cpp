@@ -163,6 +163,23 @@ TEST_CASE(
   world.writeOne("{}", status("B"));
 }
 
+TEST_CASE(
+    "An object that goes while it is written is forgotten, and one in its place is written anew") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, "");
+  world.writer->desire(world.gateway, status("A"));
+  world.writer->forget(world.gateway);
+  world.api.refuse(500);
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+  CHECK(world.writer->pending() == 0);
+  world.writer->observe(world.gateway, "");
+  CHECK(world.asked() == "nothing");
+  world.writer->desire(world.gateway, status("A"));
+  world.writeOne("{}", status("A"));
+}
+
 TEST_CASE("Sixteen objects are under way at once, and the others wait") {
   World world;
   world.writer->setActive(true);
