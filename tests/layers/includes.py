@@ -15,8 +15,8 @@ ADDRESSES = {
     "simdjson": ("core/route", "core/gateway", "core/plugin", "plugins"),
     "nlohmann/": (),  # of tests only: the product reads JSON with simdjson, and writes it itself
     "rapidjson/": (),
-    "Poco/Net/": ("core/admin", "core/app", "plugins/k8s_client"),
-    "Poco/": ("core/admin", "core/app", "plugins/k8s_client"),
+    "Poco/Net/": ("core/admin", "core/app"),
+    "Poco/": ("core/admin", "core/app"),
     "yaml-cpp/": ("core/app", "plugins/file_source", "plugins/k8s_client"),
     "yaml.h": ("core/app", "plugins/file_source"),
     "spdlog/": ("core/observe",),
