@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/prefetch.hpp"
+
 namespace hyperway::observe {
 
 /// A counter with one writer, the worker that owns it, and readers on any thread. A plain load and
@@ -100,6 +102,11 @@ class WorkerCounters {
       place.store(block, std::memory_order_release);
     }
     return (*block)[slot % kBlock];
+  }
+  /// Asks for what recording a request of the rule will write, so that its end need not wait for
+  /// it. [any]
+  void prefetchRule(std::uint32_t slot) const noexcept {
+    if (const RuleCounters* const found = peek(slot)) prefetchBytes(found, sizeof(RuleCounters));
   }
   /// Counters of a rule if it was ever used, else null. [any]
   [[nodiscard]] const RuleCounters* peek(std::uint32_t slot) const noexcept {

@@ -28,6 +28,7 @@ Stream::~Stream() {
   rule_chain_.reset();
   replay_.clear(worker_.pool);
   if (pin_ != nullptr) worker_.unpin(pin_);
+  if (waits_) worker_.forgetWaiting(*this);
   if (rule_ref_) worker_.environment().reclaim(std::move(rule_ref_));
 }
 
@@ -61,9 +62,30 @@ void Stream::onRequestHead(bool end) noexcept {
   const Guard guard(*this);
   worker_.counters().requests.add();
   request_ended_ = end;
+  if (end) {  // nothing more comes: it can wait for those that came with it
+    waits_ = true;
+    return worker_.routeLater(*this);
+  }
   defer_flush_ = true;
   route(end);
   defer_flush_ = false;
+}
+
+void Stream::routeNow() noexcept {
+  const Guard guard(*this);
+  waits_ = false;
+  if (finished_) return;
+  defer_flush_ = true;
+  route(true);
+  defer_flush_ = false;
+  if (!finished_) onRequestFlush();
+}
+
+const route::HostTable* Stream::hostTable() const noexcept {
+  const route::BindGroup* const group = worker_.group(down_->connection().bind);
+  const route::CompiledListener* const listener =
+      group != nullptr ? group->listenerFor(request_.host) : nullptr;
+  return listener != nullptr ? &listener->hosts() : nullptr;
 }
 
 void Stream::onRequestBody(std::span<char> data, bool end) noexcept {

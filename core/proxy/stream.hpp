@@ -40,6 +40,10 @@ class Stream final : public codec::RequestEvents,
   void unpin() noexcept;
   /// Ends the stream at once: the drain's deadline is over.
   void kill() noexcept;
+  /// Routes a request that waited for the end of the turn (Worker::routeLater).
+  void routeNow() noexcept;
+  /// The routes among which its request will be looked up; null if it has no listener.
+  [[nodiscard]] const route::HostTable* hostTable() const noexcept;
   /// A waker of one of its filters fired.
   void wake(FilterChain& chain, std::size_t index, std::uint64_t token) noexcept;
   /// The pin, for the worker's bookkeeping; null once traded.
@@ -189,6 +193,7 @@ class Stream final : public codec::RequestEvents,
   int depth_ = 0;
   std::uint8_t request_pauses_ = 0;
   std::uint8_t response_pauses_ = 0;
+  bool waits_ = false;            // parsed, and to be routed at the end of the turn
   bool preflight_ = false;        // a CORS preflight that only a CORS filter may answer
   bool bypass_filters_ = false;   // a filter failed: what follows goes past all of them
   bool defer_flush_ = false;      // the codec tells when its batch is over

@@ -209,7 +209,7 @@ void Stream::setForwarded() noexcept {
 
 void Stream::startRule(bool end) noexcept {
   setForwarded();
-  __builtin_prefetch(rule_->backends.data());
+  worker_.counters().prefetchRule(rule_->stats_number);
   if (rule_->refused) return respondLocal(500, "filter_refused");
   const std::chrono::milliseconds limit =
       rule_->rule->request_timeout.value_or(worker_.settings().request);

@@ -15,6 +15,7 @@
 
 #include "proxy/acceptor.hpp"
 #include "proxy/handshake.hpp"
+#include "route/host_table.hpp"
 
 namespace hyperway::proxy {
 namespace {
@@ -102,6 +103,7 @@ void Worker::join() {
 // ---- configuration ----
 
 void Worker::adoptTable(std::shared_ptr<const route::RouteTable> table) {
+  for (Waiting& each : waiting_) each.hosts = nullptr;  // they lie in the table that goes
   auto old = std::exchange(current_, std::make_unique<TablePin>());
   current_->table = std::move(table);
   if (old->streams == 0) {
@@ -246,6 +248,45 @@ codec::RequestEvents* Worker::openStream(codec::ServerLink& link) noexcept {
 
 void Worker::dropStream(codec::RequestEvents& stream) noexcept {
   destroyStream(static_cast<Stream&>(stream));
+}
+
+// Requests that came in one turn are routed together. Among thousands of routes in use each look-up
+// is a row of cache misses, which wait for one another; those of several requests can overlap. So
+// each request that comes moves those before it one step ahead, and reading the next one from its
+// socket is the time that the memory has.
+void Worker::routeLater(Stream& stream) {
+  if (waiting_.empty())
+    loop.atEndOfTurn([](void* self) { static_cast<Worker*>(self)->routeWaiting(); }, this);
+  waiting_.push_back({&stream, stream.hostTable(), route::hashText(stream.requestHead().host)});
+  const std::size_t last = waiting_.size() - 1;
+  for (std::size_t step = 0; step <= last && step < route::HostTable::kPrefetchSteps; ++step)
+    prefetch(waiting_[last - step], step);
+}
+
+void Worker::prefetch(const Waiting& request, std::size_t step) noexcept {
+  if (request.stream != nullptr && request.hosts != nullptr)
+    request.hosts->prefetch(request.hash, step);
+}
+
+void Worker::routeWaiting() noexcept {
+  routing_.swap(waiting_);
+  const std::size_t count = routing_.size();
+  if (count > 1) {  // the steps that the last ones have not had yet
+    for (std::size_t step = 1; step < route::HostTable::kPrefetchSteps; ++step)
+      for (std::size_t back = std::min(step, count); back > 0; --back)
+        prefetch(routing_[count - back], step);
+  }
+  // By index: routing one may end another, and an answer lets the next request of its connection
+  // in.
+  for (std::size_t i = 0; i < routing_.size(); ++i)
+    if (routing_[i].stream != nullptr) routing_[i].stream->routeNow();
+  routing_.clear();
+}
+
+void Worker::forgetWaiting(const Stream& stream) noexcept {
+  for (std::vector<Waiting>* list : {&waiting_, &routing_})
+    for (Waiting& each : *list)
+      if (each.stream == &stream) each.stream = nullptr;
 }
 
 void Worker::destroyStream(Stream& stream) noexcept {

@@ -108,6 +108,10 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   [[nodiscard]] std::uint32_t security(std::uint32_t slot) const noexcept {
     return slot < securities_.size() ? securities_[slot] : 0;
   }
+  /// Routes the stream's request at the end of this turn, together with those that came in it.
+  void routeLater(Stream& stream);
+  /// A stream that waits for that is gone.
+  void forgetWaiting(const Stream& stream) noexcept;
   /// Destroys a stream and takes its block back.
   void destroyStream(Stream& stream) noexcept;
   /// A pseudo-random number; good for shares and ids, not for secrets.
@@ -155,6 +159,15 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   [[nodiscard]] std::uint64_t nextStreamId() noexcept { return ++stream_ids_ * 64 + index_ % 64; }
 
  private:
+  /// A request that waits for the end of the turn.
+  struct Waiting {
+    Stream* stream;                 // null: gone
+    const route::HostTable* hosts;  // where it will be looked up; null: nowhere
+    std::uint64_t hash;             // of its host
+  };
+  static void prefetch(const Waiting& request, std::size_t step) noexcept;
+  void routeWaiting() noexcept;
+
   static constexpr std::size_t kStreamBlockBytes = 12 * 1024;
 
   void run();
@@ -177,6 +190,8 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   std::vector<std::uint32_t> securities_;
   std::vector<std::unique_ptr<std::byte[]>> free_blocks_;
   Stream* streams_ = nullptr;
+  std::vector<Waiting> waiting_;
+  std::vector<Waiting> routing_;  // those of this turn, while they are routed
   codec::H1ServerConnection* connections_ = nullptr;
   Handshake* handshakes_ = nullptr;
   std::uint64_t random_state_;

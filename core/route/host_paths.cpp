@@ -36,6 +36,7 @@ Ref<HostPaths> HostPaths::make(std::uint64_t hash, std::string_view key) {
 
 Ref<HostPaths> HostPaths::copy(const HostPaths& other) {
   Ref<HostPaths> made = make(other.hash_, other.key());
+  made->likely_ = other.likely_;
   made->exact_ = other.exact_;
   made->prefixes_ = other.prefixes_;
   made->regexes_ = other.regexes_;
@@ -50,18 +51,17 @@ void HostPaths::destroy(HostPaths* self) noexcept {
 namespace {
 
 /// The list to change: the one there is if nobody shares it, else a copy.
-std::shared_ptr<std::vector<RegexCandidate>> ownRegexes(
-    std::shared_ptr<const std::vector<RegexCandidate>>& list) {
-  if (!list) return std::make_shared<std::vector<RegexCandidate>>();
-  if (list.use_count() == 1) {
-    return std::const_pointer_cast<std::vector<RegexCandidate>>(std::move(list));
-  }
-  return std::make_shared<std::vector<RegexCandidate>>(*list);
+Ref<RegexList> ownRegexes(Ref<RegexList> list) {
+  if (list && list.unique()) return list;
+  Ref<RegexList> made(new RegexList);
+  if (list) made->items = list->items;
+  return made;
 }
 
 }  // namespace
 
 void HostPaths::add(const PathPlace& place, const RegexPtr& regex, Candidate candidate) {
+  likely_ = candidate.rule.get();
   const auto with = [&](Ref<CandidateList> list) {
     return CandidateList::with(std::move(list), std::move(candidate));
   };
@@ -78,19 +78,21 @@ void HostPaths::add(const PathPlace& place, const RegexPtr& regex, Candidate can
     }
     case MatchKind::Prefix: prefixes_.update(prefixKey(place.value), with); return;
     case MatchKind::Regex: {
-      auto list = ownRegexes(regexes_);
+      Ref<RegexList> owned = ownRegexes(std::move(regexes_));
+      std::vector<RegexCandidate>& list = owned->items;
       const MatchRank rank = candidate.rank();
       const auto at = std::partition_point(
-          list->begin(), list->end(),
+          list.begin(), list.end(),
           [&](const RegexCandidate& each) { return precedes(each.candidate.rank(), rank); });
-      list->insert(at, {regex, std::move(candidate)});
-      regexes_ = std::move(list);
+      list.insert(at, {regex, std::move(candidate)});
+      regexes_ = std::move(owned);
       return;
     }
   }
 }
 
 void HostPaths::remove(const PathPlace& place, std::span<const CompiledRule* const> rules) {
+  likely_ = nullptr;  // it may be one of them
   const auto without = [&](Ref<CandidateList> list) {
     return CandidateList::without(std::move(list), rules);
   };
@@ -107,14 +109,11 @@ void HostPaths::remove(const PathPlace& place, std::span<const CompiledRule* con
     }
     case MatchKind::Prefix: prefixes_.update(prefixKey(place.value), without); return;
     case MatchKind::Regex: {
-      auto list = ownRegexes(regexes_);
-      std::erase_if(*list, [&](const RegexCandidate& each) {
+      Ref<RegexList> owned = ownRegexes(std::move(regexes_));
+      std::erase_if(owned->items, [&](const RegexCandidate& each) {
         return std::find(rules.begin(), rules.end(), each.candidate.rule.get()) != rules.end();
       });
-      if (!list->empty())
-        regexes_ = std::move(list);
-      else
-        regexes_ = nullptr;
+      if (!owned->items.empty()) regexes_ = std::move(owned);
       return;
     }
   }
@@ -128,7 +127,7 @@ void HostPaths::forEach(
     }
   });
   if (regexes_) {
-    for (const RegexCandidate& each : *regexes_) {
+    for (const RegexCandidate& each : regexes_->items) {
       visit({MatchKind::Regex, each.path->pattern()}, each.candidate);
     }
   }

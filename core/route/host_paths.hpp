@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/prefetch.hpp"
 #include "route/candidates.hpp"
 #include "route/persistent_map.hpp"
 #include "route/prefix_tree.hpp"
@@ -31,6 +32,13 @@ struct PathKey {
 struct RegexCandidate {
   RegexPtr path;        ///< Never null.
   Candidate candidate;  ///< The rest.
+};
+
+/// The regular expressions of a host, in precedence order. Immutable once shared.
+struct RegexList : RefCounted {
+  std::vector<RegexCandidate> items;  ///< At least one.
+  /// Frees it.
+  static void destroy(RegexList* self) noexcept { delete self; }
 };
 
 /// Where a match is in a host's paths.
@@ -89,9 +97,20 @@ class HostPaths : public RefCounted {
   void remove(const PathPlace& place, std::span<const CompiledRule* const> rules);
   /// True if no match is left.
   [[nodiscard]] bool empty() const noexcept {
-    return exact_.empty() && prefixes_.empty() && regexes_ == nullptr;
+    return exact_.empty() && prefixes_.empty() && !regexes_;
   }
 
+  /// Asks for what the most likely match will read first: the prefixes' root, and its rule.
+  void prefetchMatch() const noexcept {
+    prefixes_.prefetchRoot();
+    if (likely_ != nullptr) likely_->prefetch();
+  }
+  /// Asks for what comes behind that.
+  void prefetchBehind() const noexcept {
+    prefixes_.prefetchCandidates();
+    if (!prefixes_.empty() && likely_ != nullptr)
+      prefetchBytes(likely_->backends.data(), sizeof(CompiledBackend));
+  }
   /// The first match in precedence order that holds; `lost(candidate, place)` hears of those that
   /// were tried before. A place's value is a view into the table.
   template <class Lost>
@@ -109,11 +128,13 @@ class HostPaths : public RefCounted {
 
   std::uint32_t key_size_;
   std::uint64_t hash_;
+  // Of the last match that came, which for most hosts is the only one; null once one has gone.
+  const CompiledRule* likely_ = nullptr;
   PersistentMap<ExactPath> exact_;
   PrefixTree prefixes_;
   // Copied as a whole by an edit of one of its own: a host with thousands of expressions is slow to
   // match anyway.
-  std::shared_ptr<const std::vector<RegexCandidate>> regexes_;
+  Ref<RegexList> regexes_;
 };
 
 template <class Lost>
@@ -130,7 +151,7 @@ MatchResult HostPaths::match(const http::RequestHead& head, std::string_view met
     }
   }
   if (regexes_) {
-    for (const RegexCandidate& each : *regexes_) {
+    for (const RegexCandidate& each : regexes_->items) {
       // Conditions first: they are cheaper than an expression.
       if (each.candidate.holds(head, method) && each.path->matches(path.text)) {
         return {&each.candidate.rule, whole, each.candidate.match_index};

@@ -22,6 +22,15 @@ void HostTable::update(std::string_view hostname, const Change& change) {
   });
 }
 
+void HostTable::prefetch(std::uint64_t hash, std::size_t step) const noexcept {
+  if (step == 0) return hosts_.prefetchNode(hash);
+  const HostPaths* const paths = hosts_.nearest(hash);
+  if (paths == nullptr) return;
+  if (step == 3) return paths->prefetchBehind();
+  if (step == 2) return paths->prefetchMatch();
+  prefetchBytes(paths, sizeof(HostPaths) + 32);  // ends in its key
+}
+
 MatchResult HostTable::match(const http::RequestHead& head,
                              std::string_view method) const noexcept {
   MatchResult result;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/prefetch.hpp"
 #include "route/ref.hpp"
 
 namespace hyperway::route {
@@ -38,6 +39,32 @@ class PersistentMap {
       node = node->child(rank(node->child_bits, bit));
     }
     return nullptr;
+  }
+
+  /// The entry whose hash is most like `hash`, which is that of its key if it is there; null if
+  /// none is like it. Reads nothing of the entry. Any thread.
+  [[nodiscard]] const T* nearest(std::uint64_t hash) const noexcept {
+    const Node* node = root_.get();
+    for (unsigned shift = 0; node != nullptr && shift <= kLastShift; shift += kBits) {
+      const std::uint32_t bit = bitAt(hash, shift);
+      if ((node->entry_bits & bit) != 0) return node->entry(rank(node->entry_bits, bit));
+      if ((node->child_bits & bit) == 0) return nullptr;
+      node = node->child(rank(node->child_bits, bit));
+    }
+    return nullptr;
+  }
+  /// Asks for the first node on the way to `hash` that is likely not in the cache: the two levels
+  /// above it are few, and read by every request. Any thread.
+  void prefetchNode(std::uint64_t hash) const noexcept {
+    const Node* node = root_.get();
+    for (unsigned shift = 0; node != nullptr; shift += kBits) {
+      if (shift > kBits) {
+        return prefetchBytes(node, 128);
+      }
+      const std::uint32_t bit = bitAt(hash, shift);
+      if ((node->child_bits & bit) == 0) return;
+      node = node->child(rank(node->child_bits, bit));
+    }
   }
 
   /// Replaces the entry of `key` by what `change` makes of it: `Ref<T> change(Ref<T>)`, null for

@@ -191,6 +191,10 @@ void PrefixTree::update(std::string_view prefix, const Change& change) {
   root_ = PrefixTreeEdit::step(std::move(root_), prefix, change);
 }
 
+void PrefixTree::prefetchCandidates() const noexcept {
+  if (root_) prefetchBytes(root_->values.get(), sizeof(CandidateList) + sizeof(Candidate));
+}
+
 void PrefixTree::covering(std::string_view path, std::size_t limit, Hits& out) const noexcept {
   out.count = 0;
   out.more = false;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/prefetch.hpp"
 #include "route/candidates.hpp"
 #include "route/ref.hpp"
 
@@ -50,6 +51,12 @@ class PrefixTree {
   /// The longest prefixes of `path` that are shorter than `limit` bytes. Any thread, no allocation;
   /// time grows with the path only.
   void covering(std::string_view path, std::size_t limit, Hits& out) const noexcept;
+  /// Asks for the root. Any thread.
+  void prefetchRoot() const noexcept {
+    if (root_) prefetchBytes(root_.get(), 64);
+  }
+  /// Asks for the candidates of the root, which it reads. Any thread.
+  void prefetchCandidates() const noexcept;
   /// True if there is no prefix.
   [[nodiscard]] bool empty() const noexcept { return !root_; }
 

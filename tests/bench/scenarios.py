@@ -89,8 +89,8 @@ SCENARIOS = {
                    "mem"),
     "SMt": Scenario("memory, TLS connections", "mem", tls=True),
 }
-DEFAULT = ["S1", "S1r", "S2", "S4", "S8", "S7-10", "S7-10000", "S7w-10000", "S6d", "S6u", "SM",
-           "SMt"]
+# S7 is compared with ourselves: paired.py.
+DEFAULT = ["S1", "S1r", "S2", "S4", "S8", "S6d", "S6u", "SM", "SMt"]
 DEFAULT_TWO = ["S1", "S2", "S4", "S8"]  # with two workers
 
 
@@ -111,8 +111,6 @@ LIMITS = [
     Limit("S1r", "p99", 1.0),
     Limit("S6d", "cpu_s_per_gib", 0.65, "nginx-new"),
     Limit("S6u", "cpu_s_per_gib", 0.65, "nginx-new"),
-    Limit("S7-10000", "cpu_us", 1.05, "S7-10"), Limit("S7w-10000", "cpu_us", 1.05, "S7-10"),
-    Limit("S7-10000", "ready_s", 0.5, "", "s"),
     Limit("SM", "bytes_per_connection", 1.0, "nginx*"),
     Limit("SMt", "bytes_per_connection", 1.0, "nginx*"),
     Limit("SM", "idle_mib", 20, "", "MiB"),

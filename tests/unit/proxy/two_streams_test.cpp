@@ -104,6 +104,7 @@ class World {
     route.key = "HTTPRoute/ns/r";
     route.attachments.push_back({"ns/gw/http", {""}});
     route.rules = std::make_shared<const std::vector<route::Rule>>(std::vector<route::Rule>{rule});
+    route_ = route;
     batch.routes.push_back(route);
     const route::Compiler::Outcome outcome = compiler_.apply(batch);
     for (const auto& [slot, model] : outcome.upstreams)
@@ -113,6 +114,14 @@ class World {
   }
 
   Worker& worker() { return *worker_; }
+
+  /// Another table with the same route; the one before dies at once if nobody has it pinned.
+  void replaceTable() {
+    route::ModelBatch batch;
+    batch.routes.push_back(route_);
+    batch.routes.back().created = ++edition_;
+    worker_->adoptTable(compiler_.apply(batch).table);
+  }
 
   /// A request that is complete with its head.
   void open(CreditLink& link, std::string_view path) {
@@ -162,6 +171,8 @@ class World {
   ProxySettings settings_;
   WorkerEnvironment environment_;
   route::Compiler compiler_;
+  route::Route route_;
+  std::int64_t edition_ = 0;
   net::Fd backend_;
   std::unique_ptr<Worker> worker_;
 };
@@ -232,6 +243,27 @@ TEST_CASE("one stream that breaks off leaves the other alone") {
   CHECK(world.until([&] { return b.complete; }));
   CHECK(b.status == 200);
   CHECK_FALSE(b.aborted);
+}
+
+TEST_CASE("requests of one turn are routed at its end, whatever happened to them until then") {
+  World world;
+  CreditLink gone(1000);
+  CreditLink stays(1000);
+  CreditLink lost(1000);
+  world.open(gone, "/gone");
+  world.open(stays, "/stays");
+  world.open(lost, "/lost");
+  CHECK(stays.events != nullptr);
+  std::exchange(gone.events, nullptr)->onClientGone();
+  world.replaceTable();  // what was looked up ahead lies in the table that goes
+  std::exchange(lost.events, nullptr)->onClientGone();
+  std::string request;
+  net::Fd connection = world.accept(request);
+  CHECK(request.starts_with("GET /stays HTTP/1.1\r\n"));
+  CHECK(World::write(connection, kSmall) == kSmall.size());
+  CHECK(world.until([&] { return stays.complete; }));
+  CHECK(stays.received == "ok");
+  CHECK(world.worker().busy() == 0);
 }
 
 TEST_CASE("a client stream that goes away takes only its own exchange along") {

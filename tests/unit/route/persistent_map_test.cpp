@@ -91,6 +91,9 @@ TEST_CASE(
       const Entry* found = map.find(hashOf(asked, kind), asked);
       REQUIRE((found != nullptr) == plain.contains(asked));
       if (found != nullptr) REQUIRE(found->value == plain[asked]);
+      map.prefetchNode(hashOf(asked, kind));  // only asks: of any map, for any hash
+      const Entry* const near = map.nearest(hashOf(asked, kind));
+      if (found != nullptr && kind == 0) REQUIRE(near == found);
     }
     CHECK(contentOf(map) == plain);
     for (const auto& [copy, content] : held) REQUIRE(contentOf(copy) == content);

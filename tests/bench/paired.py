@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Small differences on a machine whose speed drifts: loads in short slices, one after another.
+
+  paired.py                                   10,000 routes against 10, with their limits
+  paired.py S7-10 S7w-10000                   our own figures, as ratios to the first
+  paired.py S7-10 S7w-10000@OTHER_BINARY      the same, of another build
+
+All processes run at once and only the one under load works; a cycle is one slice of each, so what
+drifts within seconds hits all of them alike. Prints the median of the cycles' ratios.
+Exit status 1: a limit does not hold.
+"""
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+import drivers  # noqa: E402
+import measure  # noqa: E402
+import scenarios  # noqa: E402
+from paths import BACKEND_PORT, BASE_PORT, WORK  # noqa: E402
+from run import build_tools  # noqa: E402
+
+
+DEFAULT = ["S7-10", "S7-10000", "S7w-10000"]
+MOST = 1.05  # 10,000 routes against 10, whether 64 of them are asked for or all
+READY_SECONDS = 0.5
+
+
+class Side:
+    """One process with its load."""
+
+    def __init__(self, text, index, certificate):
+        self.text = text
+        self.user = self.system = 0
+        name, _, binary = text.partition("@")
+        self.scenario = scenarios.SCENARIOS[name]
+        routes = scenarios.routes_of(self.scenario)
+        port = BASE_PORT + 40 + 2 * index
+        spec = scenarios.Spec(port, port + 1, BACKEND_PORT, *certificate, 1, routes)
+        driver = drivers.Hyperway()
+        if binary:
+            driver.template = lambda: driver.DEFAULT.replace(
+                "{root}/build/release/bin/hyperway", binary)
+        self.proxy = measure.Proxy(driver, spec, os.path.join(WORK, "run", f"paired{index}"), True)
+        try:
+            self.ready_s = self.proxy.wait_ready(routes[-1], self.scenario.tls, 60)
+            port = spec.tls_port if self.scenario.tls else spec.port
+            self.args = ["-p", str(port), *self.scenario.args]
+            measure.lg(self.args + ["-n", str(max(8000, 2 * self.scenario.routes))], True)
+        except Exception:
+            self.proxy.stop()
+            raise
+
+    def slice(self, count):
+        """CPU microseconds per request over `count` requests."""
+        pids = self.proxy.pids()
+        before = measure.cpu(pids)
+        result = measure.lg(self.args + ["-n", str(count)], True)
+        if result["errors"] or result["non2xx"]:
+            raise RuntimeError(f"{self.text}: wrong answers: {result}")
+        after = measure.cpu(pids)
+        self.user, self.system = (self.user + after[1] - before[1],
+                                  self.system + after[2] - before[2])
+        return (after[0] - before[0]) / result["done"]
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sides", nargs="*", help="SCENARIO or SCENARIO@BINARY")
+    parser.add_argument("--cycles", type=int, default=30)
+    parser.add_argument("--requests", type=int, default=20000, help="of a slice")
+    options = parser.parse_args(argv)
+    certificate = build_tools()
+    backend = subprocess.Popen(
+        measure.pinned([os.path.join(WORK, "bin", "backend"), str(BACKEND_PORT)], True))
+    sides, holds = [], True
+    try:
+        for index, text in enumerate(options.sides or DEFAULT):
+            sides.append(Side(text, index, certificate))
+        rows = []
+        for cycle in range(options.cycles):
+            order = sides if cycle % 2 == 0 else sides[::-1]
+            cost = {side: side.slice(options.requests) for side in order}
+            rows.append([cost[side] for side in sides])
+        for i, side in enumerate(sides):
+            ratios = sorted(row[i] / row[0] for row in rows)
+            print(f"{side.text}: {statistics.median(row[i] for row in rows):.2f} us, "
+                  f"{statistics.median(ratios):.3f} x {sides[0].text} "
+                  f"(middle half {ratios[len(ratios) // 4]:.3f} to "
+                  f"{ratios[len(ratios) * 3 // 4]:.3f}), "
+                  f"user share {side.user / max(1, side.user + side.system):.3f}, "
+                  f"ready in {side.ready_s:.2f} s")
+            if not options.sides:
+                holds = (holds and statistics.median(ratios) <= MOST and
+                         side.ready_s <= READY_SECONDS)
+    finally:
+        for side in sides:
+            side.proxy.stop()
+        backend.terminate()
+        backend.wait()
+    if not options.sides:
+        print(f"{'pass' if holds else 'FAIL'} limits: {MOST} x {DEFAULT[0]}, ready in "
+              f"{READY_SECONDS} s")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
