@@ -194,6 +194,7 @@ class Stream final : public codec::RequestEvents,
   std::uint8_t request_pauses_ = 0;
   std::uint8_t response_pauses_ = 0;
   bool waits_ = false;            // parsed, and to be routed at the end of the turn
+  bool may_retry_ = false;        // the rule says what of an answer is retried
   bool preflight_ = false;        // a CORS preflight that only a CORS filter may answer
   bool bypass_filters_ = false;   // a filter failed: what follows goes past all of them
   bool defer_flush_ = false;      // the codec tells when its batch is over

@@ -25,7 +25,7 @@ void Stream::onResponseHead(bool end) noexcept {
   const Guard guard(*this);
   if (end) up_ = nullptr;
   if (finished_ || response_begun_) return;
-  if (rule_->rule->retry && retryStatus(response_.status)) return;
+  if (may_retry_ && retryStatus(response_.status)) return;
   response_begun_ = true;
   replay_.clear(worker_.pool);
   keep_replay_ = false;

@@ -211,6 +211,7 @@ void Stream::startRule(bool end) noexcept {
   setForwarded();
   worker_.counters().prefetchRule(rule_->stats_number);
   if (rule_->refused) return respondLocal(500, "filter_refused");
+  may_retry_ = rule_->rule->retry.has_value();
   const std::chrono::milliseconds limit =
       rule_->rule->request_timeout.value_or(worker_.settings().request);
   if (limit.count() > 0) request_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);

@@ -271,15 +271,14 @@ void Worker::prefetch(const Waiting& request, std::size_t step) noexcept {
 void Worker::routeWaiting() noexcept {
   routing_.swap(waiting_);
   const std::size_t count = routing_.size();
-  if (count > 1) {  // the steps that the last ones have not had yet
-    for (std::size_t step = 1; step < route::HostTable::kPrefetchSteps; ++step)
-      for (std::size_t back = std::min(step, count); back > 0; --back)
-        prefetch(routing_[count - back], step);
-  }
   // By index: routing one may end another, and an answer lets the next request of its connection
   // in.
-  for (std::size_t i = 0; i < routing_.size(); ++i)
+  for (std::size_t i = 0; i < count; ++i) {
+    // The steps that the last ones have not had yet, one before each that is routed.
+    for (std::size_t back = 1; back <= count && back + i < route::HostTable::kPrefetchSteps; ++back)
+      prefetch(routing_[count - back], back + i);
     if (routing_[i].stream != nullptr) routing_[i].stream->routeNow();
+  }
   routing_.clear();
 }
 
