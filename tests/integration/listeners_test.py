@@ -44,6 +44,18 @@ class RunTime(Case):
             self.assertEqual(live.ask("GET", "/").status, 200)
         self.assertEqual(ask(one).status, 200)
 
+    def test_a_listener_that_changes_in_place_is_programmed_again(self):
+        self.start([listener(hostname="a.test")])
+        gateway_key = "Gateway/default/gw"
+
+        def programmed():
+            found = self.gateway.condition(gateway_key, "Programmed", listener="http")
+            return found is not None and found["status"] == "True"
+        until(programmed, message="first form")
+        self.gateway.apply(gateway([listener(hostname="b.test")]))
+        until(lambda: ask(self.gateway.port(80), host="b.test").status == 200, message="new host")
+        until(programmed, message="second form")
+
     def test_a_removed_listener_lets_requests_finish(self):
         started, release = threading.Event(), threading.Event()
 
