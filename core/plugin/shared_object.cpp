@@ -151,8 +151,14 @@ SealedFile SealedFile::copyOf(const std::string& path) {
   if (out.fd_ < 0) throw LoadError(path + ": memfd_create: " + reason(errno));
   copyAll(source.fd, out.fd_, size, path);
   constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-  if (::fcntl(out.fd_, F_ADD_SEALS, kSeals) != 0)
-    throw LoadError(path + ": cannot seal the copy: " + reason(errno));
+  // EBUSY: on a loaded machine the kernel may still hold references to the pages just written, and
+  // gives up waiting for them too soon (memfd_wait_for_pins).
+  int sealed = ::fcntl(out.fd_, F_ADD_SEALS, kSeals);
+  for (int tries = 0; sealed != 0 && errno == EBUSY && tries < 20; ++tries) {
+    ::usleep(50'000);
+    sealed = ::fcntl(out.fd_, F_ADD_SEALS, kSeals);
+  }
+  if (sealed != 0) throw LoadError(path + ": cannot seal the copy: " + reason(errno));
   void* map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, out.fd_, 0);
   if (map == MAP_FAILED) throw LoadError(path + ": mmap: " + reason(errno));
   out.map_ = static_cast<const std::byte*>(map);
