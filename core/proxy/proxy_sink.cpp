@@ -52,7 +52,8 @@ void ProxySink::apply(std::uint64_t generation, const route::ModelBatch& batch) 
     openSockets();
     closeSockets();
   }
-  // Whoever handed a listener over waits for what becomes of it, even if that is what it was before.
+  // Whoever handed a listener over waits for what becomes of it, even if that is what it was
+  // before.
   for (const route::Listener& listener : batch.listeners) reported_.erase(listener.key);
   ProxyReport report;
   report.generation = generation;
