@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 NEWEST = "1.7.0"
 # What is applied for each shape, in this order.
 SHAPES = {"direct": ["deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.yaml",
-                     "deploy/gateway-api-direct.yaml"]}
+                     "deploy/gateway-api-direct.yaml", "tests/cluster/filter.yaml"]}
 # Addresses for GatewayStaticAddresses: of the cluster's load balancers, and of nobody's.
 ADDRESSES = ["-usable-address=10.78.0.200", "-unusable-address=192.0.2.1"]
 
@@ -64,8 +64,8 @@ def suite_command(suite, tests, arguments, report):
                "-test.run=^TestConformance$", "-gateway-class=hyperway",
                "-conformance-profiles=GATEWAY-HTTP", *ADDRESSES,
                "-organization=hyperway", "-project=hyperway",
-               "-url=https://github.com/arloor/hyperway", "-version=" + version(),
-               "-contact=https://github.com/arloor/hyperway/issues", "-report-output=" + report]
+               "-url=https://hyperway.arloor.dev", "-version=" + version(),
+               "-contact=maintainers@hyperway.arloor.dev", "-report-output=" + report]
     if arguments.run:
         command.append("-run-test=" + arguments.run)
     if arguments.tests:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster for tests does what its README says, on a real API server, without any gateway."""
+import fcntl
 import http.client
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -244,6 +246,11 @@ class ClusterTest(unittest.TestCase):
         self.cluster.request("DELETE", path)
         self.cluster.until("terminating", lambda: conditions() == {
             "ready": False, "serving": True, "terminating": True}, seconds=2)
+
+    def test_the_nodes_hardware_address_does_not_change_with_its_pods(self):
+        with socket.socket() as any_socket:  # SIOCGIFHWADDR
+            found = fcntl.ioctl(any_socket, 0x8927, struct.pack("16s16x", b"pods"))
+        self.assertEqual(found[18:24].hex(), "02000a4d0001")
 
     def test_a_killed_cluster_leaves_nothing_behind(self):
         with harness.Cluster(crds=None) as other:

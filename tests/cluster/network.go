@@ -71,7 +71,11 @@ func setUpNodeNetwork() error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return err
 	}
-	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}}
+	// Without an address of its own a bridge takes the lowest of its ports: with a new
+	// Pod it may change, and those before it do not reach the node for half a minute.
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{
+		Name: bridgeName, HardwareAddr: net.HardwareAddr{0x02, 0, 0x0a, 0x4d, 0, 0x01},
+	}}
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
