@@ -232,10 +232,21 @@ func (s *serviceProxy) backends(service *v1.Service, port v1.ServicePort, six bo
 // families: the one it asks for if that is free, else the one it has or any free
 // one.
 func (s *serviceProxy) giveAddresses(ctx context.Context, services []*v1.Service) {
-	clear(s.given)
+	// Kept from one call to the next: what the informer shows may be older than what was given, and
+	// the address would be given again.
+	alive := map[string]bool{}
+	for _, service := range services {
+		alive[string(service.UID)] = service.Spec.Type == v1.ServiceTypeLoadBalancer
+	}
+	for ip, owner := range s.given {
+		if !alive[owner] {
+			delete(s.given, ip)
+		}
+	}
 	for _, service := range services {
 		for _, ingress := range service.Status.LoadBalancer.Ingress {
-			if ip, err := netip.ParseAddr(ingress.IP); err == nil && service.Spec.Type == v1.ServiceTypeLoadBalancer {
+			ip, err := netip.ParseAddr(ingress.IP)
+			if err == nil && service.Spec.Type == v1.ServiceTypeLoadBalancer && s.given[ip] == "" {
 				s.given[ip] = string(service.UID)
 			}
 		}
@@ -258,6 +269,11 @@ func (s *serviceProxy) giveAddresses(ctx context.Context, services []*v1.Service
 			}
 			s.given[ip] = string(service.UID)
 			want = append(want, ip)
+		}
+		for ip, owner := range s.given {
+			if owner == string(service.UID) && !slices.Contains(want, ip) {
+				delete(s.given, ip)
+			}
 		}
 		if slices.Equal(have, want) {
 			continue
@@ -287,7 +303,12 @@ func (s *serviceProxy) addressFor(service *v1.Service, have []netip.Addr, six bo
 		}
 	}
 	for _, ip := range have {
-		if ip.Is6() == six {
+		if ip.Is6() == six && s.given[ip] == owner {
+			return ip, nil
+		}
+	}
+	for ip, whose := range s.given {
+		if ip.Is6() == six && whose == owner {
 			return ip, nil
 		}
 	}
