@@ -86,11 +86,14 @@ bool Stream::selectListener() noexcept {
   return false;
 }
 
-/// What the listener asks of clients may have changed since the handshake: who would no longer pass
-/// is not served any more, and others are until the end of this response (ARCHITECTURE 4.14).
+/// What the listener asks of clients may have changed since the handshake, or another listener may
+/// have taken the place of the one that was shaken hands with: who would no longer pass is not
+/// served any more, and others are until the end of this response (ARCHITECTURE 4.14).
 bool Stream::mayStay(const codec::ConnectionInfo& connection) noexcept {
-  if (connection.security == worker_.security(connection.tls_slot)) return true;
-  const tls::Context* const context = worker_.tlsContext(connection.tls_slot);
+  if (!listener_->tlsSlot()) return true;
+  const std::uint32_t slot = listener_->tlsSlot()->number();
+  if (slot == connection.tls_slot && connection.security == worker_.security(slot)) return true;
+  const tls::Context* const context = worker_.tlsContext(slot);
   if (context != nullptr && connection.session->clientSatisfies(*context)) return true;
   respondLocal(421, "client_certificate");
   return false;

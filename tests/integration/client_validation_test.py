@@ -158,6 +158,15 @@ class Change(Case):
         until(lambda: try_with(port) != 200, message="certificates asked for")
         self.assertEqual(client.ask("GET", "/", host="a.example").status, 421)
 
+    def test_a_listener_in_the_place_of_another_asks_the_connections_of_that_one_too(self):
+        port = self.start(rules=frontend({}))
+        client = self.live(pair=None)
+        self.gateway.apply(self.with_rules(frontend(validation("ca")), [listener(), https("renamed")]))
+        until(lambda: try_with(port) != 200, message="certificates asked for")
+        asked = len(self.app.requests)
+        self.assertEqual(client.ask("GET", "/", host="a.example").status, 421)
+        self.assertEqual(len(self.app.requests), asked)
+
     def test_a_new_server_certificate_leaves_live_connections_alone(self):
         port = self.start()
         client = self.live()
