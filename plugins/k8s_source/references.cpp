@@ -20,15 +20,15 @@ class Collector {
   Collector(std::string_view name_space, std::vector<References::Target>& out)
       : name_space_(name_space), out_(out) {}
 
-  // `kind`: what the reference means if it says none.
+  // `kind`: the one that can be referred to there. What names another is refused, and is not read:
+  // whoever may write a policy must not make us fetch a Secret.
   void add(const Value& reference, const char* kind) {
     const std::string& group = at(reference, "group").text();
     const std::string& said = at(reference, "kind").text();
     const std::string& name = at(reference, "name").text();
     const std::string& where = at(reference, "namespace").text();
-    const std::string target = said.empty() ? kind : said;
-    if (!group.empty() || name.empty() || (target != "Secret" && target != "ConfigMap")) return;
-    out_.push_back({target, (where.empty() ? name_space_ : where) + '/' + name});
+    if (!group.empty() || name.empty() || (!said.empty() && said != kind)) return;
+    out_.push_back({kind, (where.empty() ? name_space_ : where) + '/' + name});
   }
   void addAll(const Value& references, const char* kind) {
     for (const Value& reference : references.items()) add(reference, kind);

@@ -12,7 +12,8 @@ using Targets = std::set<References::Target>;
 constexpr const char* kOurClass = R"({"controllerName":"us/here"})";
 constexpr const char* kGateway = R"({"gatewayClassName":"c","listeners":[
   {"tls":{"certificateRefs":[{"name":"cert"},{"kind":"Secret","group":"","name":"far","namespace":"b"},
-                             {"kind":"Other","group":"x.io","name":"no"}]}},{"name":"plain"}],
+                             {"kind":"Other","group":"x.io","name":"no"},
+                             {"kind":"ConfigMap","group":"","name":"no"}]}},{"name":"plain"}],
   "tls":{"backend":{"clientCertificateRef":{"name":"client"}},
          "frontend":{"default":{"validation":{"caCertificateRefs":[{"kind":"ConfigMap","name":"ca"}]}},
                      "perPort":[{"port":443,"tls":{"validation":{"caCertificateRefs":[
@@ -30,7 +31,6 @@ TEST_CASE("What a Gateway of ours names is read, and nothing that others name") 
                                        {"ConfigMap", "a/port-ca"},
                                        {"Secret", "a/cert"},
                                        {"Secret", "a/client"},
-                                       {"Secret", "a/secret-ca"},
                                        {"Secret", "b/far"}});
   references.remove("GatewayClass", "/c");
   CHECK(references.wanted().empty());
@@ -42,6 +42,13 @@ TEST_CASE("A BackendTLSPolicy names its authorities") {
                  R"({"validation":{"caCertificateRefs":[{"kind":"ConfigMap","name":"ca"}]}})");
   CHECK(references.wanted() == Targets{{"ConfigMap", "a/ca"}});
   references.remove("BackendTLSPolicy", "a/p");
+  CHECK(references.wanted().empty());
+}
+
+TEST_CASE("A policy cannot have a Secret read, which only Gateways of ours can") {
+  References references("us/here");
+  references.put("BackendTLSPolicy", "a/p", "a",
+                 R"({"validation":{"caCertificateRefs":[{"kind":"Secret","name":"s"}]}})");
   CHECK(references.wanted().empty());
 }
 
