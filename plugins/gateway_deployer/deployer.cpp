@@ -15,6 +15,10 @@ using k8s_client::Reply;
 // Changes that come together are answered together.
 constexpr std::chrono::milliseconds kGather{5};
 constexpr std::chrono::milliseconds kFirstDelay{1000}, kMostDelay{60000};
+// What is undone by somebody else is put right at once so often, and then ever more seldom, until
+// it was left alone for so long.
+constexpr unsigned kFreeRepeats = 5;
+constexpr std::chrono::milliseconds kLeftAlone = 2 * kMostDelay;
 
 std::string labelled(std::string_view label, std::string_view value) {
   return std::string(label) + '=' + std::string(value);
@@ -124,6 +128,10 @@ void Deployer::consider(const Write& write) {
       attempt.settled == versionOf(write))
     return;
   if (attempt.not_before > api_.now()) return wakeAt(attempt.not_before);
+  const auto repeats = repeats_.find(write.subject());
+  if (repeats != repeats_.end() && repeats->second.hash == write.hash &&
+      write.action != Write::Action::Remove && repeats->second.not_before > api_.now())
+    return wakeAt(repeats->second.not_before);
   if (flying_ >= kMostFlying) return;  // An answer makes room and looks again.
   begin(write);
 }
@@ -192,9 +200,11 @@ void Deployer::onWritten(const Write& write, Reply reply) {
   attempt.problem.clear();
   if (removal) {
     attempt.settled = 0;
+    repeats_.erase(write.subject());
     // Our copy may be of before; a finalizer keeps the object for a while, and its event says so.
     collection(write.kind).forget(write.name_space + '/' + write.name);
   } else if (auto actual = readActual(reply.body)) {
+    countRepeat(write);
     attempt.settled = actual->version;
     collection(write.kind).learn(std::move(*actual));
   }
@@ -208,6 +218,17 @@ void Deployer::failed(const Write& write, std::string problem) {
       api_.now() + k8s_client::backOff(attempt.failures++, kFirstDelay, kMostDelay, 0.5);
   wakeAt(attempt.not_before);
   changed();
+}
+
+void Deployer::countRepeat(const Write& write) {
+  Repeats& repeats = repeats_[write.subject()];
+  const auto now = api_.now();
+  if (repeats.hash != write.hash || now - repeats.last >= kLeftAlone)
+    repeats = {write.hash, 0, {}, {}};
+  repeats.last = now;
+  if (++repeats.count <= kFreeRepeats) return;
+  repeats.not_before =
+      now + k8s_client::backOff(repeats.count - kFreeRepeats, kFirstDelay, kMostDelay, 0.5);
 }
 
 void Deployer::report(const std::map<std::string, std::string>& planned) {

@@ -60,6 +60,13 @@ class Deployer {
     std::uint64_t settled = 0;  // version of the object after the last success with `hash`
   };
 
+  // Writes of the same to one object: somebody else undoes them.
+  struct Repeats {
+    std::string hash;
+    unsigned count = 0;
+    k8s_client::TimePoint last{}, not_before{};
+  };
+
   void changed();
   void wakeAt(k8s_client::TimePoint time);
   void reconcile();
@@ -70,6 +77,7 @@ class Deployer {
   void onLooked(const Write& write, k8s_client::Reply reply);
   void onWritten(const Write& write, k8s_client::Reply reply);
   void failed(const Write& write, std::string problem);
+  void countRepeat(const Write& write);
   void report(const std::map<std::string, std::string>& planned);
   void tellTrouble(const std::string& what, const std::string& text);
   [[nodiscard]] Collection& collection(ObjectKind kind);
@@ -86,6 +94,7 @@ class Deployer {
   bool due_ = false;  // reconcile() will run
   std::size_t flying_ = 0;
   std::map<std::string, Attempt> attempts_;      // by subject
+  std::map<std::string, Repeats> repeats_;       // by subject
   std::map<std::string, std::string> reported_;  // by Gateway
   std::map<std::string, std::string> troubles_;  // by what is followed
   std::set<k8s_client::TimePoint> alarms_;

@@ -255,6 +255,24 @@ TEST_CASE_FIXTURE(Fixture, "What somebody takes away or changes is put right") {
   CHECK(story() == patched({kServiceA}));
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "Who undoes each write is answered ever more seldom, and delays no other") {
+  start();
+  give({gateway("a", 1)});
+  (void)story();
+  for (int i = 0; i < 600; ++i) {  // a minute
+    std::string text = writeJson(*cluster.find(kServiceA));
+    if (const std::size_t at = text.find("LoadBalancer"); at != std::string::npos)
+      cluster.put(kServiceA, text.replace(at, 12, "NodePort"));
+    cluster.run(milliseconds(100));
+  }
+  CHECK(std::count(cluster.writes.begin(), cluster.writes.end(),
+                   "PATCH " + std::string(kServiceA)) <= 15);
+  (void)story();
+  give({gateway("a", 1, 81)});
+  CHECK(story().starts_with(patched({kServiceA})));
+}
+
 TEST_CASE_FIXTURE(Fixture, "A server that changes what it is given is not asked for ever") {
   cluster.intercept =
       [this](const k8s_client::Request& request) -> std::optional<k8s_client::Reply> {
