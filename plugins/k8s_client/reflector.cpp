@@ -65,6 +65,7 @@ void Reflector::schedulePoll() {
 void Reflector::wantList() {
   version_.clear();
   endWatch();
+  if (retry_ != 0) api_.cancel(std::exchange(retry_, 0));
   if (listing_) return;
   const TimePoint now = api_.now();
   if (last_list_ && now < *last_list_ + options_.list_gap)
@@ -80,6 +81,7 @@ void Reflector::list() {
   list_version_.clear();
   list_began_ = api_.now();
   last_list_ = list_began_;
+  newest_at_list_ = newest_;
   askPage("");
 }
 
@@ -131,6 +133,11 @@ void Reflector::listFailed(const Error& error) {
 
 void Reflector::endList() {
   const std::uint64_t version = versionOf(list_version_);
+  if (isOtherHistory(version)) {
+    listing_ = false;
+    return wantList();
+  }
+  newest_ = std::max(newest_, version);
   for (auto at = known_.begin(); at != known_.end();) {
     // What the watch saw while the list was on its way is newer than the list.
     const bool gone = at->second.list != list_number_ && at->second.version <= version;
@@ -152,6 +159,16 @@ void Reflector::endList() {
     watch();
   }
   schedulePoll();
+}
+
+// A list shows what the server has reached by its beginning. If that is behind what it had reached
+// before, its data was restored from a backup: versions of before mean nothing, objects stay known
+// until the next list tells what has become of them.
+bool Reflector::isOtherHistory(std::uint64_t version) {
+  if (version == 0 || version >= newest_at_list_) return false;
+  for (auto& [key, known] : known_) known.version = 0;
+  newest_ = version;
+  return true;
 }
 
 // ---- watches ------------------------------------------------------------------------------------
@@ -219,6 +236,7 @@ void Reflector::onLine(std::string_view line) {
   switch (event.type) {
     case Type::Bookmark:
       version_ = std::move(event.bookmark);
+      newest_ = std::max(newest_, versionOf(version_));
       watch_failures_ = 0;
       return;
     case Type::Failed:
@@ -240,7 +258,9 @@ void Reflector::onLine(std::string_view line) {
     takeRemoval(object_);
   else
     take(object_, true);
-  if (!object_.resourceVersion().empty()) version_ = object_.resourceVersion();
+  if (object_.resourceVersion().empty()) return;
+  version_ = object_.resourceVersion();
+  newest_ = std::max(newest_, versionOf(version_));
 }
 
 void Reflector::onEnd(Error error) {

@@ -93,6 +93,7 @@ class Reflector final : private StreamHandler {
   void checkSilenceAfter(Duration wait);
   void take(const ObjectText& object, bool from_watch);
   void takeRemoval(const ObjectText& object);
+  [[nodiscard]] bool isOtherHistory(std::uint64_t version);
   void onLine(std::string_view line);
   void trouble(const Error& error);
   void well();
@@ -109,6 +110,8 @@ class Reflector final : private StreamHandler {
   bool listing_ = false;
   bool listed_ = false;
   std::string list_version_;
+  std::uint64_t newest_ = 0;          // version that the server is known to have reached
+  std::uint64_t newest_at_list_ = 0;  // when the list was begun
   std::string next_page_;
   std::optional<TimePoint> last_list_;
   TimePoint list_began_{};

@@ -98,6 +98,31 @@ TEST_CASE("Events are told once and in order; what is older than what is known i
   CHECK(world.reflector->size() == 1);
 }
 
+TEST_CASE("A server that was restored from a backup is believed, although its versions went back") {
+  World world;
+  world.begin();
+  world.send(event("ADDED", object("b", 90)) + event("MODIFIED", object("a", 95)) + bookmark(99));
+  CHECK(world.notes.take() == List{"+n/b@90", "+n/a@95"});
+  // A version that it has not got yet is no version to it.
+  for (int i = 0; i < 5; ++i) {
+    world.api.endStream(FakeApi::status(504));
+    world.api.pass(5s);
+  }
+  world.notes.take();
+  const auto listed = [&] {
+    REQUIRE(world.api.calls.size() == 1);
+    world.api.answer(page(12, {object("a", 3)}));
+  };
+  listed();
+  CHECK(world.notes.take().empty());
+  world.api.pass(5s);
+  listed();
+  CHECK(world.notes.take() == List{"+n/a@3", "-n/b", "listed"});
+  CHECK(world.watchesFrom("12"));
+  world.send(event("MODIFIED", object("a", 13)));
+  CHECK(world.notes.take() == List{"+n/a@13"});
+}
+
 TEST_CASE("A watch that ends is resumed from the last event or bookmark, without a list") {
   World world;
   world.begin();
