@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Build a part of what the tests on a cluster need:
 #
-#   build.sh OUT cluster         OUT/cluster
+#   build.sh OUT cluster         OUT/cluster, and OUT/crds-VERSION/ of older definitions of the Gateway API
 #   build.sh OUT suite VERSION   OUT/suite-VERSION/: conformance.test, echo-basic, test2json, crds/
 #
 # A Go of 1.26 or newer is on PATH (toolchain.sh finds or fetches one).
@@ -12,10 +12,29 @@ here=$(cd "$(dirname "$0")" && pwd)
 # Kubernetes is large: more compilers at once than this need more than 4 GB.
 export GOFLAGS="-p=$(nproc | awk '{ print ($1 > 4) ? 4 : $1 }') -buildvcs=false"
 
+# Versions of the Gateway API beside those of the suites that are tried (crd_versions_test.py).
+definitions="1.1.0 1.4.0 1.6.3"
+
+# copy_definitions MODULE TO: the resource definitions of both channels.
+copy_definitions() {
+  for channel in standard experimental; do
+    rm -rf "${2:?}/$channel"
+    mkdir -p "$2/$channel"
+    cp "${1:?}/config/crd/$channel"/gateway.*.yaml "$2/$channel/"
+    chmod -R u+w "$2/$channel"
+  done
+}
+
 case ${2-} in
   cluster)
     cd "$here"
     go build -ldflags='-s -w' -o "$out/cluster" .
+    # Outside of a module, so that the go command takes any version; it checks what it gets all the same.
+    cd /
+    for version in $definitions; do
+      copy_definitions "$(go mod download -json "sigs.k8s.io/gateway-api@v$version" |
+        sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')" "$out/crds-$version"
+    done
     ;;
   suite)
     version=${3:?usage: build.sh OUT suite VERSION}
@@ -39,12 +58,7 @@ case ${2-} in
     # The resource definitions come from the module that the suite is built with: it
     # compares their version with its own.
     api=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)
-    for channel in standard experimental; do
-      rm -rf "$to/crds/$channel"
-      mkdir -p "$to/crds/$channel"
-      cp "$api/config/crd/$channel"/gateway.*.yaml "$to/crds/$channel/"
-      chmod -R u+w "$to/crds/$channel"
-    done
+    copy_definitions "$api" "$to/crds"
     ;;
   *)
     echo "usage: build.sh OUT cluster|suite VERSION" >&2
