@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The merged shape of deploy/: one Service, which is the user's, has the address of all Gateways."""
 import http.client
+import os
 import unittest
 
+import yaml
+
 import harness
+import rights
 
 ACCOUNT = "system:serviceaccount:hyperway-system:hyperway"
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
@@ -42,6 +46,39 @@ spec:
   rules:
   - filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /2}}}]
 """
+# What the rights are for that the others need no more of: a certificate, an authority, a policy.
+ENCRYPTED = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: third, namespace: default}
+spec:
+  gatewayClassName: hyperway
+  listeners:
+  - {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: certificate}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: encrypted, namespace: default}
+spec: {ports: [{port: 443}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: encrypted, namespace: default}
+spec:
+  parentRefs: [{name: first}]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /encrypted}}]
+    backendRefs: [{name: encrypted, port: 443}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: encrypted, namespace: default}
+spec:
+  targetRefs: [{group: "", kind: Service, name: encrypted}]
+  validation:
+    hostname: encrypted.example
+    caCertificateRefs: [{group: "", kind: ConfigMap, name: authority}]
+"""
 
 
 def condition(gateway, kind):
@@ -57,7 +94,7 @@ class MergedTest(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(harness.Cluster(apply=[
             "deploy/filters-crd.yaml", "deploy/gateway-api-merged-rbac.yaml",
-            "deploy/gateway-api-merged.yaml"]))
+            "deploy/gateway-api-merged.yaml", "tests/cluster/filter.yaml"]))
         cls.cluster.enter_network()
         cls.addClassCleanup(cls.cluster.leave_network)
         cls.cluster.wait("deployment/hyperway", "Available", namespace="hyperway-system")
@@ -102,6 +139,19 @@ class MergedTest(unittest.TestCase):
              "spec": {key: service["spec"][key]
                       for key in ("type", "ports", "selector", "ipFamilyPolicy")}})
         self.assertEqual(status, 201, answer)
+
+    def test_each_right_is_used_and_none_is_missing(self):
+        with open(os.path.join(harness.ROOT, "deploy/gateway-api-merged-rbac.yaml"), encoding="utf-8") as file:
+            granted = rights.granted(yaml.safe_load_all(file))
+        self.assertTrue(granted)
+        self.cluster.apply(ENCRYPTED)
+
+        def findings():
+            return rights.findings(granted, self.cluster.audit(ACCOUNT))
+        try:
+            self.cluster.until("all is used", lambda: not findings(), pause=0.5)
+        except harness.ClusterError:
+            self.assertEqual(findings(), [])
 
     def test_no_call_is_denied_and_no_service_is_written(self):
         events = self.cluster.audit(ACCOUNT)
