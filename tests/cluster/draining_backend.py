@@ -4,8 +4,9 @@
 
 usage: draining_backend.py PORT SECONDS
 
-Each answer has the Pod's name (the host's) and, of a request with a body, how long that was. Connections are kept
-until the end; then an idle one is closed, and another gets its answer first, with `Connection: close`.
+Each answer has the Pod's name (the host's) and, of a request with a body, how long that was; under /slow it
+comes after 0.2 s. Connections are kept until the end; then an idle one is closed, and another gets its answer
+first, with `Connection: close`.
 """
 import asyncio
 import signal
@@ -48,6 +49,8 @@ class Backend:
         """Answers the request of a head."""
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
         body = await reader.readexactly(int(fields.get(b"content-length", 0)))
+        if b" /slow" in head.partition(b"\r\n")[0]:
+            await asyncio.sleep(0.2)
         text = f"{NAME} {len(body)}".encode()
         close = b"Connection: close\r\n" if self.ending else b""
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(text), close, text))

@@ -59,11 +59,12 @@ spec:
 
 class Client(threading.Thread):
     """Asks one replica again and again, on a kept connection or on a fresh one each time; each third request
-    is a POST, which nobody may send twice."""
+    is a POST, which nobody may send twice. Slow answers are under way at any time, also when a Pod is told to end."""
 
-    def __init__(self, address, kept, stop):
+    def __init__(self, address, kept, slow, stop):
         super().__init__(daemon=True)
         self.address, self.kept, self.stop = address, kept, stop
+        self.path = "/slow/" if slow else "/"
         self.pods = collections.Counter()
         self.failures = []
 
@@ -75,7 +76,7 @@ class Client(threading.Thread):
             size = 1000 if number % 3 == 0 else 0
             connection = connection or http.client.HTTPConnection(self.address, 8080, timeout=10)
             try:
-                connection.request("POST" if size else "GET", f"/{number}", b"x" * size if size else None)
+                connection.request("POST" if size else "GET", f"{self.path}{number}", b"x" * size if size else None)
                 answer = connection.getresponse()
                 text = answer.read().decode()
                 pod, _, length = text.partition(" ")
@@ -122,9 +123,10 @@ class RolledBackendsTest(unittest.TestCase):
         self.assertEqual(len(gateways), 2)
         stop = threading.Event()
         for address in gateways:
-            probe = Client(address, False, stop)
+            probe = Client(address, False, False, stop)
             self.cluster.until("it answers", lambda p=probe: self.answers(p))
-        clients = [Client(address, kept, stop) for address in gateways for kept in (True, True, False)]
+        clients = [Client(address, kept, slow, stop) for address in gateways for kept in (True, False)
+                   for slow in (False, True, True)]
         self.addCleanup(stop.set)
         for client in clients:
             client.start()
