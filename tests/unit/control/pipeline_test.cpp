@@ -289,6 +289,7 @@ TEST_CASE("Sources may publish from many threads at once") {
   REQUIRE(f.pipeline.start(error));
   f.port.publish(SourcePort::kBegin | SourcePort::kEnd | SourcePort::kSynced, {}, 1,
                  {gatewayClass()});
+  REQUIRE(f.pipeline.drain(kLimit));  // else all of it may come to one generation
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&f, t] {
