@@ -63,7 +63,7 @@ class KnownFields(unittest.TestCase):
         path = os.path.join(self.folder, "one.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(item, file)
-        done = subprocess.run([binary(), "check", path], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([binary(), "check", path], capture_output=True, text=True, timeout=240, check=False)
         return (set(re.findall(r"unknown field .* \(at (\S+)\)", done.stdout)),
                 set(re.findall(r" \(at (\S+)\)", done.stdout)))
 

@@ -216,8 +216,8 @@ TEST_CASE("A source's and a sink's complaints are in the health") {
 TEST_CASE("With several sinks each gets every batch, and ready means that all have answered") {
   gateway::TranslateOptions options;
   options.report_programmed = false;
+  TestSink second;  // the pipeline goes first
   Fixture f(options);
-  TestSink second;
   f.pipeline.addSink(second);
   std::string error;
   REQUIRE(f.pipeline.start(error));
