@@ -120,7 +120,6 @@ class Reflector final : private StreamHandler {
   std::string version_;  // where the watch resumes; empty: a list is needed first
   Api::Id stream_ = 0;
   TimePoint watch_began_{};
-  bool line_failed_ = false;
   Error watch_error_;  // an ERROR event, told when the stream is ended
   unsigned watch_failures_ = 0;
   Api::Id retry_ = 0, poll_ = 0, silence_ = 0;

@@ -107,21 +107,18 @@ class CrdVersionsTest(unittest.TestCase):
     def test_the_standard_channel_of_v1_1(self):
         self.check("build/cluster/crds-1.1.0/standard", missing={"BackendTLSPolicy"})
 
-    @unittest.skipUnless(FULL, "HYPERWAY_FULL=1")
-    def test_the_experimental_channel_of_v1_1(self):
-        self.check("build/cluster/crds-1.1.0/experimental", policy_version="v1alpha3")
+    if FULL:
+        def test_the_experimental_channel_of_v1_1(self):
+            self.check("build/cluster/crds-1.1.0/experimental", policy_version="v1alpha3")
 
-    @unittest.skipUnless(FULL, "HYPERWAY_FULL=1")
-    def test_the_standard_channel_of_v1_4(self):
-        self.check("build/cluster/crds-1.4.0/standard")
+        def test_the_standard_channel_of_v1_4(self):
+            self.check("build/cluster/crds-1.4.0/standard")
 
-    @unittest.skipUnless(FULL, "HYPERWAY_FULL=1")
-    def test_the_standard_channel_of_v1_6(self):
-        self.check("build/cluster/crds-1.6.3/standard")
+        def test_the_standard_channel_of_v1_6(self):
+            self.check("build/cluster/crds-1.6.3/standard")
 
-    @unittest.skipUnless(FULL, "HYPERWAY_FULL=1")
-    def test_the_standard_channel_of_v1_7(self):
-        self.check("build/cluster/suite-1.7.0/crds/standard")
+        def test_the_standard_channel_of_v1_7(self):
+            self.check("build/cluster/suite-1.7.0/crds/standard")
 
     def test_the_experimental_channel_of_v1_7(self):
         self.check("build/cluster/suite-1.7.0/crds/experimental")
