@@ -27,6 +27,16 @@ struct WatchEventReader::Impl {
   std::string buffer;
   std::string part;
 
+  // A member that may be absent. After any other error the object is not to be used again: the
+  // parser has let go of it.
+  static simdjson::simdjson_result<ondemand::value> find(ondemand::object& object,
+                                                         std::string_view name) {
+    auto found = object.find_field_unordered(name);
+    if (found.error() != simdjson::SUCCESS && found.error() != simdjson::NO_SUCH_FIELD)
+      throw simdjson::simdjson_error(found.error());
+    return found;
+  }
+
   // A bookmark's version, or a Status, out of the object.
   void readObject(WatchEvent& event) {
     part.reserve(event.object.size() + simdjson::SIMDJSON_PADDING);
@@ -40,10 +50,10 @@ struct WatchEventReader::Impl {
       return;
     }
     std::int64_t code = 0;
-    if (object.find_field_unordered("code").get_int64().get(code) == simdjson::SUCCESS)
+    if (find(object, "code").get_int64().get(code) == simdjson::SUCCESS)
       event.code = static_cast<int>(code);
     std::string_view message;
-    if (object.find_field_unordered("message").get_string().get(message) == simdjson::SUCCESS)
+    if (find(object, "message").get_string().get(message) == simdjson::SUCCESS)
       event.message = message;
   }
 };
