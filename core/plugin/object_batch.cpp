@@ -13,9 +13,18 @@ namespace {
 namespace ondemand = simdjson::ondemand;
 using Changes = std::vector<gateway::ObjectChange>;
 
+// A member that may be absent. After any other error the object is not to be used again: the parser
+// has let go of it.
+simdjson::simdjson_result<ondemand::value> find(ondemand::object& object, std::string_view name) {
+  auto found = object.find_field_unordered(name);
+  if (found.error() != simdjson::SUCCESS && found.error() != simdjson::NO_SUCH_FIELD)
+    throw simdjson::simdjson_error(found.error());
+  return found;
+}
+
 std::string textOf(ondemand::object& object, std::string_view name) {
   std::string_view text;
-  if (object.find_field_unordered(name).get_string().get(text) != simdjson::SUCCESS) return {};
+  if (find(object, name).get_string().get(text) != simdjson::SUCCESS) return {};
   return std::string(text);
 }
 
@@ -31,7 +40,7 @@ gateway::ObjectChange readUpsert(ondemand::object object) {
   out.group = groupOf(textOf(object, "apiVersion"));
   out.kind = textOf(object, "kind");
   ondemand::object metadata;
-  if (object.find_field_unordered("metadata").get_object().get(metadata) == simdjson::SUCCESS) {
+  if (find(object, "metadata").get_object().get(metadata) == simdjson::SUCCESS) {
     out.name = textOf(metadata, "name");
     out.name_space = textOf(metadata, "namespace");
   }

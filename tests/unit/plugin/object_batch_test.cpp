@@ -37,7 +37,8 @@ TEST_CASE("either list may be absent; a batch that cannot be read is refused as 
        {"", "[]", "{", R"({"upserts": {}})", R"({"upserts": [1]})",
         R"({"upserts": [{"kind": "A"}]})", R"({"upserts": [{"metadata": {"name": "x"}}]})",
         R"({"removals": [{"kind": "A", "namespace": "b"}]})",
-        R"({"upserts": [{"kind": "A", "metadata": {"name": "x"})"}) {
+        R"({"upserts": [{"kind": "A", "metadata": {"name": "x"})",
+        R"({"removals": [{"kind": "A", "na)", R"({"upserts": [{"kind": "A", "meta)"}) {
     CAPTURE(bad);
     const auto read = readObjectBatch(bad);
     CHECK_FALSE(read.has_value());
