@@ -165,26 +165,6 @@ void readParent(JsonNode& node, ParentRef& parent) {
   if (parent.name.empty()) node.problem("needs a name");
 }
 
-void readSecretRef(JsonNode& node, SecretRef& ref) {
-  node.fields([&](std::string_view key, JsonNode& member) {
-    if (key == "group") member.read(ref.group);
-    if (key == "kind") member.read(ref.kind);
-    if (key == "namespace") member.read(ref.name_space);
-    if (key == "name") member.read(ref.name);
-  });
-  if (ref.name.empty()) node.problem("needs a name");
-}
-
-void readCaRef(JsonNode& node, CaRef& ref) {
-  node.fields([&](std::string_view key, JsonNode& member) {
-    if (key == "group") member.read(ref.group);
-    if (key == "kind") member.read(ref.kind);
-    if (key == "namespace") member.read(ref.name_space);
-    if (key == "name") member.read(ref.name);
-  });
-  if (ref.name.empty()) node.problem("needs a name");
-}
-
 ObjectDecoder::ObjectDecoder() : impl_(std::make_unique<Impl>()) {}
 ObjectDecoder::~ObjectDecoder() = default;
 

@@ -60,7 +60,7 @@ void readListenerTls(JsonNode& node, ListenerTls& tls) {
   node.fields([&](std::string_view key, JsonNode& member) {
     if (key == "mode") member.read(tls.mode);
     if (key == "certificateRefs")
-      member.items([&](JsonNode& item) { readSecretRef(item, tls.certificates.emplace_back()); });
+      member.items([&](JsonNode& item) { readObjectRef(item, tls.certificates.emplace_back()); });
     if (key == "options")
       member.fields([&](std::string_view name, JsonNode&) { tls.options.emplace_back(name); });
   });
@@ -103,7 +103,7 @@ void readFrontendTls(JsonNode& node, std::optional<FrontendValidation>& validati
     FrontendValidation& made = validation.emplace();
     member.fields([&](std::string_view name, JsonNode& value) {
       if (name == "caCertificateRefs")
-        value.items([&](JsonNode& item) { readCaRef(item, made.authorities.emplace_back()); });
+        value.items([&](JsonNode& item) { readObjectRef(item, made.authorities.emplace_back()); });
       if (name == "mode") value.read(made.mode);
     });
   });
@@ -129,7 +129,7 @@ void readGatewayTls(JsonNode& node, Gateway& gateway) {
     if (key != "backend") return;
     member.fields([&](std::string_view name, JsonNode& value) {
       if (name == "clientCertificateRef")
-        readSecretRef(value, gateway.client_certificate.emplace());
+        readObjectRef(value, gateway.client_certificate.emplace());
     });
   });
 }

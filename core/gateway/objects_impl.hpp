@@ -64,9 +64,17 @@ class ObjectDecoder::Impl {
 void readLabels(JsonNode& node, Labels& labels);
 /// Reads a ParentReference.
 void readParent(JsonNode& node, ParentRef& parent);
-/// Reads a SecretObjectReference.
-void readSecretRef(JsonNode& node, SecretRef& ref);
-/// Reads a reference to trust anchors.
-void readCaRef(JsonNode& node, CaRef& ref);
+/// SecretObjectReference or ObjectReference: group, kind, namespace and a name, which must be
+/// there.
+template <class Ref>
+void readObjectRef(JsonNode& node, Ref& ref) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "group") member.read(ref.group);
+    if (key == "kind") member.read(ref.kind);
+    if (key == "namespace") member.read(ref.name_space);
+    if (key == "name") member.read(ref.name);
+  });
+  if (ref.name.empty()) node.problem("needs a name");
+}
 
 }  // namespace hyperway::gateway

@@ -31,7 +31,7 @@ void readAltName(JsonNode& node, BackendTlsPolicy::AltName& name) {
 void readValidation(JsonNode& node, BackendTlsPolicy& policy) {
   node.fields([&](std::string_view key, JsonNode& member) {
     if (key == "caCertificateRefs")
-      member.items([&](JsonNode& item) { readCaRef(item, policy.authorities.emplace_back()); });
+      member.items([&](JsonNode& item) { readObjectRef(item, policy.authorities.emplace_back()); });
     if (key == "wellKnownCACertificates") member.read(policy.well_known);
     if (key == "hostname") member.read(policy.hostname);
     if (key == "subjectAltNames")
