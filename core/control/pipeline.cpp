@@ -75,7 +75,7 @@ struct Pipeline::State {
   State(gateway::TranslateOptions translate_options, gateway::FilterConfigParser& filter_parser)
       : options(std::move(translate_options)), filters(filter_parser) {}
 
-  gateway::TranslateOptions options;
+  gateway::TranslateOptions options;  // what the translator begins with
   gateway::FilterConfigParser& filters;
   std::unique_ptr<gateway::Translator> translator;  // [control]
   std::vector<Source*> sources;
@@ -293,7 +293,6 @@ void Pipeline::post(std::function<void()> task) {
 gateway::Translator& Pipeline::translator() { return *state_->translator; }
 
 void Pipeline::reconfigure(gateway::TranslateOptions options) {
-  state_->options = options;
   state_->hand(state_->translator->reconfigure(std::move(options)));
 }
 
