@@ -270,5 +270,8 @@ func startControlPlane(ctx context.Context, o *options, p *pki, client kubernete
 		"--leader-elect=false",
 		"--secure-port=0",
 		"--profiling=false",
+		// Thousands of Services have their EndpointSlices within seconds, not minutes.
+		"--kube-api-qps=1000",
+		"--kube-api-burst=1000",
 	)
 }

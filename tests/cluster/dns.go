@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/klog/v2"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -111,12 +109,7 @@ func (s *serviceProxy) resolve(name string) (addresses []netip.Addr, target stri
 	if len(addresses) > 0 {
 		return addresses, "", true
 	}
-	list, err := s.slices.EndpointSlices(service.Namespace).List(
-		labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service.Name}))
-	if err != nil {
-		return nil, "", false
-	}
-	for _, slice := range list {
+	for _, slice := range s.slicesOf(service) {
 		for _, endpoint := range slice.Endpoints {
 			if n == 3 && (endpoint.Hostname == nil || *endpoint.Hostname != labelsOf[0]) {
 				continue

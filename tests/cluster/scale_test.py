@@ -358,6 +358,8 @@ class ScaleTest(unittest.TestCase):
         self.cluster.until("all statuses are written", lambda: len(
             {e["objectRef"]["name"] for e in self.writes("httproutes", "wide-")}) == WITH_SERVICES,
             pause=1, seconds=120)
+        self.cluster.until("each Service has its EndpointSlice", lambda: 1 + self.cluster.get(
+            SLICES + "?limit=1")["metadata"]["remainingItemCount"] >= WITH_SERVICES, pause=1, seconds=120)
         # The figure is that of some time after the last change.
         time.sleep(SETTLES)
         after = self.memory()

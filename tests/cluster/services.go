@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +23,6 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
-	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
@@ -37,13 +37,24 @@ const udpSessionLife = 30 * time.Second
 type serviceProxy struct {
 	client   kubernetes.Interface
 	services corelisters.ServiceLister
-	slices   discoverylisters.EndpointSliceLister
-	dirty    chan struct{}
+	slices   cache.Indexer // EndpointSlices, also by Service
+	wake     chan struct{}
 
-	mu         sync.Mutex // guards forwarders and faults, which tests reach for
+	mu         sync.Mutex // guards what follows, which tests and informers reach for
+	changed    changes
 	forwarders map[frontend]*forwarder
-	faults     map[string]string     // by NAMESPACE/NAME: "freeze" or "refuse"
-	given      map[netip.Addr]string // load balancer addresses and whose they are
+	faults     map[string]string // by NAMESPACE/NAME: "freeze" or "refuse"
+
+	// Of run alone.
+	served map[string][]frontend // by NAMESPACE/NAME
+	given  map[netip.Addr]string // load balancer addresses and whose they are
+}
+
+// changes is what has to be looked at again.  A change costs what the Services that it concerns cost,
+// however many there are: tests measure times beside thousands.
+type changes struct {
+	services  map[string]bool // NAMESPACE/NAME
+	balancers bool            // load balancer Services among them
 }
 
 // target is where the connections to a frontend go.
@@ -59,25 +70,71 @@ type frontend struct {
 }
 
 func startServiceProxy(ctx context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) *serviceProxy {
+	services := factory.Core().V1().Services()
+	endpointSlices := factory.Discovery().V1().EndpointSlices().Informer()
 	s := &serviceProxy{
 		client:     client,
-		services:   factory.Core().V1().Services().Lister(),
-		slices:     factory.Discovery().V1().EndpointSlices().Lister(),
-		dirty:      make(chan struct{}, 1),
-		forwarders: map[frontend]*forwarder{}, faults: map[string]string{}, given: map[netip.Addr]string{},
+		services:   services.Lister(),
+		slices:     endpointSlices.GetIndexer(),
+		wake:       make(chan struct{}, 1),
+		changed:    changes{services: map[string]bool{}},
+		forwarders: map[frontend]*forwarder{}, faults: map[string]string{},
+		served: map[string][]frontend{}, given: map[netip.Addr]string{},
 	}
-	changed := func(any) {
-		select {
-		case s.dirty <- struct{}{}:
-		default:
+	if err := endpointSlices.AddIndexers(cache.Indexers{byService: serviceOf}); err != nil {
+		klog.ErrorS(err, "index EndpointSlices")
+	}
+	services.Informer().AddEventHandler(eachOf(func(object any) {
+		if service, ok := object.(*v1.Service); ok {
+			s.note(service.Namespace+"/"+service.Name, service.Spec.Type == v1.ServiceTypeLoadBalancer)
 		}
-	}
-	handler := cache.ResourceEventHandlerFuncs{
-		AddFunc: changed, DeleteFunc: changed, UpdateFunc: func(_, object any) { changed(object) },
-	}
-	factory.Core().V1().Services().Informer().AddEventHandler(handler)
-	factory.Discovery().V1().EndpointSlices().Informer().AddEventHandler(handler)
+	}))
+	endpointSlices.AddEventHandler(eachOf(func(object any) {
+		names, _ := serviceOf(object)
+		for _, name := range names {
+			s.note(name, false)
+		}
+	}))
 	return s
+}
+
+// byService is the index of EndpointSlices by their Service.
+const byService = "service"
+
+// serviceOf returns the NAMESPACE/NAME of the Service that an EndpointSlice belongs to, if there is one.
+func serviceOf(object any) ([]string, error) {
+	slice, ok := object.(*discoveryv1.EndpointSlice)
+	if !ok || slice.Labels[discoveryv1.LabelServiceName] == "" {
+		return nil, nil
+	}
+	return []string{slice.Namespace + "/" + slice.Labels[discoveryv1.LabelServiceName]}, nil
+}
+
+// eachOf calls see with every state of an object that an informer tells of, the one before a change
+// too.
+func eachOf(see func(any)) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    see,
+		UpdateFunc: func(before, object any) { see(before); see(object) },
+		DeleteFunc: func(object any) {
+			if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = unknown.Obj
+			}
+			see(object)
+		},
+	}
+}
+
+// note has a Service looked at again.
+func (s *serviceProxy) note(name string, balancer bool) {
+	s.mu.Lock()
+	s.changed.services[name] = true
+	s.changed.balancers = s.changed.balancers || balancer
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (s *serviceProxy) run(ctx context.Context) {
@@ -85,51 +142,92 @@ func (s *serviceProxy) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.dirty:
-			s.sync(ctx)
+		case <-s.wake:
+			s.mu.Lock()
+			changed := s.changed
+			s.changed = changes{services: map[string]bool{}}
+			s.mu.Unlock()
+			s.sync(ctx, changed)
 		}
 	}
 }
 
-// sync brings the forwarders in line with the Services and EndpointSlices.
-func (s *serviceProxy) sync(ctx context.Context) {
-	services, err := s.services.List(labels.Everything())
-	if err != nil {
-		klog.ErrorS(err, "list Services")
-		return
-	}
-	slices.SortFunc(services, func(a, b *v1.Service) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-	s.giveAddresses(ctx, services)
-
-	wanted := map[frontend]target{}
-	for _, service := range services {
-		for _, port := range service.Spec.Ports {
-			for _, ip := range serviceAddresses(service) {
-				to := target{service.Namespace + "/" + service.Name, s.backends(service, port, ip.Is6())}
-				wanted[frontend{port.Protocol, netip.AddrPortFrom(ip, uint16(port.Port))}] = to
-			}
+// sync brings the forwarders in line with Services and their EndpointSlices.
+func (s *serviceProxy) sync(ctx context.Context, changed changes) {
+	if changed.balancers {
+		services, err := s.services.List(labels.Everything())
+		if err != nil {
+			klog.ErrorS(err, "list Services")
+			return
 		}
+		slices.SortFunc(services, func(a, b *v1.Service) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+		s.giveAddresses(ctx, services)
+	}
+	wanted := map[frontend]target{}
+	for name := range changed.services {
+		s.addFrontends(name, wanted)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for f, forwarder := range s.forwarders {
-		if _, ok := wanted[f]; !ok {
-			forwarder.close()
-			delete(s.forwarders, f)
+	// What is given up goes first: another Service may have the address now.
+	for name := range changed.services {
+		var kept []frontend
+		for _, f := range s.served[name] {
+			if wanted[f].service == name {
+				kept = append(kept, f)
+			} else if s.forwarders[f] != nil && s.forwarders[f].target().service == name {
+				s.forwarders[f].close()
+				delete(s.forwarders, f)
+			}
+		}
+		if s.served[name] = kept; kept == nil {
+			delete(s.served, name)
 		}
 	}
 	for f, to := range wanted {
 		existing := s.forwarders[f]
 		if existing == nil {
+			var err error
 			if existing, err = newForwarder(f); err != nil {
 				klog.ErrorS(err, "cannot listen for a Service", "address", f.address)
+				s.changed.services[to.service] = true // with the next change
 				continue
 			}
 			s.forwarders[f] = existing
 		}
+		if !slices.Contains(s.served[to.service], f) {
+			s.served[to.service] = append(s.served[to.service], f)
+		}
 		existing.setTarget(to)
 		existing.setFault(s.faults[to.service])
 	}
+}
+
+// addFrontends adds where a Service can be reached, if it is there.
+func (s *serviceProxy) addFrontends(name string, to map[frontend]target) {
+	namespace, short, _ := strings.Cut(name, "/")
+	service, err := s.services.Services(namespace).Get(short)
+	if err != nil {
+		return
+	}
+	for _, port := range service.Spec.Ports {
+		for _, ip := range serviceAddresses(service) {
+			to[frontend{port.Protocol, netip.AddrPortFrom(ip, uint16(port.Port))}] =
+				target{name, s.backends(service, port, ip.Is6())}
+		}
+	}
+}
+
+// slicesOf returns the EndpointSlices of a Service.
+func (s *serviceProxy) slicesOf(service *v1.Service) (list []*discoveryv1.EndpointSlice) {
+	objects, err := s.slices.ByIndex(byService, service.Namespace+"/"+service.Name)
+	if err != nil {
+		klog.ErrorS(err, "look up EndpointSlices")
+	}
+	for _, object := range objects {
+		list = append(list, object.(*discoveryv1.EndpointSlice))
+	}
+	return list
 }
 
 // fault breaks the TCP connections that go through a Service, see faults.go.
@@ -191,13 +289,8 @@ func loadBalancers(six bool) netip.Prefix {
 // there is none, of those that still serve while they end, as kube-proxy does.  They are
 // of one IP family.
 func (s *serviceProxy) backends(service *v1.Service, port v1.ServicePort, six bool) []string {
-	selector := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service.Name})
-	list, err := s.slices.EndpointSlices(service.Namespace).List(selector)
-	if err != nil {
-		return nil
-	}
 	var ready, ending []string
-	for _, slice := range list {
+	for _, slice := range s.slicesOf(service) {
 		if (slice.AddressType == discoveryv1.AddressTypeIPv6) != six {
 			continue
 		}
