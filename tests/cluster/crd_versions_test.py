@@ -4,22 +4,18 @@
 By default the oldest and the newest; HYPERWAY_FULL=1 tries all of them.
 """
 import glob
-import http.client
-import http.server
 import os
-import threading
 import unittest
 
 import yaml
 
 import harness
+import shop
+from shop import ACCOUNT, GATEWAY_API, conditions
 
 FULL = bool(os.environ.get("HYPERWAY_FULL"))
-ACCOUNT = "system:serviceaccount:hyperway-system:hyperway"
 CONTROLLER = "hyperway.arloor.dev/gateway-controller"
-GATEWAY_API = "/apis/gateway.networking.k8s.io/v1"
 MISSING = "hyperway.arloor.dev/KindsMissing"
-NODE = "10.77.0.1"  # of the cluster's network: a backend there needs no Pod
 WANTED = """
 apiVersion: v1
 kind: Namespace
@@ -50,13 +46,6 @@ spec:
   to: [{group: "", kind: Service}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: shop, namespace: default}
-spec:
-  gatewayClassName: hyperway
-  listeners: [{name: http, port: 80, protocol: HTTP}]
----
-apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: shop, namespace: default}
 spec:
@@ -81,24 +70,6 @@ spec:
   targetRefs: [{group: "", kind: Service, name: encrypted}]
   validation: {hostname: encrypted.example, wellKnownCACertificates: System}
 """
-
-
-class Backend(http.server.BaseHTTPRequestHandler):
-    """Answers every GET."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *_):
-        pass
-
-
-def conditions(status):
-    """{type: (status, reason)}"""
-    return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
 
 
 class CrdVersionsTest(unittest.TestCase):
@@ -128,15 +99,12 @@ class CrdVersionsTest(unittest.TestCase):
         self.policy_version = policy_version
         self.definitions = os.path.join(harness.ROOT, definitions)
         self.assertTrue(glob.glob(self.definitions + "/*.yaml"), "./dev cluster fetches the definitions")
-        self.cluster = self.enterContext(harness.Cluster(crds=None, apply=[
-            definitions, "deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.yaml",
-            "deploy/gateway-api-direct.yaml"]))
+        self.cluster = self.enterContext(harness.Cluster(crds=None, apply=[definitions, *shop.SHARED]))
         self.cluster.enter_network()
         self.addCleanup(self.cluster.leave_network)
-        backend = self.enterContext(http.server.ThreadingHTTPServer((NODE, 0), Backend))
-        threading.Thread(target=backend.serve_forever, daemon=True).start()
-        self.addCleanup(backend.shutdown)
-        self.cluster.apply(WANTED % {"address": NODE, "port": backend.server_port})
+        backend = self.enterContext(shop.Backend())
+        self.cluster.apply(shop.GATEWAY)
+        self.cluster.apply(WANTED % {"address": shop.NODE, "port": backend.port})
         if "BackendTLSPolicy" not in missing:
             self.cluster.apply(POLICY % policy_version)
         self.cluster.wait("gateway/shop", "Programmed")
@@ -149,14 +117,8 @@ class CrdVersionsTest(unittest.TestCase):
     def check_traffic(self):
         address = self.cluster.get(f"{GATEWAY_API}/namespaces/default/gateways/shop")["status"]["addresses"][0]
 
-        def answer():
-            connection = http.client.HTTPConnection(address["value"], 80, timeout=3)
-            try:
-                connection.request("GET", "/")
-                return connection.getresponse().read() == b"hello"
-            finally:
-                connection.close()
-        self.cluster.until("the backend answers through the Gateway", answer)
+        self.cluster.until("the backend answers through the Gateway", lambda: (
+            shop.ask(address["value"], port=80) == (200, "hello")))
 
     def check_statuses(self, missing):
         def status(resource, name):

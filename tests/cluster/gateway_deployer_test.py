@@ -13,10 +13,8 @@ import unittest
 import yaml
 
 import harness
+from shop import ACCOUNT, SERVICES, SLICES
 
-ACCOUNT = "system:serviceaccount:hyperway-system:hyperway"
-SERVICES = "/api/v1/namespaces/default/services"
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 PODS = """
 apiVersion: v1
 kind: Service

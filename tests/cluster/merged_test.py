@@ -8,9 +8,9 @@ import yaml
 
 import harness
 import rights
+import shop
+from shop import ACCOUNT, GATEWAYS
 
-ACCOUNT = "system:serviceaccount:hyperway-system:hyperway"
-GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
 FRONT = "/api/v1/namespaces/hyperway-system/services/hyperway"
 WANTED = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -81,20 +81,12 @@ spec:
 """
 
 
-def condition(gateway, kind):
-    """(status, reason) of a condition of a Gateway."""
-    found = [c for c in gateway["status"]["conditions"] if c["type"] == kind]
-    return (found[0]["status"], found[0]["reason"]) if found else None
-
-
 class MergedTest(unittest.TestCase):
     """One cluster for all."""
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = cls.enterClassContext(harness.Cluster(apply=[
-            "deploy/filters-crd.yaml", "deploy/gateway-api-merged-rbac.yaml",
-            "deploy/gateway-api-merged.yaml", "tests/cluster/filter.yaml"]))
+        cls.cluster = cls.enterClassContext(harness.Cluster(apply=[*shop.MERGED, "tests/cluster/filter.yaml"]))
         cls.cluster.enter_network()
         cls.addClassCleanup(cls.cluster.leave_network)
         cls.cluster.wait("deployment/hyperway", "Available", namespace="hyperway-system")
@@ -122,13 +114,16 @@ class MergedTest(unittest.TestCase):
             self.cluster.until(f"{host} is served", lambda h=host, p=path: (
                 self.location(h) == f"http://{h}{p}"))
 
+    def programmed(self):
+        """(status, reason) of the condition of a Gateway."""
+        return shop.conditions(self.cluster.get(f"{GATEWAYS}/first")["status"]).get("Programmed")
+
     def test_the_address_goes_and_comes_with_the_service(self):
         service = self.cluster.get(FRONT)
         self.cluster.request("DELETE", FRONT)
-        self.addCleanup(self.cluster.until, "it is programmed", lambda: condition(
-            self.cluster.get(f"{GATEWAYS}/first"), "Programmed") == ("True", "Programmed"))
-        self.cluster.until("it has no address", lambda: condition(
-            self.cluster.get(f"{GATEWAYS}/first"), "Programmed") == ("False", "AddressNotAssigned"))
+        self.addCleanup(self.cluster.until, "it is programmed", lambda: self.programmed() == ("True", "Programmed"))
+        self.cluster.until("it has no address", lambda: (
+            self.programmed() == ("False", "AddressNotAssigned")))
         for field in ("resourceVersion", "uid", "creationTimestamp", "managedFields"):
             service["metadata"].pop(field, None)
         for port in service["spec"]["ports"]:

@@ -12,11 +12,12 @@ import time
 import unittest
 
 import harness
+import shop
 
 FULL = bool(os.environ.get("HYPERWAY_FULL"))
 ROUNDS = 10 if FULL else 1
 DRAIN = 3  # seconds that a Pod of the backend goes on serving
-PODS = "/api/v1/namespaces/{}/pods?labelSelector={}"
+PODS = "/api/v1/namespaces/default/pods?labelSelector=app%3Dbackend"
 WANTED = f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -40,13 +41,6 @@ metadata: {{name: backend, namespace: default}}
 spec:
   selector: {{app: backend}}
   ports: [{{port: 80, targetPort: 9000}}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: shop, namespace: default}}
-spec:
-  gatewayClassName: hyperway
-  listeners: [{{name: http, port: 80, protocol: HTTP}}]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -74,7 +68,7 @@ class Client(threading.Thread):
         while not self.stop.is_set() and len(self.failures) < 10:
             number += 1
             size = 1000 if number % 3 == 0 else 0
-            connection = connection or http.client.HTTPConnection(self.address, 8080, timeout=10)
+            connection = connection or http.client.HTTPConnection(self.address, shop.PORT, timeout=10)
             try:
                 connection.request("POST" if size else "GET", f"{self.path}{number}", b"x" * size if size else None)
                 answer = connection.getresponse()
@@ -103,41 +97,33 @@ class RolledBackendsTest(unittest.TestCase):
     def setUpClass(cls):
         image = {"name": "draining-backend",
                  "entrypoint": ["/usr/bin/python3", os.path.join(harness.HERE, "draining_backend.py")]}
-        cls.cluster = cls.enterClassContext(harness.Cluster(images=[image], apply=[
-            "deploy/filters-crd.yaml", "deploy/gateway-api-merged-rbac.yaml", "deploy/gateway-api-merged.yaml"]))
-        cls.cluster.enter_network()
-        cls.addClassCleanup(cls.cluster.leave_network)
+        cls.cluster = shop.install(cls, images=[image])
         cls.cluster.apply(WANTED)
-        cls.cluster.wait("deployment/hyperway", "Available", namespace="hyperway-system")
         cls.cluster.wait("deployment/backend", "Available")
-        cls.cluster.wait("gateway/shop", "Programmed")
 
-    def pods(self, namespace, label):
-        """{name: address} of the Pods that are not ending."""
-        found = self.cluster.get(PODS.format(namespace, label))["items"]
-        return {p["metadata"]["name"]: p["status"].get("podIP") for p in found
-                if "deletionTimestamp" not in p["metadata"]}
+    def backends(self):
+        """{name: address} of the backend's Pods that are not ending."""
+        return shop.pods(self.cluster, PODS)
 
     def test_no_request_fails_while_all_pods_of_a_backend_are_replaced(self):
-        gateways = list(self.pods("hyperway-system", "app.kubernetes.io%2Fcomponent%3Dgateway").values())
+        gateways = list(shop.pods(self.cluster).values())
         self.assertEqual(len(gateways), 2)
         stop = threading.Event()
         for address in gateways:
-            probe = Client(address, False, False, stop)
-            self.cluster.until("it answers", lambda p=probe: self.answers(p))
+            self.cluster.until("it answers", lambda a=address: shop.ask(a)[0] == 200)
         clients = [Client(address, kept, slow, stop) for address in gateways for kept in (True, False)
                    for slow in (False, True, True)]
         self.addCleanup(stop.set)
         for client in clients:
             client.start()
-        all_pods = dict(self.pods("default", "app%3Dbackend"))
+        all_pods = dict(self.backends())
         for _ in range(ROUNDS):
-            before = set(self.pods("default", "app%3Dbackend"))
+            before = set(self.backends())
             self.cluster.kubectl("rollout", "restart", "deployment/backend")
             self.cluster.kubectl("rollout", "status", "deployment/backend", "--timeout=120s")
             self.cluster.until("the old Pods have ended", lambda b=before: not b & {
-                p["metadata"]["name"] for p in self.cluster.get(PODS.format("default", "app%3Dbackend"))["items"]})
-            now = self.pods("default", "app%3Dbackend")
+                p["metadata"]["name"] for p in self.cluster.get(PODS)["items"]})
+            now = self.backends()
             self.assertEqual(before & set(now), set())
             all_pods |= now
             seen = lambda: sum((c.pods for c in clients), collections.Counter())  # noqa: E731
@@ -151,16 +137,6 @@ class RolledBackendsTest(unittest.TestCase):
         for kept in (True, False):
             self.assertGreater(sum(sum(c.pods.values()) for c in clients if c.kept == kept), 100 * ROUNDS)
         print(f"{sum(answers.values())} requests, {len(all_pods)} Pods, 0 failed")
-
-    @staticmethod
-    def answers(client):
-        """Whether a replica serves the route."""
-        connection = http.client.HTTPConnection(client.address, 8080, timeout=3)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status == 200
-        finally:
-            connection.close()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ bounds of times are for a machine that does other things too. Figures are printe
 
 One replica runs, so that two processes do not share the processors with the API server and those who measure.
 """
-import http.client
 import json
 import multiprocessing
 import os
@@ -22,23 +21,10 @@ from datetime import datetime
 import yaml
 
 import harness
+import shop
+from shop import ACCOUNT, ROUTES, SERVICES, SLICES, Asker, forward, redirect, service
 
 FULL = bool(os.environ.get("HYPERWAY_FULL"))
-ACCOUNT = "system:serviceaccount:hyperway-system:hyperway"
-API = "/apis/gateway.networking.k8s.io/v1/namespaces/default"
-ROUTES = API + "/httproutes"
-SERVICES = "/api/v1/namespaces/default/services"
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
-PODS = "/api/v1/namespaces/hyperway-system/pods"
-GATEWAY = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: shop, namespace: default}
-spec:
-  gatewayClassName: hyperway
-  listeners: [{name: http, port: 80, protocol: HTTP}]
-"""
-
 AT_ONCE = 1000 if FULL else 100
 SILENCE = 60 if FULL else 10
 ONE_BY_ONE = 3000 if FULL else 50
@@ -51,74 +37,6 @@ AFTER_EVENT = 0.010 * GENEROUS
 AFTER_RETURN = 0.050 * GENEROUS
 
 FORK = multiprocessing.get_context("fork")  # a child that is forked is in the cluster's network too
-METADATA = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
-
-
-def redirect(name):
-    """An HTTPRoute that answers under NAME.example by itself."""
-    return {**METADATA, "metadata": {"name": name, "namespace": "default"},
-            "spec": {"parentRefs": [{"name": "shop"}], "hostnames": [name + ".example"], "rules": [
-                {"filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 302}}]}]}}
-
-
-def forward(name):
-    """An HTTPRoute that leads NAME.example to the Service of the same name."""
-    return {**METADATA, "metadata": {"name": name, "namespace": "default"},
-            "spec": {"parentRefs": [{"name": "shop"}], "hostnames": [name + ".example"],
-                     "rules": [{"backendRefs": [{"name": name, "port": 80}]}]}}
-
-
-def service(name, selector=None):
-    """A Service; its EndpointSlice is the controller's if it has a selector, else the test's."""
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
-            "spec": {"ports": [{"port": 80, "targetPort": 8000}], **({"selector": selector} if selector else {})}}
-
-
-class Asker:
-    """One kept connection that asks without costing much."""
-
-    def __init__(self, address):
-        self._address = address
-        self._socket = None
-
-    def ask(self, host):
-        """(status, body), or (0, why) if there was no answer."""
-        try:
-            if self._socket is None:
-                self._socket = socket.create_connection((self._address, 8080), timeout=5)
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            head, _, body = self._more(b"").partition(b"\r\n\r\n")
-            fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:])
-            while len(body) < int(fields.get(b"content-length", 0)):
-                body += self._more(b"\r\n\r\n")
-            if b"close" in fields.get(b"connection", b""):
-                self.close()
-            return int(head.split(b" ", 2)[1]), body.decode()
-        except OSError as error:
-            self.close()
-            return 0, repr(error)
-
-    def _more(self, seen):
-        while True:
-            piece = self._socket.recv(65536)
-            if not piece:
-                raise ConnectionError("closed without an answer")
-            seen += piece
-            if b"\r\n\r\n" in seen:
-                return seen
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        """Ends the connection."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
 
 class Beside:
@@ -280,14 +198,8 @@ class ScaleTest(unittest.TestCase):
             deployment["spec"]["replicas"] = 1
         with open(folder + "/one-replica.yaml", "w", encoding="utf-8") as file:
             yaml.safe_dump_all(shape, file)
-        cls.cluster = cls.enterClassContext(harness.Cluster(apply=[
-            "deploy/filters-crd.yaml", "deploy/gateway-api-merged-rbac.yaml", folder + "/one-replica.yaml"]))
-        cls.cluster.enter_network()
-        cls.addClassCleanup(cls.cluster.leave_network)
-        cls.cluster.wait("deployment/hyperway", "Available", namespace="hyperway-system")
-        cls.cluster.apply(GATEWAY)
-        cls.cluster.wait("gateway/shop", "Programmed")
-        cls.address = cls.cluster.get(PODS)["items"][0]["status"]["podIP"]
+        cls.cluster = shop.install(cls, [*shop.MERGED[:2], folder + "/one-replica.yaml"])
+        cls.address = next(iter(shop.pods(cls.cluster).values()))
         cls.process = cls.find_process()
         # The first status write needs the Lease, which is not what is measured here.
         cls.make([(ROUTES, redirect("first"))])
@@ -407,7 +319,7 @@ class ScaleTest(unittest.TestCase):
 
     def attached(self):
         """The Gateway's count of routes."""
-        return self.cluster.get(API + "/gateways/shop")["status"]["listeners"][0]["attachedRoutes"]
+        return self.cluster.get(shop.GATEWAYS + "/shop")["status"]["listeners"][0]["attachedRoutes"]
 
     def check_soon(self, held, returned, answered):
         """The two figures."""
@@ -449,16 +361,13 @@ class ScaleTest(unittest.TestCase):
         self.check_soon([held[f"one-{i}"] for i in range(ONE_BY_ONE)], returned, when)
 
     def test_4_an_endpoint_that_moves_is_asked_at_once_and_nothing_is_answered_wrong(self):
-        listeners = [self.enterContext(socket.create_server(("10.77.0.1", 0))) for _ in range(2)]
+        listeners = [self.enterContext(socket.create_server((shop.NODE, 0))) for _ in range(2)]
         ports = [listener.getsockname()[1] for listener in listeners]
         backends = Beside(serve, listeners)
         self.addCleanup(backends.result)
 
         def slice_(turn):
-            return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-                    "metadata": {"name": "moves", "labels": {"kubernetes.io/service-name": "moves"}},
-                    "ports": [{"name": "", "port": ports[turn % 2], "protocol": "TCP"}],
-                    "endpoints": [{"addresses": ["10.77.0.1"], "conditions": {"ready": True}}]}
+            return shop.endpoint_slice("moves", ports[turn % 2])
         self.make([(SERVICES, service("moves")), (SLICES, slice_(0)), (ROUTES, forward("moves"))], connections=1)
         with Asker(self.address) as asker:
             self.cluster.until("it is served", lambda: asker.ask("moves.example") == (200, "0"))
