@@ -139,9 +139,10 @@ void Deployer::consider(const Write& write) {
 void Deployer::begin(const Write& write) {
   attempts_[write.subject()].flying = true;
   ++flying_;
-  // The name of a slice is made of that of a Service which is ours by now.
-  if (write.action == Write::Action::Create && write.kind == ObjectKind::Service)
+  if (write.action == Write::Action::Create)
     lookFirst(write);
+  else if (write.fresh)
+    adopt(write);
   else
     send(write);
 }
@@ -152,8 +153,8 @@ k8s_client::Api::Done Deployer::then(std::function<void(Reply)> done) {
   };
 }
 
-// Server-side apply makes an object or takes over one of the same name, and cannot be told to do
-// only the first.
+// A look costs nobody anything; a POST that is bound to fail would be an error in others' logs each
+// time that it is tried again.
 void Deployer::lookFirst(const Write& write) {
   k8s_client::Request request;
   request.path = pathOf(write.kind, write.name_space, write.name);
@@ -162,17 +163,48 @@ void Deployer::lookFirst(const Write& write) {
 }
 
 void Deployer::onLooked(const Write& write, Reply reply) {
-  if (reply.error.notFound()) return send(write);
+  if (reply.error.notFound()) return create(write);
   if (!reply.ok()) return onWritten(write, std::move(reply));
   attempts_[write.subject()].flying = false;
   --flying_;
   auto actual = readActual(reply.body);
   // Made a moment ago: its event is on the way.
   if (actual && actual->ours && !actual->gateway.empty()) {
-    services_->learn(std::move(*actual));
+    collection(write.kind).learn(std::move(*actual));
     return changed();
   }
   failed(write, write.subject() + " is there already, and was not made by hyperway");
+}
+
+// Server-side apply would take over an object that somebody made since we looked, and cannot be
+// told to do otherwise; POST refuses.
+void Deployer::create(const Write& write) {
+  api_.call(k8s_client::createRequest(pathOf(write.kind, write.name_space), write.body),
+            then([this, write](Reply reply) {
+              if (reply.error.reason == "AlreadyExists") return lookFirst(write);
+              onWritten(write, std::move(reply));
+            }));
+}
+
+void Deployer::adopt(const Write& write) {
+  k8s_client::Request request;
+  request.path = pathOf(write.kind, write.name_space, write.name);
+  api_.call(std::move(request),
+            then([this, write](Reply reply) { onOwners(write, std::move(reply)); }));
+}
+
+void Deployer::onOwners(const Write& write, Reply reply) {
+  if (!reply.ok()) return onWritten(write, std::move(reply));
+  auto patch = adoption(reply.body);
+  if (!patch) return send(write);
+  const std::string path = pathOf(write.kind, write.name_space, write.name);
+  api_.call(k8s_client::mergePatchRequest(path, std::move(*patch)),
+            then([this, write](Reply answer) {
+              if (answer.ok()) return send(write);
+              // Who gives the Service its address writes to it at the same time.
+              if (answer.error.conflict()) return adopt(write);
+              onWritten(write, std::move(answer));
+            }));
 }
 
 void Deployer::send(const Write& write) {
@@ -205,7 +237,8 @@ void Deployer::onWritten(const Write& write, Reply reply) {
     collection(write.kind).forget(write.name_space + '/' + write.name);
   } else if (auto actual = readActual(reply.body)) {
     countRepeat(write);
-    attempt.settled = actual->version;
+    // What POST has made is applied next.
+    attempt.settled = write.action == Write::Action::Apply ? actual->version : 0;
     collection(write.kind).learn(std::move(*actual));
   }
   changed();

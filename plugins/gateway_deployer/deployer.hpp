@@ -73,8 +73,11 @@ class Deployer {
   void consider(const Write& write);
   void begin(const Write& write);
   void lookFirst(const Write& write);
-  void send(const Write& write);
   void onLooked(const Write& write, k8s_client::Reply reply);
+  void create(const Write& write);
+  void adopt(const Write& write);
+  void onOwners(const Write& write, k8s_client::Reply reply);
+  void send(const Write& write);
   void onWritten(const Write& write, k8s_client::Reply reply);
   void failed(const Write& write, std::string problem);
   void countRepeat(const Write& write);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "json_text.hpp"
+#include "k8s_client/api.hpp"
 #include "naming.hpp"
 
 namespace hyperway::gateway_deployer {
@@ -75,7 +76,8 @@ Desired finish(const Gateway& gateway, std::string name, Pairs labels, const Com
     members.insert(members.end(), rest.begin(), rest.end());
     return object(std::move(members));
   };
-  out.hash = hashOf(writeJson(make()));
+  out.first = writeJson(make());
+  out.hash = hashOf(out.first);
   annotations[std::string(kAppliedAnnotation)] = out.hash;
   out.content = make();
   return out;
@@ -110,9 +112,39 @@ std::optional<Actual> readActual(const Value& root) {
   out.gateway = textAt(root, {"metadata", "annotations", kGatewayAnnotation});
   out.pods = textAt(root, {"metadata", "annotations", kPodsAnnotation});
   out.ours = textAt(root, {"metadata", "labels", kManagedByLabel}) == kManagedBy;
+  out.applied = !textAt(root, {"metadata", "annotations", kAppliedAnnotation}).empty();
   out.deleting = !textAt(root, {"metadata", "deletionTimestamp"}).empty();
   out.content = withoutManagedFields(root);
   return out;
+}
+
+std::optional<std::string> adoption(std::string_view json_text) {
+  const auto parsed = json::Parser::parse(json_text);
+  const auto* root = std::get_if<Value>(&parsed);
+  const Value* fields = root != nullptr ? at(*root, {"metadata", "managedFields"}) : nullptr;
+  if (fields == nullptr) return std::nullopt;
+  const auto is_ours = [](const Value& entry, std::string_view operation) {
+    return textAt(entry, {"manager"}) == k8s_client::kFieldManager &&
+           textAt(entry, {"operation"}) == operation && textAt(entry, {"subresource"}).empty();
+  };
+  bool changed = false;
+  std::vector<Value> entries;
+  for (const Value& entry : fields->items()) {
+    if (is_ours(entry, "Apply")) return std::nullopt;
+    std::vector<Member> members = entry.members();
+    if (is_ours(entry, "Update"))
+      for (Member& member : members)
+        if (member.name == "operation") {
+          member.value = text("Apply");
+          changed = true;
+        }
+    entries.push_back(object(std::move(members)));
+  }
+  if (!changed) return std::nullopt;
+  return writeJson(
+      object({{"metadata",
+               object({{"resourceVersion", text(textAt(*root, {"metadata", "resourceVersion"}))},
+                       {"managedFields", array(std::move(entries))}})}}));
 }
 
 Targets recordedTargets(const Actual& service) {

@@ -22,6 +22,7 @@ struct Actual {
   std::string gateway;        ///< Whose it is: the annotation; empty: nobody's.
   std::string pods;           ///< Which installation's: the annotation.
   bool ours = false;          ///< Its label says that we made it.
+  bool applied = false;       ///< kAppliedAnnotation is there: not fresh from POST.
   bool deleting = false;      ///< metadata.deletionTimestamp is set.
   sdk::json::Value content;   ///< All of it but managedFields.
 
@@ -33,6 +34,12 @@ struct Actual {
 [[nodiscard]] std::optional<Actual> readActual(std::string_view json);
 /// The same, of JSON that is parsed.
 [[nodiscard]] std::optional<Actual> readActual(const sdk::json::Value& root);
+
+/// What POST has made belongs to the operation "Update" of its manager, and what apply leaves out
+/// later would stay: a merge patch of an object that gives our fields to our "Apply", on the
+/// condition that nobody writes in between. Nothing, if they are its already. `json`: the object
+/// with its managedFields.
+[[nodiscard]] std::optional<std::string> adoption(std::string_view json);
 
 /// Target ports that a Service records.
 [[nodiscard]] Targets recordedTargets(const Actual& service);
@@ -59,6 +66,7 @@ struct Desired {
   std::string name;          ///< metadata.name.
   std::string gateway;       ///< Whose it is.
   sdk::json::Value content;  ///< What is applied, but for metadata.uid; with kAppliedAnnotation.
+  std::string first;         ///< What POST makes: `content` without that annotation, as JSON.
   std::string hash;          ///< The value of that annotation.
 
   /// "namespace/name".

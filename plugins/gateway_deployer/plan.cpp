@@ -96,7 +96,7 @@ class Planner {
     const auto found = objects.find(desired.key());
     if (found == objects.end()) {
       write.action = Write::Action::Create;
-      write.body = writeJson(desired.content);
+      write.body = desired.first;
       plan_.writes.push_back(std::move(write));
       return;
     }
@@ -110,6 +110,7 @@ class Planner {
     }
     if (covers(actual.content, comparable(desired.content), lists)) return;
     write.uid = actual.uid;
+    write.fresh = !actual.applied;
     write.body = bodyWithUid(desired.content, actual.uid);
     plan_.writes.push_back(std::move(write));
   }

@@ -19,7 +19,7 @@ enum class ObjectKind : std::uint8_t { Service, EndpointSlice };
 struct Write {
   /// What is done.
   enum class Action : std::uint8_t {
-    Create,  ///< Apply, after a look whether the name is free.
+    Create,  ///< Make it, if the name is free.
     Apply,   ///< Apply to the object with this uid.
     Remove,  ///< Delete the object with this uid.
   };
@@ -29,7 +29,8 @@ struct Write {
   std::string name;                       ///< Of the object.
   std::string uid;                        ///< Of the object; empty for Create.
   std::string gateway;                    ///< For which Gateway.
-  std::string body;                       ///< What is applied; empty for Remove.
+  bool fresh = false;                     ///< Apply: POST has made it, nothing was applied yet.
+  std::string body;                       ///< What is made or applied; empty for Remove.
   std::string hash;                       ///< Tells one body from another.
 
   /// "Service ns/name".

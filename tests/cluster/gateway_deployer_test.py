@@ -198,6 +198,31 @@ class GatewayDeployerTest(unittest.TestCase):
         self.assertEqual(changed["spec"]["externalTrafficPolicy"], "Local")
         self.assertEqual(targets(changed)[80], before[80])
 
+    def test_what_was_made_by_post_is_owned_by_apply_so_that_a_port_that_goes_is_gone(self):
+        self.one.put(gateway("a", 80, 81))
+        self.service("hyperway-a")
+
+        def owners(path):
+            fields = self.cluster.get(path)["metadata"]["managedFields"]
+            return {f["operation"] for f in fields if f["manager"] == "hyperway"}
+        for path in (f"{SERVICES}/hyperway-a", f"{SLICES}/hyperway-a-ipv4"):
+            self.until("it is owned by apply alone", lambda p=path: owners(p) == {"Apply"})
+        self.one.put(gateway("a", 81))
+        self.until("the port is gone", lambda: set(targets(self.cluster.get(f"{SERVICES}/hyperway-a"))) == {81})
+
+    def test_an_endpoint_slice_of_somebody_else_is_left_alone_and_the_status_says_so(self):
+        status, _ = self.cluster.request("POST", SLICES, {
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "hyperway-a-ipv4"},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.77.9.1"]}], "ports": []})
+        self.assertEqual(status, 201)
+        self.addCleanup(self.cluster.request, "DELETE", f"{SLICES}/hyperway-a-ipv4")
+        self.one.put(gateway("a", 80))
+        self.until("the status says it", lambda: (
+            "EndpointSlice default/hyperway-a-ipv4 is there already, and was not made by hyperway"
+            in self.one.status()))
+        foreign = self.cluster.get(f"{SLICES}/hyperway-a-ipv4")
+        self.assertEqual(foreign["endpoints"][0]["addresses"], ["10.77.9.1"])
+
     def test_a_service_of_somebody_else_is_left_alone_and_the_status_says_so(self):
         status, _ = self.cluster.request("POST", SERVICES, {
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "hyperway-a"},

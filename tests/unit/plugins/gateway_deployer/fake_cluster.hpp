@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -18,13 +19,14 @@
 namespace hyperway::gateway_deployer {
 
 /// An API server of Services and EndpointSlices in memory, with a clock of its own: lists, watches,
-/// applies, deletes. Nothing happens until run().
+/// creates, applies, deletes. Objects tell who has made them and who has applied, as managedFields
+/// do. Nothing happens until run().
 class FakeCluster final : public k8s_client::Api {
  public:
   using Value = sdk::json::Value;
   /// Answers a request instead of the server; nothing: the server answers.
   std::function<std::optional<k8s_client::Reply>(const k8s_client::Request&)> intercept;
-  std::vector<std::string> writes;  // "PATCH /path"
+  std::vector<std::string> writes;  // "PATCH /path"; of a POST the path of the object
   std::vector<std::string> reads;   // "GET /path", without query
   bool watches_work = true;         // false: events are lost
 
@@ -100,6 +102,23 @@ class FakeCluster final : public k8s_client::Api {
   }
   [[nodiscard]] std::size_t watchCount() const { return streams_.size(); }
 
+  /// The path of the object that a request is about.
+  static std::string objectPath(const k8s_client::Request& request) {
+    const std::string path = request.path.substr(0, request.path.find('?'));
+    if (request.method != "POST") return path;
+    const auto body = std::get<Value>(sdk::json::Parser::parse(request.body));
+    return path + '/' + textAt(body, {"metadata", "name"});
+  }
+  /// The operations by which our manager owns fields of an object, as the server sees it.
+  [[nodiscard]] std::string operations(const std::string& path) const {
+    std::string out;
+    if (const Value* object = find(path))
+      if (const Value* entries = at(*object, {"metadata", "managedFields"}))
+        for (const Value& entry : entries->items())
+          (out += out.empty() ? "" : " ") += textAt(entry, {"operation"});
+    return out;
+  }
+
   static k8s_client::Reply refusal(int status, const std::string& reason,
                                    const std::string& message) {
     k8s_client::Reply reply;
@@ -173,13 +192,56 @@ class FakeCluster final : public k8s_client::Api {
       if (streams_.contains(id)) stream.handler->onData(line.substr(line.size() / 2));
     }
   }
+  static Value owned(const Value& content, const std::vector<std::string_view>& operations) {
+    std::vector<Value> entries;
+    for (const std::string_view operation : operations)
+      entries.push_back(gateway_deployer::object(
+          {{"manager", text(k8s_client::kFieldManager)}, {"operation", text(operation)}}));
+    return withMetadata(content, {{"managedFields", array(std::move(entries))}});
+  }
+  static Value withMetadata(const Value& content, std::vector<sdk::json::Member> more) {
+    std::vector<sdk::json::Member> members, metadata;
+    for (const auto& entry : content.find("metadata")->members())
+      if (std::none_of(more.begin(), more.end(),
+                       [&](const auto& other) { return other.name == entry.name; }))
+        metadata.push_back(entry);
+    metadata.insert(metadata.end(), more.begin(), more.end());
+    for (const auto& member : content.members())
+      members.push_back(member.name == "metadata"
+                            ? sdk::json::Member{"metadata", gateway_deployer::object(metadata)}
+                            : member);
+    return gateway_deployer::object(std::move(members));
+  }
+  k8s_client::Reply mergeMetadata(const std::string& path, const Value& patch) {
+    const auto found = objects_.find(path);
+    if (found == objects_.end()) return refusal(404, "NotFound", "not found");
+    if (textAt(patch, {"metadata", "resourceVersion"}) !=
+        textAt(found->second, {"metadata", "resourceVersion"}))
+      return refusal(409, "Conflict", "the object has been modified");
+    store(path, withMetadata(found->second, patch.find("metadata")->members()), "MODIFIED");
+    k8s_client::Reply reply;
+    reply.status = 200;
+    reply.body = writeJson(objects_[path]);
+    return reply;
+  }
   k8s_client::Reply answer(const k8s_client::Request& request) {
-    const std::string path = request.path.substr(0, request.path.find('?'));
-    (request.method == "GET" ? reads : writes).push_back(request.method + ' ' + path);
+    const std::string path = objectPath(request);
+    const bool merge = request.content_type == "application/merge-patch+json";
+    (request.method == "GET" ? reads : writes)
+        .push_back((merge ? "ADOPT" : request.method) + ' ' + path);
     if (intercept)
       if (auto reply = intercept(request)) return std::move(*reply);
     k8s_client::Reply reply;
     reply.status = 200;
+    if (request.method == "POST") {
+      CHECK(request.path.find("fieldManager=hyperway") != std::string::npos);
+      if (objects_.contains(path)) return refusal(409, "AlreadyExists", "already exists");
+      store(path, owned(std::get<Value>(sdk::json::Parser::parse(request.body)), {"Update"}),
+            "ADDED");
+      reply.body = writeJson(objects_[path]);
+      return reply;
+    }
+    if (merge) return mergeMetadata(path, std::get<Value>(sdk::json::Parser::parse(request.body)));
     if (request.method == "PATCH") {
       CHECK(request.path.find("fieldManager=hyperway") != std::string::npos);
       const auto body = std::get<Value>(sdk::json::Parser::parse(request.body));
@@ -188,7 +250,9 @@ class FakeCluster final : public k8s_client::Api {
       if (!uid.empty() &&
           (found == objects_.end() || textAt(found->second, {"metadata", "uid"}) != uid))
         return refusal(409, "Conflict", "uid mismatch");
-      store(path, body, found == objects_.end() ? "ADDED" : "MODIFIED");
+      std::vector<std::string_view> owners{"Apply"};
+      if (operations(path).find("Update") != std::string::npos) owners.push_back("Update");
+      store(path, owned(body, owners), found == objects_.end() ? "ADDED" : "MODIFIED");
       reply.body = writeJson(objects_[path]);
       return reply;
     }

@@ -72,10 +72,12 @@ struct Cluster {
       const Plan now = plan();
       if (now.writes.empty()) return story;
       for (const Write& write : now.writes) {
-        story += (write.action == Write::Action::Create   ? "create "
-                  : write.action == Write::Action::Remove ? "remove "
-                                                          : "apply ") +
-                 write.subject() + '\n';
+        // The first apply to what was made is a part of making it.
+        if (!write.fresh)
+          story += (write.action == Write::Action::Create   ? "create "
+                    : write.action == Write::Action::Remove ? "remove "
+                                                            : "apply ") +
+                   write.subject() + '\n';
         apply(write);
       }
     }
