@@ -61,10 +61,10 @@ std::string k8sSourceJson(const std::string& config_json, const Options& options
 }
 
 void addK8sSource(const Options& options, Settings& settings) {
-  const auto is_k8s = [](const SourceSpec& spec) { return spec.plugin == "k8s_source"; };
+  const auto is_k8s = [](const InstanceSpec& spec) { return spec.plugin == "k8s_source"; };
   const bool named = std::any_of(settings.sources.begin(), settings.sources.end(), is_k8s);
   if (options.k8s_sync && !named) settings.sources.push_back({"k8s_source", "{}", 0});
-  for (SourceSpec& spec : settings.sources)
+  for (InstanceSpec& spec : settings.sources)
     if (is_k8s(spec)) spec.config_json = k8sSourceJson(spec.config_json, options, settings);
 }
 

@@ -34,12 +34,10 @@ std::vector<plugin::PluginSpec> pluginSpecs(const Settings& settings,
     if (!isNamed(settings.plugins, name) &&
         std::filesystem::exists(directory + '/' + name + ".so", error))
       out.push_back({name, "", "", ""});
-  for (const SourceSpec& source : settings.sources)
-    if (!isNamed(settings.plugins, source.plugin) && !isNamed(out, source.plugin))
-      out.push_back({source.plugin, "", "", ""});
-  for (const SinkSpec& sink : settings.sinks)
-    if (!isNamed(settings.plugins, sink.plugin) && !isNamed(out, sink.plugin))
-      out.push_back({sink.plugin, "", "", ""});
+  for (const auto* specs : {&settings.sources, &settings.sinks})
+    for (const InstanceSpec& spec : *specs)
+      if (!isNamed(settings.plugins, spec.plugin) && !isNamed(out, spec.plugin))
+        out.push_back({spec.plugin, "", "", ""});
   out.insert(out.end(), settings.plugins.begin(), settings.plugins.end());
   return out;
 }

@@ -137,26 +137,23 @@ void readProxy(const ConfigNode& document, proxy::ProxySettings& out) {
   });
 }
 
+std::vector<InstanceSpec> instances(const ConfigNode& node) {
+  std::vector<InstanceSpec> out;
+  for (const ConfigNode& item : node.items) {
+    InstanceSpec spec;
+    text(item, "plugin", spec.plugin);
+    spec.config_json = jsonOf(item, "config");
+    spec.line = item.line;
+    out.push_back(std::move(spec));
+  }
+  return out;
+}
+
 void readPlugins(const ConfigNode& document, Settings& out) {
-  with(document, "sources", [&](const ConfigNode& node) {
-    out.sources.clear();
-    for (const ConfigNode& item : node.items) {
-      SourceSpec spec;
-      text(item, "plugin", spec.plugin);
-      spec.config_json = jsonOf(item, "config");
-      spec.line = item.line;
-      out.sources.push_back(std::move(spec));
-    }
-  });
+  with(document, "sources", [&](const ConfigNode& node) { out.sources = instances(node); });
   with(document, "sinks", [&](const ConfigNode& node) {
-    out.sinks.clear();
-    for (const ConfigNode& item : node.items) {
-      SinkSpec spec;
-      text(item, "plugin", spec.plugin);
-      spec.config_json = jsonOf(item, "config");
-      spec.line = item.line;
-      if (spec.plugin != "proxy") out.sinks.push_back(std::move(spec));
-    }
+    out.sinks = instances(node);
+    std::erase_if(out.sinks, [](const InstanceSpec& spec) { return spec.plugin == "proxy"; });
   });
   with(document, "plugins", [&](const ConfigNode& node) {
     out.plugins.clear();

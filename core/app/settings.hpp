@@ -14,18 +14,11 @@
 
 namespace hyperway::app {
 
-/// A source as the configuration names it.
-struct SourceSpec {
+/// A source or a sink as the configuration names it.
+struct InstanceSpec {
   std::string plugin;       ///< Class id.
   std::string config_json;  ///< Its settings.
   std::size_t line = 0;     ///< In the configuration file; 0: from flags.
-};
-
-/// A sink as the configuration names it; `proxy` is the built-in one.
-struct SinkSpec {
-  std::string plugin;       ///< Class id.
-  std::string config_json;  ///< Its settings.
-  std::size_t line = 0;     ///< In the configuration file; 0: not from there.
 };
 
 /// Everything that the configuration file and the flags say. A value.
@@ -33,8 +26,8 @@ struct Settings {
   std::string file;                         ///< The configuration file; empty if there is none.
   proxy::ProxySettings proxy;               ///< Data plane. workers 0: not said, one for each core.
   gateway::TranslateOptions translate;      ///< Translation.
-  std::vector<SourceSpec> sources;          ///< In order.
-  std::vector<SinkSpec> sinks;              ///< In order, beside the proxy.
+  std::vector<InstanceSpec> sources;        ///< In order.
+  std::vector<InstanceSpec> sinks;          ///< In order, beside the proxy.
   std::vector<plugin::PluginSpec> plugins;  ///< Beside those that come with hyperway.
   std::optional<route::Bind>
       admin;  ///< Probe port as configured; absent: 9180 on loopback or the next free one.

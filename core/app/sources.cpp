@@ -15,58 +15,63 @@ void addProblems(const Problems& wrong, const std::string& plugin, const std::st
                         plugin + ": " + problem.message, problem.severity == Severity::Warning});
 }
 
+// Makes what `specs` name: `find` looks up a class by its id, `make` takes it, the spec, and where
+// problems go, and is false if nothing came of it.
+template <typename Find, typename Make>
+bool makeEach(const std::vector<InstanceSpec>& specs, std::string_view what,
+              const std::string& settings_file, std::vector<ConfigProblem>& problems, Find find,
+              Make make) {
+  bool good = true;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const InstanceSpec& spec = specs[i];
+    const std::string file = spec.line > 0 ? settings_file : std::string();
+    const std::string at = '/' + std::string(what) + "s/" + std::to_string(i);
+    const auto found = find(spec.plugin);
+    if (!found) {
+      problems.push_back({file, spec.line, at,
+                          "no plugin offers the " + std::string(what) + " \"" + spec.plugin + '"',
+                          false});
+      good = false;
+      continue;
+    }
+    Problems wrong;
+    good = make(found, spec, wrong) && good;
+    addProblems(wrong, spec.plugin, file, spec.line, at, problems);
+  }
+  return good;
+}
+
 }  // namespace
 
 bool makeSources(const Settings& settings, plugin::PluginRegistry& registry,
                  control::Pipeline& pipeline,
                  std::vector<std::unique_ptr<control::Source>>& sources,
                  std::vector<ConfigProblem>& problems) {
-  bool good = true;
-  for (std::size_t i = 0; i < settings.sources.size(); ++i) {
-    const SourceSpec& spec = settings.sources[i];
-    const std::string file = spec.line > 0 ? settings.file : std::string();
-    const std::string at = "/sources/" + std::to_string(i);
-    const auto found = registry.findSource(spec.plugin);
-    if (!found) {
-      problems.push_back(
-          {file, spec.line, at, "no plugin offers the source \"" + spec.plugin + '"', false});
-      good = false;
-      continue;
-    }
-    Problems wrong;
-    auto source = plugin::makeSource(found.plugin, *found.type, spec.config_json,
-                                     pipeline.makePort(spec.plugin), wrong);
-    addProblems(wrong, spec.plugin, file, spec.line, at, problems);
-    good = good && source != nullptr;
-    if (!source) continue;
-    pipeline.addSource(*source);
-    sources.push_back(std::move(source));
-  }
-  return good;
+  return makeEach(
+      settings.sources, "source", settings.file, problems,
+      [&](const std::string& id) { return registry.findSource(id); },
+      [&](const auto& found, const InstanceSpec& spec, Problems& wrong) {
+        auto source = plugin::makeSource(found.plugin, *found.type, spec.config_json,
+                                         pipeline.makePort(spec.plugin), wrong);
+        if (!source) return false;
+        pipeline.addSource(*source);
+        sources.push_back(std::move(source));
+        return true;
+      });
 }
 
 bool makeSinks(const Settings& settings, plugin::PluginRegistry& registry,
                std::vector<std::unique_ptr<control::Sink>>& sinks,
                std::vector<ConfigProblem>& problems) {
-  bool good = true;
-  for (std::size_t i = 0; i < settings.sinks.size(); ++i) {
-    const SinkSpec& spec = settings.sinks[i];
-    const std::string file = spec.line > 0 ? settings.file : std::string();
-    const std::string at = "/sinks/" + std::to_string(i);
-    const auto found = registry.findSink(spec.plugin);
-    if (!found) {
-      problems.push_back(
-          {file, spec.line, at, "no plugin offers the sink \"" + spec.plugin + '"', false});
-      good = false;
-      continue;
-    }
-    Problems wrong;
-    auto sink = plugin::makeSink(found.plugin, *found.type, spec.config_json, wrong);
-    addProblems(wrong, spec.plugin, file, spec.line, at, problems);
-    good = good && sink != nullptr;
-    if (sink) sinks.push_back(std::move(sink));
-  }
-  return good;
+  return makeEach(
+      settings.sinks, "sink", settings.file, problems,
+      [&](const std::string& id) { return registry.findSink(id); },
+      [&](const auto& found, const InstanceSpec& spec, Problems& wrong) {
+        auto sink = plugin::makeSink(found.plugin, *found.type, spec.config_json, wrong);
+        if (!sink) return false;
+        sinks.push_back(std::move(sink));
+        return true;
+      });
 }
 
 }  // namespace hyperway::app
