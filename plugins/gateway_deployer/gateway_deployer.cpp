@@ -9,6 +9,7 @@
 
 #include "json_text.hpp"
 #include "k8s_client/config.hpp"
+#include "k8s_client/json_text.hpp"
 
 namespace hyperway::gateway_deployer {
 namespace {
@@ -81,8 +82,8 @@ hw_status GatewayDeployer::apply(std::uint64_t generation, std::uint32_t flags,
   }
   if (!client_ && !begin(error)) {
     log_.write(sdk::Level::Error, "no cluster to write to", {{"why", error}});
-    ack_(generation,
-         writeJson(object({{"refused", sdk::json::Value(true)}, {"reason", text(error)}})));
+    ack_(generation, k8s_client::toText(
+                         object({{"refused", sdk::json::Value(true)}, {"reason", text(error)}})));
     return HW_OK;
   }
   generation_.store(generation, std::memory_order_release);
@@ -122,13 +123,13 @@ void GatewayDeployer::tellGateways(const std::map<std::string, std::string>& rea
   }
   waiting_.set(static_cast<double>(waiting_gateways_.size()));
   ack_(generation_.load(std::memory_order_acquire),
-       writeJson(object({{"gateways", array(std::move(list))}})));
+       k8s_client::toText(object({{"gateways", array(std::move(list))}})));
 }
 
 void GatewayDeployer::tellTrouble(const std::string& reason) {
   if (!reason.empty()) log_.write(sdk::Level::Warning, reason);
   ack_(generation_.load(std::memory_order_acquire),
-       writeJson(
+       k8s_client::toText(
            object({{"refused", sdk::json::Value(!reason.empty())}, {"reason", text(reason)}})));
 }
 

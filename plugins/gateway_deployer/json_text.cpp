@@ -13,8 +13,6 @@ using sdk::json::Value;
 
 }  // namespace
 
-std::string writeJson(const Value& value) { return k8s_client::toText(value); }
-
 const Value* at(const Value& value, std::initializer_list<std::string_view> path) {
   const Value* here = &value;
   for (const std::string_view name : path) {
@@ -36,7 +34,8 @@ bool covers(const Value& actual, const Value& wanted, Lists lists) {
       return found != nullptr && covers(*found, member.value, lists);
     });
   if (actual.type() != wanted.type()) return false;
-  if (wanted.type() != Value::Type::Array) return writeJson(actual) == writeJson(wanted);
+  if (wanted.type() != Value::Type::Array)
+    return k8s_client::toText(actual) == k8s_client::toText(wanted);
   const auto& has = actual.items();
   if (lists == Lists::Equal && has.size() != wanted.items().size()) return false;
   return std::all_of(wanted.items().begin(), wanted.items().end(), [&](const Value& item) {

@@ -10,9 +10,6 @@
 
 namespace hyperway::gateway_deployer {
 
-/// Text of a JSON value, without spaces; members in their order.
-[[nodiscard]] std::string writeJson(const sdk::json::Value& value);
-
 /// Shorthand for values.
 [[nodiscard]] inline sdk::json::Value text(std::string_view value) {
   return sdk::json::Value(std::string(value));

@@ -8,6 +8,7 @@
 
 #include "json_text.hpp"
 #include "k8s_client/api.hpp"
+#include "k8s_client/json_text.hpp"
 #include "naming.hpp"
 
 namespace hyperway::gateway_deployer {
@@ -76,7 +77,7 @@ Desired finish(const Gateway& gateway, std::string name, Pairs labels, const Com
     members.insert(members.end(), rest.begin(), rest.end());
     return object(std::move(members));
   };
-  out.first = writeJson(make());
+  out.first = k8s_client::toText(make());
   out.hash = hashOf(out.first);
   annotations[std::string(kAppliedAnnotation)] = out.hash;
   out.content = make();
@@ -141,7 +142,7 @@ std::optional<std::string> adoption(std::string_view json_text) {
     entries.push_back(object(std::move(members)));
   }
   if (!changed) return std::nullopt;
-  return writeJson(
+  return k8s_client::toText(
       object({{"metadata",
                object({{"resourceVersion", text(textAt(*root, {"metadata", "resourceVersion"}))},
                        {"managedFields", array(std::move(entries))}})}}));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "json_text.hpp"
+#include "k8s_client/json_text.hpp"
 #include "naming.hpp"
 
 namespace hyperway::gateway_deployer {
@@ -23,7 +24,7 @@ Value comparable(const Value& content) {
 
 // With the uid, the API server refuses to apply to another object of the same name.
 std::string bodyWithUid(const Value& content, const std::string& uid) {
-  if (uid.empty()) return writeJson(content);
+  if (uid.empty()) return k8s_client::toText(content);
   std::vector<Member> members;
   for (const Member& member : content.members()) {
     if (member.name != "metadata") {
@@ -34,7 +35,7 @@ std::string bodyWithUid(const Value& content, const std::string& uid) {
     metadata.push_back({"uid", text(uid)});
     members.push_back({"metadata", object(std::move(metadata))});
   }
-  return writeJson(object(std::move(members)));
+  return k8s_client::toText(object(std::move(members)));
 }
 
 // Owned by the same Gateway: also one whose annotation somebody took away is ours to put right.

@@ -10,6 +10,7 @@
 
 #include "deployer.hpp"
 #include "fake_cluster.hpp"
+#include "k8s_client/json_text.hpp"
 
 namespace hyperway::gateway_deployer {
 namespace {
@@ -161,7 +162,8 @@ TEST_CASE_FIXTURE(Fixture, "Nothing is written or removed before the first batch
   CHECK(trouble.empty());
   CHECK(story() == sorted(patched({kServiceA}) + made({kSliceA})));
   // What was recorded is kept.
-  CHECK(writeJson(*cluster.find(kServiceA)).find(json("'targetPort':10007")) != std::string::npos);
+  CHECK(k8s_client::toText(*cluster.find(kServiceA)).find(json("'targetPort':10007")) !=
+        std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "After a restart objects of Gateways that are gone are removed") {
@@ -195,7 +197,7 @@ TEST_CASE_FIXTURE(Fixture, "A Pod that comes is in all slices at once") {
   addPods("10.77.0.6");
   cluster.run();
   CHECK(story() == sorted(patched({kSliceA})));
-  CHECK(writeJson(*cluster.find(kSliceA)).find("10.77.0.6") != std::string::npos);
+  CHECK(k8s_client::toText(*cluster.find(kSliceA)).find("10.77.0.6") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "A write that is refused is told, tried again, and stops nobody else") {
@@ -281,7 +283,7 @@ TEST_CASE_FIXTURE(Fixture,
          left](const k8s_client::Request& request) mutable -> std::optional<k8s_client::Reply> {
       if (request.content_type == "application/merge-patch+json" && left-- > 0)
         cluster.put(FakeCluster::objectPath(request),
-                    writeJson(*cluster.find(FakeCluster::objectPath(request))));
+                    k8s_client::toText(*cluster.find(FakeCluster::objectPath(request))));
       return std::nullopt;
     };
   }
@@ -331,7 +333,7 @@ TEST_CASE_FIXTURE(Fixture, "What somebody takes away or changes is put right") {
   cluster.remove(kServiceA);
   cluster.run();
   CHECK(story() == sorted(made({kServiceA})));
-  std::string text = writeJson(*cluster.find(kServiceA));
+  std::string text = k8s_client::toText(*cluster.find(kServiceA));
   text.replace(text.find("LoadBalancer"), 12, "NodePort");
   cluster.put(kServiceA, text);
   cluster.run();
@@ -344,7 +346,7 @@ TEST_CASE_FIXTURE(Fixture,
   give({gateway("a", 1)});
   (void)story();
   for (int i = 0; i < 600; ++i) {  // a minute
-    std::string text = writeJson(*cluster.find(kServiceA));
+    std::string text = k8s_client::toText(*cluster.find(kServiceA));
     if (const std::size_t at = text.find("LoadBalancer"); at != std::string::npos)
       cluster.put(kServiceA, text.replace(at, 12, "NodePort"));
     cluster.run(milliseconds(100));
@@ -365,7 +367,7 @@ TEST_CASE_FIXTURE(Fixture, "A server that changes what it is given is not asked 
     cluster.put(kServiceA, text);
     k8s_client::Reply reply;
     reply.status = 200;
-    reply.body = writeJson(*cluster.find(kServiceA));
+    reply.body = k8s_client::toText(*cluster.find(kServiceA));
     return reply;
   };
   start();

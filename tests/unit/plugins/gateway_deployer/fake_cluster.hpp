@@ -15,6 +15,7 @@
 
 #include "json_text.hpp"
 #include "k8s_client/api.hpp"
+#include "k8s_client/json_text.hpp"
 
 namespace hyperway::gateway_deployer {
 
@@ -184,7 +185,8 @@ class FakeCluster final : public k8s_client::Api {
   }
   void tell(const std::string& path, const std::string& type, const Value& object) {
     if (!watches_work) return;
-    const std::string line = R"({"type":")" + type + R"(","object":)" + writeJson(object) + "}\n";
+    const std::string line =
+        R"({"type":")" + type + R"(","object":)" + k8s_client::toText(object) + "}\n";
     for (const auto& [id, stream] : std::map(streams_)) {
       if (!isIn(path, stream.path) || !matches(object, stream.selector)) continue;
       // Cut in the middle, as a network may.
@@ -221,7 +223,7 @@ class FakeCluster final : public k8s_client::Api {
     store(path, withMetadata(found->second, patch.find("metadata")->members()), "MODIFIED");
     k8s_client::Reply reply;
     reply.status = 200;
-    reply.body = writeJson(objects_[path]);
+    reply.body = k8s_client::toText(objects_[path]);
     return reply;
   }
   k8s_client::Reply answer(const k8s_client::Request& request) {
@@ -238,7 +240,7 @@ class FakeCluster final : public k8s_client::Api {
       if (objects_.contains(path)) return refusal(409, "AlreadyExists", "already exists");
       store(path, owned(std::get<Value>(sdk::json::Parser::parse(request.body)), {"Update"}),
             "ADDED");
-      reply.body = writeJson(objects_[path]);
+      reply.body = k8s_client::toText(objects_[path]);
       return reply;
     }
     if (merge) return mergeMetadata(path, std::get<Value>(sdk::json::Parser::parse(request.body)));
@@ -253,7 +255,7 @@ class FakeCluster final : public k8s_client::Api {
       std::vector<std::string_view> owners{"Apply"};
       if (operations(path).find("Update") != std::string::npos) owners.push_back("Update");
       store(path, owned(body, owners), found == objects_.end() ? "ADDED" : "MODIFIED");
-      reply.body = writeJson(objects_[path]);
+      reply.body = k8s_client::toText(objects_[path]);
       return reply;
     }
     const auto found = objects_.find(path);
@@ -263,7 +265,7 @@ class FakeCluster final : public k8s_client::Api {
       return reply;
     }
     if (found != objects_.end()) {
-      reply.body = writeJson(found->second);
+      reply.body = k8s_client::toText(found->second);
       return reply;
     }
     if (request.path.find("limit=") == std::string::npos)
@@ -271,7 +273,7 @@ class FakeCluster final : public k8s_client::Api {
     std::vector<Value> items;
     for (const auto& [key, object] : objects_)
       if (isIn(key, path) && matches(object, selectorOf(request.path))) items.push_back(object);
-    reply.body = writeJson(gateway_deployer::object(
+    reply.body = k8s_client::toText(gateway_deployer::object(
         {{"metadata",
           gateway_deployer::object({{"resourceVersion", text(std::to_string(version_))}})},
          {"items", array(std::move(items))}}));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "json_text.hpp"
+#include "k8s_client/json_text.hpp"
 #include "naming.hpp"
 #include "plan.hpp"
 
@@ -202,7 +203,7 @@ TEST_CASE("A Service is without selector, owned by its Gateway, and says whose i
   const Desired made =
       serviceOf(one, {{{80, "TCP"}, 10000}, {{443, "TCP"}, 10001}}, {"infra/pods", "LoadBalancer"});
   CHECK(
-      writeJson(made.content) ==
+      k8s_client::toText(made.content) ==
       json("{'apiVersion':'v1','kind':'Service','metadata':{'name':'hyperway-gw','namespace':'ns',"
            "'labels':{'app.kubernetes.io/managed-by':'hyperway',"
            "'gateway.networking.k8s.io/gateway-name':'gw','key2':'v2'},"
@@ -216,16 +217,16 @@ TEST_CASE("A Service is without selector, owned by its Gateway, and says whose i
            "'targetPort':10001}],'ipFamilyPolicy':'SingleStack','ipFamilies':['IPv4'],"
            "'loadBalancerIP':'10.78.0.5'}}"));
   one.addresses = {"fd00::5"};
-  CHECK(writeJson(serviceOf(one, {{{80, "TCP"}, 1}}, {"a/b", "LoadBalancer"}).content)
+  CHECK(k8s_client::toText(serviceOf(one, {{{80, "TCP"}, 1}}, {"a/b", "LoadBalancer"}).content)
             .find(json("'ipFamilies':['IPv6'],'loadBalancerIP':'fd00::5'")) != std::string::npos);
   one.addresses.clear();
   const Desired changed = serviceOf(one, {{{80, "TCP"}, 10000}}, {"infra/pods", "ClusterIP"});
   CHECK(changed.hash != made.hash);
-  CHECK(writeJson(changed.content).find("loadBalancerIP") == std::string::npos);
-  CHECK(writeJson(changed.content).find(json("'ipFamilyPolicy':'PreferDualStack'")) !=
+  CHECK(k8s_client::toText(changed.content).find("loadBalancerIP") == std::string::npos);
+  CHECK(k8s_client::toText(changed.content).find(json("'ipFamilyPolicy':'PreferDualStack'")) !=
         std::string::npos);
   one.uid.clear();
-  CHECK(writeJson(serviceOf(one, {{{80, "TCP"}, 1}}, {"a/b", "ClusterIP"}).content)
+  CHECK(k8s_client::toText(serviceOf(one, {{{80, "TCP"}, 1}}, {"a/b", "ClusterIP"}).content)
             .find("ownerReferences") == std::string::npos);
 }
 
@@ -244,7 +245,7 @@ TEST_CASE("EndpointSlices name our Pods, with the mapped ports, for each address
       slicesOf(gateway("gw"), {{{80, "TCP"}, 10000}}, readPods(list), cluster.common);
   REQUIRE(slices.size() == 2);
   CHECK(slices[0].name == "hyperway-gw-ipv4");
-  const std::string text = writeJson(slices[0].content);
+  const std::string text = k8s_client::toText(slices[0].content);
   CAPTURE(text);
   CHECK(text.find(json("'endpointslice.kubernetes.io/managed-by':'hyperway.arloor.dev'")) !=
         std::string::npos);
@@ -253,7 +254,7 @@ TEST_CASE("EndpointSlices name our Pods, with the mapped ports, for each address
       text.find(json("'addressType':'IPv4','endpoints':[{'addresses':['10.77.0.5']},{'addresses':["
                      "'10.77.0.6']}],'ports':[{'name':'tcp-80','port':10000,'protocol':'TCP'}]")) !=
       std::string::npos);
-  CHECK(writeJson(slices[1].content)
+  CHECK(k8s_client::toText(slices[1].content)
             .find(json("'endpoints':[{'addresses':['fd00::5'],'conditions':{'ready':true}}]")) !=
         std::string::npos);
 
@@ -270,7 +271,7 @@ TEST_CASE("Conditions of Pods that end are handed on, so that their connections 
                   "'terminating':true},'nodeName':'n1','targetRef':{'name':'p'}}");
   const auto pods = readPods({&cluster.world.pod_slices.begin()->second});
   REQUIRE(pods.size() == 1);
-  CHECK(writeJson(pods[0].endpoint) ==
+  CHECK(k8s_client::toText(pods[0].endpoint) ==
         json("{'addresses':['10.77.0.6'],'conditions':{'ready':false,'serving':true,'terminating':"
              "true},'nodeName':'n1'}"));
 }
@@ -330,7 +331,7 @@ TEST_CASE("Each Gateway gets its Service, then its EndpointSlices; then nothing 
   }
   SUBCASE("what another one did to our fields is put right, to other fields left") {
     Actual& service = cluster.world.services.at("ns/hyperway-a");
-    std::string text = writeJson(service.content);
+    std::string text = k8s_client::toText(service.content);
     text.insert(text.find(json("'spec':{")) + 8, json("'externalTrafficPolicy':'Local',"));
     service = *readActual(text);
     CHECK(cluster.settle().empty());
