@@ -129,6 +129,7 @@ struct Client::State final : Http2Connection::Owner {
       auto task = std::move(timers.begin()->second);
       timer_of.erase(timers.begin()->first.second);
       timers.erase(timers.begin());
+      arrived = true;
       task();
     }
   }

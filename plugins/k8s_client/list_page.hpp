@@ -27,8 +27,8 @@ class ListPageReader {
   ListPageReader();
   ~ListPageReader();
 
-  /// Reads a page and gives each object's text; a view for the call only. False if it is no list,
-  /// and then objects may have been given.
+  /// Reads a page and gives each object's text, a view that is good until the next read(). False if
+  /// it is no list, and then objects may have been given.
   [[nodiscard]] bool read(std::string_view body, ListPage& page,
                           const std::function<void(std::string_view object)>& each);
   /// What is wrong with it.

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "k8s_client/api.hpp"
 #include "k8s_client/line_splitter.hpp"
@@ -20,7 +21,8 @@ namespace hyperway::k8s_client {
 
 /// Follows a collection: lists it by pages, watches it from there, and keeps on doing so whatever
 /// happens. Tells each state of an object once, in order, and never goes back; an error within a
-/// list drops nothing. Keeps for each object its key and version, nothing else. The loop's thread.
+/// list drops nothing. Keeps for each object its key and version, nothing else. A page of a list is
+/// worked on a few objects at a time, so that no event waits for it. The loop's thread.
 class Reflector final : private StreamHandler {
  public:
   /// Who is told. Not to destroy the reflector from within a call.
@@ -82,8 +84,11 @@ class Reflector final : private StreamHandler {
   void schedulePoll();
   void wantList();
   void list();
-  void askPage(const std::string& next);
+  void askPage();
   void onPage(Reply reply);
+  void takeSome();
+  void endPage();
+  void mark(Known& known);
   void listFailed(const Error& error);
   void endList();
   void watch();
@@ -107,12 +112,17 @@ class Reflector final : private StreamHandler {
   std::unordered_map<std::string, Known> known_;
   std::unordered_map<std::string, std::uint64_t> removed_;  // by the watch, during a list
   std::uint32_t list_number_ = 0;
+  std::size_t marked_ = 0;  // of known_, those that have list_number_
   bool listing_ = false;
   bool listed_ = false;
   std::string list_version_;
   std::uint64_t newest_ = 0;          // version that the server is known to have reached
   std::uint64_t newest_at_list_ = 0;  // when the list was begun
   std::string next_page_;
+  std::vector<std::string_view> page_;  // its objects, in page_reader_'s buffer
+  std::size_t page_at_ = 0;             // the next of them
+  bool page_readable_ = true;
+  Api::Id page_timer_ = 0;
   std::optional<TimePoint> last_list_;
   TimePoint list_began_{};
   unsigned list_failures_ = 0;

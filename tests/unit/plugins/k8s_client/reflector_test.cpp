@@ -87,6 +87,54 @@ TEST_CASE(
   CHECK(world.api.onlyStream().request.path.find("allowWatchBookmarks=true") != std::string::npos);
 }
 
+TEST_CASE("A page is worked on in parts, and events come between them") {
+  World world;
+  world.begin();
+  world.api.pass(30s);
+  std::vector<std::string> objects;
+  for (int i = 0; i < 120; ++i) objects.push_back(object("o" + std::to_string(i), 12));
+  world.api.answer(page(20, objects, "more"));
+  CHECK(world.notes.take().size() == 50);
+  CHECK(world.api.calls.empty());
+  world.send(event("MODIFIED", object("a", 21)) + event("DELETED", object("o119", 22)));
+  CHECK(world.notes.take() == List{"+n/a@21"});
+  world.api.pass(0ms);
+  // All of it before the next page is asked for, and what has gone since is not told again.
+  CHECK(world.notes.take().size() == 69);
+  REQUIRE(world.api.calls.size() == 1);
+  world.api.answer(page(20, {object("p", 12)}));
+  CHECK(world.notes.take() == List{"+n/p@12", "listed"});
+}
+
+TEST_CASE("An object that cannot be read keeps no other of its page back") {
+  World world;
+  world.api.answer(page(10, {R"({"metadata":{}})", object("a", 3)}));
+  CHECK(world.notes.take() == List{"+n/a@3", "trouble: an object in the list cannot be read"});
+}
+
+TEST_CASE("Ending it within a page forgets the rest") {
+  World world;
+  std::vector<std::string> objects;
+  for (int i = 0; i < 60; ++i) objects.push_back(object("o" + std::to_string(i), 3));
+  world.api.answer(page(10, objects));
+  world.notes.take();
+  world.reflector.reset();
+  world.api.pass(1s);
+  CHECK(world.notes.take().empty());
+}
+
+TEST_CASE("What a list lacks is removed, also beside events since it was asked for") {
+  World world;
+  world.begin();
+  world.send(event("ADDED", object("b", 11)) + event("ADDED", object("c", 12)));
+  world.api.pass(30s);
+  world.send(event("ADDED", object("d", 31)) + event("DELETED", object("c", 32)));
+  world.notes.take();
+  world.api.answer(page(30, {object("a", 3), object("c", 12)}));
+  CHECK(world.notes.take() == List{"-n/b", "listed"});
+  CHECK(world.reflector->size() == 2);
+}
+
 TEST_CASE("Events are told once and in order; what is older than what is known is not told") {
   World world;
   world.begin();
