@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -10,12 +9,13 @@
 #include <string_view>
 #include <utility>
 
+#include "base/bits.hpp"
 #include "base/prefetch.hpp"
 #include "route/ref.hpp"
 
 namespace hyperway::route {
 
-/// A hash map whose copies share structure: a trie over the bits of the hash, 32 ways a level (hash
+/// A hash map whose copies share structure: a trie over the bits of the hash, 64 ways a level (hash
 /// array mapped trie). Copying costs one reference; changing a copy replaces the nodes from the
 /// root to the entry and nothing else, and in place where nobody shares them (see Ref). Reading
 /// takes no lock and allocates nothing.
@@ -30,7 +30,7 @@ class PersistentMap {
     unsigned shift = 0;
     for (const Node* node = root_.get(); node != nullptr; shift += kBits) {
       if (shift > kLastShift) return findAmong(node->entries(), hash, key);
-      const std::uint32_t bit = bitAt(hash, shift);
+      const std::uint64_t bit = bitAt(hash, shift);
       if ((node->entry_bits & bit) != 0) {
         const T* entry = node->entry(rank(node->entry_bits, bit));
         return is(*entry, hash, key) ? entry : nullptr;
@@ -46,7 +46,7 @@ class PersistentMap {
   [[nodiscard]] const T* nearest(std::uint64_t hash) const noexcept {
     const Node* node = root_.get();
     for (unsigned shift = 0; node != nullptr && shift <= kLastShift; shift += kBits) {
-      const std::uint32_t bit = bitAt(hash, shift);
+      const std::uint64_t bit = bitAt(hash, shift);
       if ((node->entry_bits & bit) != 0) return node->entry(rank(node->entry_bits, bit));
       if ((node->child_bits & bit) == 0) return nullptr;
       node = node->child(rank(node->child_bits, bit));
@@ -59,9 +59,9 @@ class PersistentMap {
     const Node* node = root_.get();
     for (unsigned shift = 0; node != nullptr; shift += kBits) {
       if (shift > kBits) {
-        return prefetchBytes(node, 128);
+        return prefetchBytes(node, 64);
       }
-      const std::uint32_t bit = bitAt(hash, shift);
+      const std::uint64_t bit = bitAt(hash, shift);
       if ((node->child_bits & bit) == 0) return;
       node = node->child(rank(node->child_bits, bit));
     }
@@ -89,15 +89,15 @@ class PersistentMap {
   }
 
  private:
-  static constexpr unsigned kBits = 5;
+  static constexpr unsigned kBits = 6;
   // Below this level the hash is used up and a node is a plain list of entries with one hash.
   static constexpr unsigned kLastShift = 60;
 
   /// Two bitmaps and one array: entries first, then children, each in bit order.
   struct Node : RefCounted {
-    std::uint32_t entry_bits = 0;
-    std::uint32_t child_bits = 0;
-    std::uint32_t entry_count = 0;
+    std::uint32_t entry_count = 0;  // beside the count of references
+    std::uint64_t entry_bits = 0;
+    std::uint64_t child_bits = 0;
 
     [[nodiscard]] void** slots() noexcept { return reinterpret_cast<void**>(this + 1); }
     [[nodiscard]] void* const* slots() const noexcept {
@@ -110,9 +110,7 @@ class PersistentMap {
       return static_cast<Node*>(slots()[entry_count + index]);
     }
     [[nodiscard]] std::span<void* const> entries() const noexcept { return {slots(), entry_count}; }
-    [[nodiscard]] unsigned childCount() const noexcept {
-      return static_cast<unsigned>(std::popcount(child_bits));
-    }
+    [[nodiscard]] unsigned childCount() const noexcept { return countBits(child_bits); }
     void put(unsigned index, Ref<T> entry) noexcept { slots()[index] = entry.detach(); }
     void putChild(unsigned index, Ref<Node> child) noexcept {
       slots()[entry_count + index] = child.detach();
@@ -125,9 +123,9 @@ class PersistentMap {
           static_cast<Node*>(std::exchange(slots()[entry_count + index], nullptr)));
     }
 
-    [[nodiscard]] static Ref<Node> make(std::uint32_t entry_bits, std::uint32_t child_bits,
+    [[nodiscard]] static Ref<Node> make(std::uint64_t entry_bits, std::uint64_t child_bits,
                                         unsigned entries) {
-      const unsigned all = entries + static_cast<unsigned>(std::popcount(child_bits));
+      const unsigned all = entries + countBits(child_bits);
       auto* node = new (::operator new(sizeof(Node) + all * sizeof(void*))) Node;
       node->entry_bits = entry_bits;
       node->child_bits = child_bits;
@@ -143,11 +141,11 @@ class PersistentMap {
     }
   };
 
-  [[nodiscard]] static std::uint32_t bitAt(std::uint64_t hash, unsigned shift) noexcept {
-    return std::uint32_t{1} << ((hash >> shift) & 31);
+  [[nodiscard]] static std::uint64_t bitAt(std::uint64_t hash, unsigned shift) noexcept {
+    return std::uint64_t{1} << ((hash >> shift) & 63);
   }
-  [[nodiscard]] static unsigned rank(std::uint32_t bits, std::uint32_t bit) noexcept {
-    return static_cast<unsigned>(std::popcount(bits & (bit - 1)));
+  [[nodiscard]] static unsigned rank(std::uint64_t bits, std::uint64_t bit) noexcept {
+    return countBits(bits & (bit - 1));
   }
   [[nodiscard]] static bool is(const T& entry, std::uint64_t hash, std::string_view key) noexcept {
     return entry.hash() == hash && entry.key() == key;
@@ -171,23 +169,22 @@ class PersistentMap {
   /// A node of another shape with the same content; `node` must be owned, and is emptied. Places
   /// that are new stay null, and what has no place any more is let go.
   /// Takes a reference: a caller reads the old bits in the same call, and arguments have no order.
-  [[nodiscard]] static Ref<Node> reshape(Ref<Node>& node, std::uint32_t entry_bits,
-                                         std::uint32_t child_bits) {
-    Ref<Node> made =
-        Node::make(entry_bits, child_bits, static_cast<unsigned>(std::popcount(entry_bits)));
-    for (std::uint32_t left = node->entry_bits & entry_bits; left != 0; left &= left - 1) {
-      const std::uint32_t bit = left & (~left + 1);
+  [[nodiscard]] static Ref<Node> reshape(Ref<Node>& node, std::uint64_t entry_bits,
+                                         std::uint64_t child_bits) {
+    Ref<Node> made = Node::make(entry_bits, child_bits, countBits(entry_bits));
+    for (std::uint64_t left = node->entry_bits & entry_bits; left != 0; left &= left - 1) {
+      const std::uint64_t bit = left & (~left + 1);
       made->put(rank(entry_bits, bit), node->take(rank(node->entry_bits, bit)));
     }
-    for (std::uint32_t left = node->child_bits & child_bits; left != 0; left &= left - 1) {
-      const std::uint32_t bit = left & (~left + 1);
+    for (std::uint64_t left = node->child_bits & child_bits; left != 0; left &= left - 1) {
+      const std::uint64_t bit = left & (~left + 1);
       made->putChild(rank(child_bits, bit), node->takeChild(rank(node->child_bits, bit)));
     }
     return made;
   }
 
   [[nodiscard]] static Ref<Node> single(Ref<T> entry, unsigned shift) {
-    const std::uint32_t bits = shift > kLastShift ? 0 : bitAt(entry->hash(), shift);
+    const std::uint64_t bits = shift > kLastShift ? 0 : bitAt(entry->hash(), shift);
     Ref<Node> node = Node::make(bits, 0, 1);
     node->put(0, std::move(entry));
     return node;
@@ -201,8 +198,8 @@ class PersistentMap {
       list->put(1, std::move(second));
       return list;
     }
-    const std::uint32_t a = bitAt(first->hash(), shift);
-    const std::uint32_t b = bitAt(second->hash(), shift);
+    const std::uint64_t a = bitAt(first->hash(), shift);
+    const std::uint64_t b = bitAt(second->hash(), shift);
     if (a == b) {
       Ref<Node> node = Node::make(0, a, 0);
       node->putChild(0, pair(std::move(first), std::move(second), shift + kBits));
@@ -223,7 +220,7 @@ class PersistentMap {
     }
     if (shift > kLastShift) return stepList(std::move(node), hash, key, change);
     node = own(std::move(node));
-    const std::uint32_t bit = bitAt(hash, shift);
+    const std::uint64_t bit = bitAt(hash, shift);
     if ((node->entry_bits & bit) != 0) {
       return stepEntry(std::move(node), bit, shift, hash, key, change);
     }
@@ -239,7 +236,7 @@ class PersistentMap {
 
   /// The bit is taken by an entry: ours, or one that has to move down a level to make room.
   template <class Change>
-  [[nodiscard]] static Ref<Node> stepEntry(Ref<Node> node, std::uint32_t bit, unsigned shift,
+  [[nodiscard]] static Ref<Node> stepEntry(Ref<Node> node, std::uint64_t bit, unsigned shift,
                                            std::uint64_t hash, std::string_view key,
                                            Change&& change) {
     const unsigned index = rank(node->entry_bits, bit);
@@ -263,7 +260,7 @@ class PersistentMap {
   /// The bit leads to a child. One that is left with a single entry is dissolved into this node, so
   /// that a map's shape depends on its content alone.
   template <class Change>
-  [[nodiscard]] static Ref<Node> stepChild(Ref<Node> node, std::uint32_t bit, unsigned shift,
+  [[nodiscard]] static Ref<Node> stepChild(Ref<Node> node, std::uint64_t bit, unsigned shift,
                                            std::uint64_t hash, std::string_view key,
                                            Change&& change) {
     const unsigned index = rank(node->child_bits, bit);
