@@ -257,10 +257,19 @@ void Worker::dropStream(codec::RequestEvents& stream) noexcept {
 void Worker::routeLater(Stream& stream) {
   if (waiting_.empty())
     loop.atEndOfTurn([](void* self) { static_cast<Worker*>(self)->routeWaiting(); }, this);
-  waiting_.push_back({&stream, stream.hostTable(), route::hashText(stream.requestHead().host)});
+  waiting_.push_back({&stream, nullptr, 0});
   const std::size_t last = waiting_.size() - 1;
+  if (last == 0) return;  // one that is alone has nothing to overlap with
+  if (last == 1) locate(waiting_[0]);
+  locate(waiting_[last]);
   for (std::size_t step = 0; step <= last && step < route::HostTable::kPrefetchSteps; ++step)
     prefetch(waiting_[last - step], step);
+}
+
+void Worker::locate(Waiting& request) noexcept {
+  if (request.stream == nullptr) return;
+  request.hosts = request.stream->hostTable();
+  request.hash = route::hashText(request.stream->requestHead().host);
 }
 
 void Worker::prefetch(const Waiting& request, std::size_t step) noexcept {

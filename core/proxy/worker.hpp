@@ -162,9 +162,10 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   /// A request that waits for the end of the turn.
   struct Waiting {
     Stream* stream;                 // null: gone
-    const route::HostTable* hosts;  // where it will be looked up; null: nowhere
+    const route::HostTable* hosts;  // where it will be looked up; null: nowhere, or not known yet
     std::uint64_t hash;             // of its host
   };
+  static void locate(Waiting& request) noexcept;
   static void prefetch(const Waiting& request, std::size_t step) noexcept;
   void routeWaiting() noexcept;
 
