@@ -49,7 +49,7 @@ class Explanation {
     if (result.rule == nullptr)
       line("answer", "404: no rule of this listener matches");
     else
-      rule(**result.rule, result);
+      rule(*result.rule, result);
     if (!misses.empty()) out_ += "not chosen\n";
     for (const route::NearMiss& miss : misses)
       out_ += "  " + miss.rule_id + ", match " + std::to_string(miss.match_index) + ": " +
@@ -79,7 +79,7 @@ class Explanation {
     for (const route::CompiledMirror& mirror : rule.mirrors)
       line("mirror", mirror.upstream->key() + ", " + std::to_string(mirror.numerator) + " of " +
                          std::to_string(mirror.denominator));
-    if (rule.total_weight == 0)
+    if (rule.backends.empty())
       line("answer", rule.rule->filters.empty()
                          ? "500: the rule has no backend with weight"
                          : "by a filter, else 500: the rule has no backend with weight");
@@ -89,7 +89,7 @@ class Explanation {
     const std::uint64_t before = &backend == rule.backends.data() ? 0 : (&backend - 1)->weight_end;
     std::string text = std::string(backend.name) + ", weight " +
                        std::to_string(backend.weight_end - before) + " of " +
-                       std::to_string(rule.total_weight);
+                       std::to_string(rule.totalWeight());
     if (backend.refused) {
       text += ", answers 500: a filter of it cannot run";
     } else if (!backend.upstream) {

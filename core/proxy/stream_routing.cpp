@@ -128,9 +128,9 @@ void Stream::selectRule(bool end) noexcept {
     worker_.counters().no_route.add();
     return respondLocal(404, "no_route");
   }
-  rule_slot_ = match.rule;
-  rule_ = match.rule->get();
-  rule_->prefetch();
+  rule_slot_ = match.holder;
+  rule_ = match.rule;
+  rule_->prefetchBehind();
   prefix_size_ = match.prefix_size;
   startRule(end);
 }
@@ -214,11 +214,12 @@ void Stream::startRule(bool end) noexcept {
   setForwarded();
   worker_.counters().prefetchRule(rule_->stats_number);
   if (rule_->refused) return respondLocal(500, "filter_refused");
-  may_retry_ = rule_->rule->retry.has_value();
+  may_retry_ = rule_->retry.has_value();
   const std::chrono::milliseconds limit =
-      rule_->rule->request_timeout.value_or(worker_.settings().request);
+      rule_->request_timeout >= std::chrono::milliseconds::zero() ? rule_->request_timeout
+                                                                  : worker_.settings().request;
   if (limit.count() > 0) request_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);
-  if (rule_->filters.empty()) {
+  if (!rule_->has_filters) {
     if (preflight_) return respondLocal(404, "no_route");
     return headReady();
   }
@@ -254,7 +255,7 @@ void Stream::requestTrailersThrough(FilterChain& chain, http::HeaderMap& trailer
 
 void Stream::headReady() noexcept {
   head_through_ = true;
-  if (!rule_->mirrors.empty()) startMirrors();
+  if (rule_->has_mirrors) startMirrors();
   draw();
 }
 

@@ -31,17 +31,18 @@ http::RequestHead* copyHead(const http::RequestHead& head, Arena& arena) {
 }  // namespace
 
 void Stream::draw() noexcept {
-  if (rule_->total_weight == 0) return respondLocal(500, "no_backend");
+  if (rule_->backends.empty()) return respondLocal(500, "no_backend");
   backend_ = &rule_->backends.front();
   if (rule_->backends.size() > 1) {
-    const std::uint64_t ticket = worker_.random() % rule_->total_weight;
+    const std::uint64_t ticket = worker_.random() % rule_->totalWeight();
     for (const route::CompiledBackend& candidate : rule_->backends) {
       backend_ = &candidate;
       if (ticket < candidate.weight_end) break;
     }
   }
   if (backend_->refused) return respondLocal(500, "filter_refused");
-  if (!backend_->upstream) return respondLocal(500, "backend_unresolved");
+  if (backend_->upstream_number == route::CompiledBackend::kUnresolved)
+    return respondLocal(500, "backend_unresolved");
   startAttempt();
 }
 
@@ -93,9 +94,8 @@ void Stream::sendAttempt() noexcept {
   }
   up_ = connection;
   if (worker_.environment().access_log != nullptr) endpoint_text_ = arena_.copy(endpoint_->text);
-  const auto limit = rule_->rule->backend_timeout;
-  if (limit && limit->count() > 0)
-    attempt_timer_.set(worker_.loop.timers(), worker_.loop.now() + *limit);
+  const std::chrono::milliseconds limit = rule_->backend_timeout;
+  if (limit.count() > 0) attempt_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);
   http::H1RequestOut options;
   options.authority = attempt_head_->authority;
   options.upgrade = upgrade_;
@@ -106,7 +106,7 @@ void Stream::sendAttempt() noexcept {
   if (!end) {
     // A body is kept for another attempt where one may come: nothing was delivered yet on a new
     // connection, the rule asks for retries, or repeating does no harm.
-    keep_replay_ = replayable_ && (!up_->reused() || rule_->rule->retry.has_value() ||
+    keep_replay_ = replayable_ && (!up_->reused() || rule_->retry.has_value() ||
                                    http::isIdempotent(request_.method_id));
     if (body_fed_) {
       // the chain has it and sends it on behind the head
@@ -217,7 +217,7 @@ bool Stream::retryAfter(codec::Broken how) noexcept {
   const bool undelivered = how == codec::Broken::Refused || how == codec::Broken::Unreachable ||
                            how == codec::Broken::Handshake || how == codec::Broken::Untrusted;
   if (!undelivered && !http::isIdempotent(request_.method_id)) return false;
-  const auto& retry = rule_->rule->retry;
+  const auto& retry = rule_->retry;
   std::uint32_t most = undelivered ? kConnectRetries : kBrokenRetries;
   if (retry)
     most = retry->attempts;
@@ -229,7 +229,7 @@ bool Stream::retryAfter(codec::Broken how) noexcept {
 }
 
 bool Stream::retryStatus(std::uint16_t status) noexcept {
-  const auto& retry = rule_->rule->retry;
+  const auto& retry = rule_->retry;
   if (!retry || !replayable_ || attempts_ > retry->attempts || tunnel_) return false;
   if (std::find(retry->codes.begin(), retry->codes.end(), status) == retry->codes.end())
     return false;
@@ -244,7 +244,7 @@ void Stream::scheduleRetry() noexcept {
   backoff_ = true;
   endBackendChain();
   std::chrono::milliseconds wait =
-      rule_->rule->retry ? rule_->rule->retry->backoff : std::chrono::milliseconds{0};
+      rule_->retry ? rule_->retry->backoff : std::chrono::milliseconds{0};
   if (wait.count() == 0) {
     startAttempt();
     return updateReading();

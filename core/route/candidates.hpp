@@ -22,6 +22,10 @@ struct Candidate {
   [[nodiscard]] bool holds(const http::RequestHead& head, std::string_view method) const noexcept {
     return !conditions || conditions->hold(head, method);
   }
+  /// The outcome of a match that it wins, with `prefix_size` as there.
+  [[nodiscard]] MatchResult result(std::uint32_t prefix_size) const noexcept {
+    return {rule.get(), &rule, prefix_size, match_index};
+  }
   /// Its rank among candidates with the same path.
   [[nodiscard]] MatchRank rank() const noexcept;
 };
@@ -40,6 +44,10 @@ class CandidateList : public RefCounted {
 
   /// In precedence order; at least one.
   [[nodiscard]] std::span<const Candidate> items() const noexcept { return {begin(), count_}; }
+  /// Where the first one's rule is held; reads nothing.
+  [[nodiscard]] const std::shared_ptr<const CompiledRule>* firstRule() const noexcept {
+    return &begin()->rule;
+  }
 
  private:
   CandidateList() = default;

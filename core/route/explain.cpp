@@ -43,7 +43,7 @@ class Explanation {
 
   /// One of the same hostname that was never tried, or not reached.
   void notTried(const PathPlace& place, const Candidate& candidate, const MatchResult& winner) {
-    if (winner.rule != nullptr && candidate.rule == *winner.rule &&
+    if (winner.rule != nullptr && candidate.rule.get() == winner.rule &&
         candidate.match_index == winner.match_index) {
       return;
     }
@@ -52,8 +52,8 @@ class Explanation {
                            : place.kind == MatchKind::Prefix ? prefixCovers(place.value, head_.path)
                                                              : false;
     if (path_fits && winner.rule != nullptr) {
-      add(candidate, fmt::format("{}: comes after {} in precedence", pathText(place),
-                                 (*winner.rule)->rule->id));
+      add(candidate,
+          fmt::format("{}: comes after {} in precedence", pathText(place), winner.rule->rule->id));
     } else if (!path_fits) {
       add(candidate, fmt::format("{} is not \"{}\"", pathText(place), head_.path));
     }

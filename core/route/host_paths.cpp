@@ -37,6 +37,7 @@ Ref<HostPaths> HostPaths::make(std::uint64_t hash, std::string_view key) {
 Ref<HostPaths> HostPaths::copy(const HostPaths& other) {
   Ref<HostPaths> made = make(other.hash_, other.key());
   made->likely_ = other.likely_;
+  made->sole_ = other.sole_;
   made->exact_ = other.exact_;
   made->prefixes_ = other.prefixes_;
   made->regexes_ = other.regexes_;
@@ -62,6 +63,9 @@ Ref<RegexList> ownRegexes(Ref<RegexList> list) {
 
 void HostPaths::add(const PathPlace& place, const RegexPtr& regex, Candidate candidate) {
   likely_ = candidate.rule.get();
+  const bool sole = empty() && place.kind == MatchKind::Prefix && !candidate.conditions &&
+                    candidate.match_index == 0;
+  sole_ = sole ? 1 : 0;
   const auto with = [&](Ref<CandidateList> list) {
     return CandidateList::with(std::move(list), std::move(candidate));
   };
@@ -93,6 +97,7 @@ void HostPaths::add(const PathPlace& place, const RegexPtr& regex, Candidate can
 
 void HostPaths::remove(const PathPlace& place, std::span<const CompiledRule* const> rules) {
   likely_ = nullptr;  // it may be one of them
+  sole_ = 0;
   const auto without = [&](Ref<CandidateList> list) {
     return CandidateList::without(std::move(list), rules);
   };

@@ -107,9 +107,8 @@ class HostPaths : public RefCounted {
   }
   /// Asks for what comes behind that.
   void prefetchBehind() const noexcept {
-    prefixes_.prefetchCandidates();
-    if (!prefixes_.empty() && likely_ != nullptr)
-      prefetchBytes(likely_->backends.data(), sizeof(CompiledBackend));
+    if (!sole_) prefixes_.prefetchCandidates();
+    if (likely_ != nullptr) likely_->prefetchBehind();
   }
   /// The first match in precedence order that holds; `lost(candidate, place)` hears of those that
   /// were tried before. A place's value is a view into the table.
@@ -123,10 +122,12 @@ class HostPaths : public RefCounted {
 
  private:
   HostPaths(std::uint64_t hash, std::size_t key_size) noexcept
-      : key_size_(static_cast<std::uint32_t>(key_size)), hash_(hash) {}
+      : key_size_(static_cast<std::uint32_t>(key_size) & 0x7fffffff), hash_(hash) {}
   ~HostPaths() = default;
 
-  std::uint32_t key_size_;
+  std::uint32_t key_size_ : 31;
+  // likely_ belongs to the only match, and a prefix is all that it asks for.
+  std::uint32_t sole_ : 1 = 0;
   std::uint64_t hash_;
   // Of the last match that came, which for most hosts is the only one; null once one has gone.
   const CompiledRule* likely_ = nullptr;
@@ -145,7 +146,7 @@ MatchResult HostPaths::match(const http::RequestHead& head, std::string_view met
     if (path.hash == 0) path.hash = hashText(path.text);
     if (const ExactPath* exact = exact_.find(path.hash, path.text)) {
       for (const Candidate& each : std::as_const(*exact->candidates).items()) {
-        if (each.holds(head, method)) return {&each.rule, whole, each.match_index};
+        if (each.holds(head, method)) return each.result(whole);
         lost(each, PathPlace{MatchKind::Exact, exact->key()});
       }
     }
@@ -154,7 +155,7 @@ MatchResult HostPaths::match(const http::RequestHead& head, std::string_view met
     for (const RegexCandidate& each : regexes_->items) {
       // Conditions first: they are cheaper than an expression.
       if (each.candidate.holds(head, method) && each.path->matches(path.text)) {
-        return {&each.candidate.rule, whole, each.candidate.match_index};
+        return each.candidate.result(whole);
       }
       lost(each.candidate, PathPlace{MatchKind::Regex, each.path->pattern()});
     }
@@ -162,9 +163,12 @@ MatchResult HostPaths::match(const http::RequestHead& head, std::string_view met
   PrefixTree::Hits found;
   for (std::size_t limit = std::numeric_limits<std::size_t>::max();;) {
     prefixes_.covering(path.text, limit, found);
+    // Nothing to choose from: the list need not be read.
+    if (sole_ && found.count != 0)
+      return {likely_, found.hits[0].list->firstRule(), found.hits[0].size, 0};
     for (std::size_t i = found.count; i-- > 0;) {
       for (const Candidate& each : found.hits[i].list->items()) {
-        if (each.holds(head, method)) return {&each.rule, found.hits[i].size, each.match_index};
+        if (each.holds(head, method)) return each.result(found.hits[i].size);
         lost(each, PathPlace{MatchKind::Prefix, path.text.substr(0, found.hits[i].size)});
       }
     }

@@ -49,9 +49,6 @@ RuleInfo infoOf(const Rule& rule) {
   for (const Filter& filter : rule.filters) {
     info.filters.push_back({filter.type, filter.owner, filter.refused});
   }
-  info.request_timeout = rule.request_timeout;
-  info.backend_timeout = rule.backend_timeout;
-  info.retry = rule.retry;
   return info;
 }
 
@@ -131,7 +128,11 @@ class RouteRecord::Builder {
     compiled.rule_index = static_cast<std::uint32_t>(index);
     compiled.stats = context_.stats_slots.acquire(rule.id);
     compiled.stats_number = compiled.stats->number();
+    compiled.request_timeout = rule.request_timeout.value_or(CompiledRule::kUnset);
+    compiled.backend_timeout = rule.backend_timeout.value_or(CompiledRule::kUnset);
+    compiled.retry = rule.retry;
     compiled.refused = bindFilters(rule.filters, compiled.filters);
+    compiled.has_filters = !compiled.filters.empty();
     compileBackends(rule, compiled);
     for (const Mirror& mirror : rule.mirrors) {
       if (mirror.upstream.empty()) continue;
@@ -139,6 +140,7 @@ class RouteRecord::Builder {
           {upstreamSlot(mirror.upstream), mirror.numerator, std::max(1u, mirror.denominator)});
     }
     compiled.mirrors.shrink_to_fit();
+    compiled.has_mirrors = !compiled.mirrors.empty();
   }
 
   /// True if one of them cannot run.
@@ -168,8 +170,7 @@ class RouteRecord::Builder {
         out.upstream_number = out.upstream->number();
         out.name = out.upstream->key();
       }
-      compiled.total_weight += backend.weight;
-      out.weight_end = compiled.total_weight;
+      out.weight_end = compiled.totalWeight() + backend.weight;
       out.refused = bindFilters(backend.filters, out.filters);
       compiled.backends.push_back(std::move(out));
     }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,12 +21,16 @@ namespace hyperway::route {
 
 /// One backend of a compiled rule.
 struct CompiledBackend {
-  SlotMap::SlotPtr upstream;              ///< Null: did not resolve, answer 500.
-  std::uint32_t upstream_number = 0;      ///< upstream->number(), which is memory of its own.
-  std::uint64_t weight_end = 0;           ///< Running sum of weights up to and including this one.
-  std::vector<FilterBindingPtr> filters;  ///< In order.
+  /// No upstream: did not resolve, answer 500.
+  static constexpr std::uint32_t kUnresolved = std::numeric_limits<std::uint32_t>::max();
+
+  // First what each request reads, see CompiledRule::prefetch().
+  std::uint64_t weight_end = 0;  ///< Running sum of weights up to and including this one.
+  std::uint32_t upstream_number = kUnresolved;  ///< upstream->number(), or kUnresolved.
+  bool refused = false;                         ///< One of its filters cannot run: answer 500.
+  std::vector<FilterBindingPtr> filters;        ///< In order.
+  SlotMap::SlotPtr upstream;                    ///< Holds the number; null: did not resolve.
   std::string_view name;  ///< "namespace/service:port", resolved or not; lives as long as the rule.
-  bool refused = false;   ///< One of its filters cannot run: answer 500.
 };
 
 /// One mirror of a compiled rule.
@@ -43,41 +49,54 @@ struct FilterInfo {
 
 /// What is kept of a Rule beside its compiled parts.
 struct RuleInfo {
-  // First what each request reads: it lies behind the CompiledRule, see CompiledRule::prefetch().
-  std::optional<std::chrono::milliseconds> request_timeout;  ///< Rule::request_timeout.
-  std::optional<std::chrono::milliseconds> backend_timeout;  ///< Rule::backend_timeout.
-  Boxed<Retry> retry;                                        ///< Rule::retry.
-  std::string id;                                            ///< Rule::id.
-  std::string name;                                          ///< Rule::name.
+  std::string id;                   ///< Rule::id.
+  std::string name;                 ///< Rule::name.
   std::vector<FilterInfo> filters;  ///< In list order, refused ones included.
 };
 
 /// Everything that a request needs once its rule is known. Immutable; shared by tables and long
-/// streams.
-struct CompiledRule {
-  const RuleInfo* rule =
-      nullptr;  ///< Id, name, timeouts, retry; never null, lives as long as this.
+/// streams. What each request reads fills the first cache line: among thousands of rules in use
+/// each line is a miss.
+struct alignas(64) CompiledRule {
+  /// A timeout that the rule does not set.
+  static constexpr std::chrono::milliseconds kUnset{-1};
+
+  std::vector<CompiledBackend> backends;  ///< Those with weight above 0; none: answer 500.
+  std::chrono::milliseconds request_timeout = kUnset;  ///< Rule::request_timeout, or kUnset.
+  std::chrono::milliseconds backend_timeout = kUnset;  ///< Rule::backend_timeout, or kUnset.
+  Boxed<Retry> retry;                                  ///< Rule::retry.
+  std::uint32_t stats_number = 0;  ///< stats->number(), which is memory of its own.
+  bool refused = false;            ///< A filter cannot run: answer 500.
+  bool has_filters = false;        ///< `filters` is not empty.
+  bool has_mirrors = false;        ///< `mirrors` is not empty.
+
+  std::vector<FilterBindingPtr> filters;  ///< In order.
+  std::vector<CompiledMirror> mirrors;    ///< In order.
+  const RuleInfo* rule = nullptr;         ///< Id, name, filters; never null, lives as long as this.
   std::string_view
       route_key;  ///< Route::key, for logs, metrics and explain; lives as long as this.
-  std::int64_t route_created = 0;         ///< Route::created: the oldest wins.
-  std::uint32_t rule_index = 0;           ///< Place in the route: the first wins.
-  bool refused = false;                   ///< A filter cannot run: answer 500.
-  std::vector<FilterBindingPtr> filters;  ///< In order.
-  std::vector<CompiledBackend> backends;  ///< Those with weight above 0.
-  std::uint64_t total_weight = 0;         ///< Sum of weights; 0: answer 500.
-  std::vector<CompiledMirror> mirrors;    ///< In order.
-  SlotMap::SlotPtr stats;                 ///< Number for counters; key is Rule::id.
-  std::uint32_t stats_number = 0;         ///< stats->number(), which is memory of its own.
+  std::int64_t route_created = 0;  ///< Route::created: the oldest wins.
+  std::uint32_t rule_index = 0;    ///< Place in the route: the first wins.
+  SlotMap::SlotPtr stats;          ///< Number for counters; key is Rule::id.
 
-  /// Asks for the lines that a request will read. Among thousands of rules in use each is a miss,
-  /// and they need not be waited for one after another.
-  void prefetch() const noexcept { prefetchBytes(this, sizeof(CompiledRule) + 48); }
+  /// Sum of weights; 0: answer 500.
+  [[nodiscard]] std::uint64_t totalWeight() const noexcept {
+    return backends.empty() ? 0 : backends.back().weight_end;
+  }
+  /// Asks for the line that a request will read.
+  void prefetch() const noexcept { __builtin_prefetch(this); }
+  /// Asks for what that line leads to.
+  void prefetchBehind() const noexcept {
+    prefetchBytes(backends.data(), offsetof(CompiledBackend, upstream));
+    if (has_filters || has_mirrors) prefetchBytes(&filters, sizeof filters + sizeof mirrors);
+  }
 };
 
 /// Outcome of a match.
 struct MatchResult {
-  const std::shared_ptr<const CompiledRule>* rule =
-      nullptr;  ///< Lives as long as the table; null: 404.
+  const CompiledRule* rule = nullptr;  ///< Lives as long as the table; null: 404.
+  const std::shared_ptr<const CompiledRule>* holder =
+      nullptr;  ///< Where the table holds `rule`; null with it.
   /// Bytes of the request path that a Prefix match covered, without trailing slash; the whole path
   /// for others.
   std::uint32_t prefix_size = 0;

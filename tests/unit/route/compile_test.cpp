@@ -41,7 +41,7 @@ const CompiledRule& onlyRule(const Compiler& compiler) {
   const MatchResult result =
       listenerOf(*compiler.current(), "h")->match(request.head(), request.head().method);
   REQUIRE(result.rule != nullptr);
-  return **result.rule;
+  return *result.rule;
 }
 
 Upstream upstream(std::string key, std::vector<Endpoint> endpoints) {
@@ -72,7 +72,7 @@ TEST_CASE("Weight zero gets nothing, an unresolved backend keeps its share") {
   (void)compiler.apply(batchOf(rule));
   const CompiledRule& compiled = onlyRule(compiler);
   REQUIRE(compiled.backends.size() == 3);
-  CHECK(compiled.total_weight == 1'000'004);
+  CHECK(compiled.totalWeight() == 1'000'004);
   CHECK(compiled.backends[0].weight_end == 3);
   CHECK(compiled.backends[0].upstream->key() == "default/a:80");
   CHECK(compiled.backends[1].weight_end == 1'000'003);
@@ -88,7 +88,7 @@ TEST_CASE("A rule without backends, or with weights of zero only, has no weight"
   for (const Rule& rule : {none, zero}) {
     Compiler compiler;
     (void)compiler.apply(batchOf(rule));
-    CHECK(onlyRule(compiler).total_weight == 0);
+    CHECK(onlyRule(compiler).totalWeight() == 0);
     CHECK(onlyRule(compiler).backends.empty());
   }
 }
@@ -138,9 +138,9 @@ TEST_CASE("Filters and mirrors keep their order; mirrors without upstream are le
   CHECK(compiled.mirrors[0].denominator == 2);
   CHECK(compiled.mirrors[1].denominator == 1);
   CHECK(compiled.rule->name == "named");
-  CHECK(compiled.rule->request_timeout == std::chrono::milliseconds(0));
-  CHECK_FALSE(compiled.rule->backend_timeout.has_value());
-  CHECK(compiled.rule->retry->codes == std::vector<std::uint16_t>{500});
+  CHECK(compiled.request_timeout == std::chrono::milliseconds(0));
+  CHECK(compiled.backend_timeout == CompiledRule::kUnset);
+  CHECK(compiled.retry->codes == std::vector<std::uint16_t>{500});
   CHECK(compiled.route_key == "HTTPRoute/default/r");
   CHECK(compiled.stats->key() == "default/r/0");
 }
@@ -153,7 +153,7 @@ TEST_CASE("A rule lives on for as long as somebody holds it") {
   (void)compiler.apply(batchOf(rule));
   const Request request("h");
   const std::shared_ptr<const CompiledRule> held =
-      *listenerOf(*compiler.current(), "h")->match(request.head(), "GET").rule;
+      *listenerOf(*compiler.current(), "h")->match(request.head(), "GET").holder;
   ModelBatch gone;
   gone.full = true;
   (void)compiler.apply(gone);

@@ -108,7 +108,7 @@ inline std::string answer(const RouteTable& table, const Request& request) {
   const CompiledListener* at = listenerOf(table, request.head().host);
   if (at == nullptr) return {};
   const MatchResult result = at->match(request.head(), request.head().method);
-  return result.rule == nullptr ? std::string() : (*result.rule)->rule->id;
+  return result.rule == nullptr ? std::string() : result.rule->rule->id;
 }
 
 }  // namespace hyperway::route::fixture

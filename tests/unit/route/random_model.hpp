@@ -199,7 +199,7 @@ class World {
       if (explained.rule != found.rule) return false;
       oracle::Answer answer;
       if (found.rule != nullptr) {
-        answer = {(*found.rule)->rule->id, found.match_index, found.prefix_size};
+        answer = {found.rule->rule->id, found.match_index, found.prefix_size};
       }
       if (answer != oracle::answer(model, key, asked.head(), asked.head().method)) return false;
     }

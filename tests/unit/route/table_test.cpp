@@ -139,16 +139,43 @@ TEST_CASE("Regular expressions of one host are tried in order until one matches"
   const Request request("h", "/cd");
   const MatchResult first = listenerOf(*table, "h")->explain(request.head(), "GET", misses);
   REQUIRE(first.rule != nullptr);
-  CHECK((*first.rule)->rule->id == "default/a/0");
+  CHECK(first.rule->rule->id == "default/a/0");
   misses.clear();
   const MatchResult third =
       listenerOf(*table, "h")->explain(Request("h", "/c").head(), "GET", misses);
   REQUIRE(third.rule != nullptr);
-  CHECK((*third.rule)->rule->id == "default/c/0");
+  CHECK(third.rule->rule->id == "default/c/0");
   std::vector<std::string> tried;
   for (const NearMiss& miss : misses)
     if (miss.reason.ends_with("does not match")) tried.push_back(miss.rule_id);
   CHECK(tried == std::vector<std::string>{"default/a/0", "default/b/0"});
+}
+
+TEST_CASE("A host with one prefix answers as one with many, while others come and go") {
+  Compiler compiler;
+  ModelBatch batch;
+  batch.listeners = {listener()};
+  batch.routes = {route("only", {"h"}, {{matchOf(prefix("/a"))}})};
+  const auto alone = compiler.apply(batch).table;
+  const auto asked = [](const RouteTable& table, const char* path, const char* method = "GET") {
+    return answer(table, Request("h", path, method));
+  };
+  CHECK(asked(*alone, "/a/b") == "default/only/0");
+  CHECK(asked(*alone, "/ab").empty());
+  ModelBatch more;
+  more.routes = {route("get", {"h"}, {{matchOf(prefix("/a"), "GET")}}),
+                 route("exact", {"h"}, {{matchOf(exact("/a/b"))}})};
+  const auto three = compiler.apply(more).table;
+  CHECK(asked(*three, "/a/b") == "default/exact/0");
+  CHECK(asked(*three, "/a") == "default/get/0");
+  CHECK(asked(*three, "/a", "PUT") == "default/only/0");
+  CHECK(asked(*alone, "/a/b") == "default/only/0");  // the old table is as it was
+  ModelBatch edit;
+  edit.routes = {route("only", {"h"}, {{matchOf(prefix("/c"))}})};
+  edit.removed_routes = {"HTTPRoute/default/get", "HTTPRoute/default/exact"};
+  const auto moved = compiler.apply(edit).table;
+  CHECK(asked(*moved, "/c") == "default/only/0");
+  CHECK(asked(*moved, "/a").empty());
 }
 
 TEST_CASE("A rule with an expression that RE2 refuses answers 500 and says why") {
@@ -167,7 +194,7 @@ TEST_CASE("A rule with an expression that RE2 refuses answers 500 and says why")
   const auto refused = [&](const char* path) {
     const Request request("h", path);
     const MatchResult result = listenerOf(*outcome.table, "h")->match(request.head(), "GET");
-    return result.rule != nullptr && (*result.rule)->refused;
+    return result.rule != nullptr && result.rule->refused;
   };
   CHECK(refused("/p"));
   CHECK(refused("/h"));  // without x-a: what cannot be tested must not fall through
@@ -325,7 +352,7 @@ TEST_CASE("explain names the candidates that lost, and why") {
   std::vector<NearMiss> misses;
   const MatchResult result = listenerOf(*table, "h")->explain(request.head(), "GET", misses);
   REQUIRE(result.rule != nullptr);
-  CHECK((*result.rule)->rule->id == "default/winner/0");
+  CHECK(result.rule->rule->id == "default/winner/0");
   const auto why = [&](const char* id) {
     const auto miss = std::find_if(misses.begin(), misses.end(),
                                    [&](const NearMiss& each) { return each.rule_id == id; });
