@@ -283,7 +283,11 @@ void GatewayProcess::reloadPlugins() {
 }
 
 void GatewayProcess::tick() {
-  if (++ticks_ % kRetrySeconds == 0) pipeline_->post([this] { proxy_->retryBinds(); });
+  if (++ticks_ % kRetrySeconds == 0)
+    pipeline_->post([this] {
+      proxy_->retryBinds();
+      proxy_->rereadAuthorities();
+    });
   if (!settings_.proxy.health_on_data_ports) return;
   {
     // Thousands of rules make a text that takes milliseconds: only while somebody reads it.

@@ -175,15 +175,16 @@ std::string metricsText(const MetricsInput& input) {
     addOne(out, total.name, total.kind, total.help, sum);
   }
   Family expiry{"hyperway_certificate_expiry_timestamp_seconds",
-                "When a listener's certificate ends.",
+                "When a certificate ends that a listener shows, or, without one, backends see.",
                 Family::Kind::Gauge,
                 {}};
-  for (const proxy::CertificateExpiry& one : input.proxy->certificates())
-    expiry.samples.push_back(
-        {{{"listener", one.listener}, {"secret", one.key}, {"subject", one.name}},
-         static_cast<double>(one.not_after),
-         {},
-         {}});
+  for (const proxy::CertificateExpiry& one : input.proxy->certificates()) {
+    auto& sample = expiry.samples.emplace_back();
+    if (!one.listener.empty()) sample.labels.push_back({"listener", one.listener});
+    sample.labels.push_back({"secret", one.key});
+    sample.labels.push_back({"subject", one.name});
+    sample.value = static_cast<double>(one.not_after);
+  }
   out.push_back(std::move(expiry));
   addOne(out, "hyperway_config_generation", Family::Kind::Gauge,
          "Generation handed to the proxy last.", static_cast<double>(input.health.generation));

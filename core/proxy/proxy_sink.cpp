@@ -139,10 +139,7 @@ void ProxySink::postUpstreams(const route::Compiler::Outcome& outcome) {
       if (slot->number() + 1 >= identities.size()) identities.resize(slot->number() + 2);
       identities[slot->number() + 1] = compiler_.certificate(slot->key());
     }
-    if (auto rows = backend_contexts_.setIdentities(std::move(identities)); !rows.empty())
-      toAll([rows = std::move(rows)](Worker& worker) {
-        for (const auto& [number, row] : rows) worker.adoptContexts(number, row);
-      });
+    postContexts(backend_contexts_.setIdentities(std::move(identities)));
   }
   for (const auto& [slot, upstream] : outcome.upstreams)
     toAll([number = slot->number(), model = upstream,
@@ -150,6 +147,15 @@ void ProxySink::postUpstreams(const route::Compiler::Outcome& outcome) {
       worker.adoptUpstream(number, model, row);
     });
 }
+
+void ProxySink::postContexts(BackendContexts::Rows rows) {
+  if (rows.empty()) return;
+  toAll([rows = std::move(rows)](Worker& worker) {
+    for (const auto& [number, row] : rows) worker.adoptContexts(number, row);
+  });
+}
+
+void ProxySink::rereadAuthorities() { postContexts(backend_contexts_.rereadSystem()); }
 
 void ProxySink::openSockets() {
   if (!accepting_) return;
@@ -289,6 +295,8 @@ std::vector<CertificateExpiry> ProxySink::certificates() const {
       const tls::CertificateInfo& info = state.context->certificates()[i];
       all.push_back({key, state.certificates[i], info.subject, info.not_after});
     }
+  for (const auto& [key, info] : backend_contexts_.shown())
+    all.push_back({{}, key, info.subject, info.not_after});
   return all;
 }
 

@@ -32,9 +32,9 @@ struct ProxyReport {
       rules;  ///< Rules that could not be compiled, with the reason.
 };
 
-/// One listener's certificate, for metrics.
+/// A certificate that we show, for metrics.
 struct CertificateExpiry {
-  std::string listener;        ///< route::Listener::key.
+  std::string listener;        ///< route::Listener::key; empty: it is shown to backends.
   std::string key;             ///< route::Certificate::key.
   std::string name;            ///< Subject.
   std::int64_t not_after = 0;  ///< Seconds since the epoch.
@@ -71,6 +71,8 @@ class ProxySink final : public WakeSink {
   void apply(std::uint64_t generation, const route::ModelBatch& batch);
   /// Tries again to bind what could not be bound; call every few seconds.
   void retryBinds();
+  /// Reads again what the machine trusts, if that has changed; call every few seconds.
+  void rereadAuthorities();
   /// Connections end after their current answer from now on; accepting goes on.
   void beginDrain();
   /// Accepts no more.
@@ -113,6 +115,7 @@ class ProxySink final : public WakeSink {
       const route::Listener& model, std::vector<std::string>& names) const;
   void refuseContext(const route::Listener& model, ListenerState& state, const std::string& reason);
   void postUpstreams(const route::Compiler::Outcome& outcome);
+  void postContexts(BackendContexts::Rows rows);
   void openSockets();
   [[nodiscard]] std::string openSocket(std::uint32_t number, const route::Bind& bind);
   void closeSockets();

@@ -218,6 +218,12 @@ Result<std::shared_ptr<const Context>, std::string> Context::create(std::span<co
 
 Context::~Context() { SSL_CTX_free(static_cast<SSL_CTX*>(native_)); }
 
+Result<CertificateInfo, std::string> describe(const KeyPair& pair) {
+  auto parsed = parseKeyPair(pair);
+  if (!parsed) return fail(parsed.error());
+  return std::move(parsed->info);
+}
+
 std::string checkKeyPair(const KeyPair& pair) {
   const auto parsed = parseKeyPair(pair);
   if (!parsed) return parsed.error();

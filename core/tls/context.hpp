@@ -70,6 +70,9 @@ class Context {
   std::vector<CertificateInfo> certificates_;
 };
 
+/// What a pair that can serve says about itself. Error: why it cannot.
+[[nodiscard]] Result<CertificateInfo, std::string> describe(const KeyPair& pair);
+
 /// Empty if the pair can serve; else why not. For translation and `hyperway check`.
 [[nodiscard]] std::string checkKeyPair(const KeyPair& pair);
 

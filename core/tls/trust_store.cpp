@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 
@@ -14,6 +15,9 @@ namespace {
 
 // Of the package ca-certificates.
 constexpr const char* kSystemBundle = "/etc/ssl/certs/ca-certificates.crt";
+
+// The user's choice, or null.
+const char* namedBundle() noexcept { return ::secure_getenv(X509_get_default_cert_file_env()); }
 
 // Null if OpenSSL is out of memory. Anchors need not be roots: whoever lists an intermediate or a
 // leaf means that one, and not its issuer.
@@ -53,12 +57,25 @@ Result<std::shared_ptr<const TrustStore>, std::string> TrustStore::system() {
   made->native_ = store;
   if (store == nullptr) return fail(std::string("OpenSSL is out of memory"));
   // A whole file, read now, goes before a directory, which is read during handshakes.
-  const char* const named = ::secure_getenv(X509_get_default_cert_file_env());
+  const char* const named = namedBundle();
   const bool loaded = X509_STORE_load_file(store, named != nullptr ? named : kSystemBundle) == 1 ||
                       (named == nullptr && X509_STORE_set_default_paths(store) == 1);
   const std::string reason = takeOpensslReason();
   if (!loaded) return fail("the machine's trust anchors cannot be read: " + reason);
   return std::shared_ptr<const TrustStore>{made};
+}
+
+std::string TrustStore::systemState() {
+  const char* const named = namedBundle();
+  struct stat found {};
+  if (::stat(named != nullptr ? named : kSystemBundle, &found) != 0) return {};
+  std::string out = std::to_string(found.st_dev);
+  for (const auto part :
+       {static_cast<long long>(found.st_ino), static_cast<long long>(found.st_size),
+        static_cast<long long>(found.st_mtim.tv_sec),
+        static_cast<long long>(found.st_mtim.tv_nsec)})
+    out += ' ' + std::to_string(part);
+  return out;
 }
 
 TrustStore::~TrustStore() { X509_STORE_free(static_cast<X509_STORE*>(native_)); }

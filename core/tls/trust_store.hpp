@@ -21,6 +21,9 @@ class TrustStore {
   /// What the machine trusts now: the file that SSL_CERT_FILE names, else that of ca-certificates,
   /// else OpenSSL's defaults. Error: it cannot be read.
   [[nodiscard]] static Result<std::shared_ptr<const TrustStore>, std::string> system();
+  /// Tells one state of the file that system() reads from another, by what the file system knows of
+  /// it; cheap. Empty: there is none.
+  [[nodiscard]] static std::string systemState();
   TrustStore(const TrustStore&) = delete;
   TrustStore& operator=(const TrustStore&) = delete;
   ~TrustStore();

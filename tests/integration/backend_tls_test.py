@@ -4,6 +4,7 @@ connection that was made with other settings."""
 import os
 import ssl
 import threading
+import time
 import unittest
 
 from harness import gateway as gw
@@ -286,6 +287,49 @@ class Change(Case):
         self.app.tls = tls.server_context(AUTHORITY.issue("app.example"))
         self.app.forget()
         until(lambda: ask(port).status == 502, message="another authority refused")
+
+    def test_the_machines_authorities_are_read_again_when_their_file_changes(self):
+        first, second = tls.Authority("first"), tls.Authority("second")
+        folder = self.use(tls.tempfile.TemporaryDirectory())
+        bundle = os.path.join(folder, "bundle.pem")
+
+        def put(content):
+            with open(bundle + ".new", "wb") as file:
+                file.write(content)
+            os.rename(bundle + ".new", bundle)
+        put(first.certificate)
+        port = self.start(pair=first.issue("app.example"), environment={"SSL_CERT_FILE": bundle},
+                          policy=tls_policy(authorities=(), wellKnownCACertificates="System"))
+        client = self.use(Client(port))
+        self.assertEqual(client.ask("GET", "/").status, 200)
+        put(second.certificate)
+        # The kept connection of before goes too.
+        until(lambda: client.ask("GET", "/").status == 502, 15, message="the first one is trusted no more")
+        put(b"no certificate at all")
+        until(lambda: "trust anchors for backends stay as they were" in self.gateway.logs(), 15, message="said")
+        self.app.tls = tls.server_context(second.issue("app.example"))
+        self.assertEqual(client.ask("GET", "/").status, 200)
+        put(first.certificate)
+        until(lambda: client.ask("GET", "/").status == 502, 15, message="the second one is trusted no more")
+
+    def test_the_end_of_each_certificate_that_is_shown_is_in_the_metrics(self):
+        ends = {name: AUTHORITY.issue("a.example", usage="clientAuth", subject=name, days=days)
+                for name, days in (("one", 3), ("two", 30))}
+        listeners = [listener(), listener("https", 443, "HTTPS", "a.example", ["one"])]
+        self.start(secret("one", *ends["one"]), secret("two", *ends["two"]), clients=AUTHORITY.certificate,
+                   gateway_spec={"listeners": listeners, "tls": {"backend": {"clientCertificateRef": {"name": "two"}}}})
+
+        def shown():
+            name = "hyperway_certificate_expiry_timestamp_seconds"
+            return {series: round((value - time.time()) / 86400) for series, value in self.gateway.metrics().items()
+                    if series.startswith(name)}
+        found = shown()
+        self.assertEqual(sorted(found.values()), [3, 30], found)
+        for series, days in found.items():
+            self.assertIn('secret="default/' + ("one" if days == 3 else "two") + '"', series)
+            self.assertEqual("listener=" in series, days == 3)
+        self.gateway.apply(gateway(listeners))
+        until(lambda: list(shown().values()) == [3], message="nothing is shown to backends any more")
 
     def test_websockets_pass_through_tls(self):
         port = self.start(service(ports=[{"port": 8080, "appProtocol": "kubernetes.io/wss"}]))

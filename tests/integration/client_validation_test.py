@@ -10,6 +10,7 @@ from harness.backend import Backend
 from harness.case import Case, GatewayCase, until
 from harness.client import Client, ask
 from harness.manifests import (anchors, app, config_map_ref, gateway, gateway_class, grant, listener, route, secret)
+from harness.upgrade import WEBSOCKET, echo_tunnel
 
 AUTHORITY, OTHER = tls.Authority(), tls.Authority("other")
 SERVER = tls.self_signed("a.example")
@@ -142,6 +143,17 @@ class Change(Case):
         got = client.ask("GET", "/", host="a.example")
         self.assertEqual((got.status, got.get("connection").lower()), (421, "close"))
         self.assertEqual(len(self.app.requests), asked)
+
+    def test_an_open_tunnel_lives_on_when_the_rules_change(self):
+        port = self.start()
+        self.app.script = echo_tunnel
+        client = self.use(Client(port, tls=tls.client_context(pair=GOOD), sni="a.example"))
+        client.send(WEBSOCKET.replace("Host: a\r\n", "Host: a.example\r\n").encode())
+        self.assertEqual(client.response().status, 101)
+        self.gateway.apply(anchors("ca", OTHER.certificate))
+        until(lambda: try_with(port, GOOD) == "TLSV1_ALERT_UNKNOWN_CA", message="refused anew")
+        client.send(b"still here")
+        self.assertEqual(client.reader.take(10), b"still here")
 
     def test_an_authority_that_stays_trusted_costs_no_request(self):
         port = self.start()

@@ -4,26 +4,59 @@
 #include <utility>
 
 namespace hyperway::proxy {
+namespace {
+
+// The machine's authorities among those that are known by their PEM.
+constexpr const char* kSystem = "system";
+
+}  // namespace
 
 void BackendContexts::warn(const std::string& message) const {
   if (log_) log_(message);
 }
 
 BackendContexts::Rows BackendContexts::setIdentities(Identities identities) {
-  Rows changed;
-  if (identities == identities_) return changed;
+  if (identities == identities_) return {};
   const Identities before = std::exchange(identities_, std::move(identities));
-  std::map<const Trust*, bool> renewed;
-  for (auto user = users_.begin(); user != users_.end();) {
-    if (user->second.slot.expired()) {
-      user = users_.erase(user);
-      continue;
-    }
-    Trust& trust = *user->second.trust;
-    if (renewed.emplace(&trust, true).second) trust.row = makeRow(trust, before);
-    changed.emplace_back(user->first, trust.row);
-    ++user;
+  shown_.clear();
+  for (const auto& identity : identities_)
+    if (identity)
+      if (auto info = tls::describe({identity->chain_pem, identity->private_pem}))
+        shown_.emplace(identity->key, *std::move(info));
+  forgetGone();
+  std::set<const Trust*> renewed;
+  for (const auto& [number, user] : users_)
+    if (renewed.insert(user.trust.get()).second) user.trust->row = makeRow(*user.trust, before);
+  return rowsOf(renewed);
+}
+
+BackendContexts::Rows BackendContexts::rereadSystem() {
+  const auto known = trusts_.find(kSystem);
+  const auto trust = known != trusts_.end() ? known->second.lock() : nullptr;
+  if (!trust) return {};
+  std::string state = tls::TrustStore::systemState();
+  if (state == system_state_) return {};
+  system_state_ = std::move(state);
+  auto store = tls::TrustStore::system();
+  if (!store) {
+    warn("trust anchors for backends stay as they were: " + store.error());
+    return {};
   }
+  forgetGone();
+  trust->store = *store;
+  trust->row.reset();
+  trust->row = makeRow(*trust, {});
+  return rowsOf({trust.get()});
+}
+
+void BackendContexts::forgetGone() {
+  std::erase_if(users_, [](const auto& entry) { return entry.second.slot.expired(); });
+}
+
+BackendContexts::Rows BackendContexts::rowsOf(const std::set<const Trust*>& renewed) const {
+  Rows changed;
+  for (const auto& [number, user] : users_)
+    if (renewed.contains(user.trust.get())) changed.emplace_back(number, user.trust->row);
   return changed;
 }
 
@@ -42,7 +75,7 @@ std::shared_ptr<const ContextRow> BackendContexts::rowOf(const route::SlotMap::S
 }
 
 std::shared_ptr<BackendContexts::Trust> BackendContexts::trustOf(const route::UpstreamTls& tls) {
-  std::string name;
+  std::string name = tls.system_authorities ? kSystem : "";
   for (const auto& bundle : tls.authorities) name.append(*bundle) += '\n';
   std::erase_if(trusts_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<Trust>& known = trusts_[name];
@@ -50,6 +83,8 @@ std::shared_ptr<BackendContexts::Trust> BackendContexts::trustOf(const route::Up
   auto trust = std::make_shared<Trust>();
   std::vector<std::string_view> bundles;
   for (const auto& bundle : tls.authorities) bundles.emplace_back(*bundle);
+  // Before it is read: what changes meanwhile is read again.
+  if (tls.system_authorities) system_state_ = tls::TrustStore::systemState();
   auto store =
       tls.system_authorities ? tls::TrustStore::system() : tls::TrustStore::create(bundles);
   if (store)

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,9 @@ class BackendContexts {
   /// `log` gets what cannot be made; may be empty.
   explicit BackendContexts(std::function<void(std::string_view)> log) : log_(std::move(log)) {}
 
+  /// What a certificate that backends get to see says about itself, by route::Certificate::key.
+  using Shown = std::map<std::string, tls::CertificateInfo>;
+
   /// Takes what listeners show from now on. Returns the rows of upstreams that have others than
   /// before.
   [[nodiscard]] Rows setIdentities(Identities identities);
@@ -37,6 +41,11 @@ class BackendContexts {
   /// gone, or must not be reached.
   [[nodiscard]] std::shared_ptr<const ContextRow> rowOf(const route::SlotMap::SlotPtr& slot,
                                                         const route::Upstream* upstream);
+  /// Reads the machine's authorities again if their file is another one than before. Returns the
+  /// rows that have changed. What cannot be read is told once, and the last good state stays.
+  [[nodiscard]] Rows rereadSystem();
+  /// Certificates in use that are good.
+  [[nodiscard]] const Shown& shown() const noexcept { return shown_; }
 
  private:
   // A set of authorities with the contexts that trust it.
@@ -52,11 +61,16 @@ class BackendContexts {
   [[nodiscard]] std::shared_ptr<Trust> trustOf(const route::UpstreamTls& tls);
   [[nodiscard]] std::shared_ptr<const ContextRow> makeRow(const Trust& trust,
                                                           const Identities& before) const;
+  // The rows of upstreams whose authorities have been given new ones.
+  [[nodiscard]] Rows rowsOf(const std::set<const Trust*>& renewed) const;
+  void forgetGone();
   void warn(const std::string& message) const;
 
   std::function<void(std::string_view)> log_;
   Identities identities_{nullptr};
-  std::map<std::string, std::weak_ptr<Trust>> trusts_;  // by their PEM; empty: the machine's
+  Shown shown_;
+  std::string system_state_;                            // of the file, before it was read
+  std::map<std::string, std::weak_ptr<Trust>> trusts_;  // by their PEM, or kSystem
   std::map<std::uint32_t, User> users_;
 };
 
