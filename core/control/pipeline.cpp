@@ -296,7 +296,9 @@ void Pipeline::reconfigure(gateway::TranslateOptions options) {
   state_->hand(state_->translator->reconfigure(std::move(options)));
 }
 
-void Pipeline::publishOutcome(gateway::Translator::Outcome outcome) { state_->hand(outcome); }
+void Pipeline::publishOutcome(const gateway::Translator::Outcome& outcome) {
+  state_->hand(outcome);
+}
 
 PipelineHealth Pipeline::health() const {
   const std::lock_guard lock(state_->mutex);

@@ -53,7 +53,7 @@ class Pipeline {
   void reconfigure(gateway::TranslateOptions options);
   /// Hands an outcome of the translator (a reconfiguration, a plugin replacement) on to sinks and
   /// sources. [control]
-  void publishOutcome(gateway::Translator::Outcome outcome);
+  void publishOutcome(const gateway::Translator::Outcome& outcome);
   /// A copy of the health. [any]
   [[nodiscard]] PipelineHealth health() const;
   /// Waits until everything published so far is handed to the sinks, or the time is over; for tests
