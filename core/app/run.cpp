@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "app/gateway_process.hpp"
+#include "app/health_log.hpp"
 #include "app/notify.hpp"
 
 namespace hyperway::app {
@@ -124,11 +125,10 @@ class Runner {
   }
 
   void logHealth() {
-    std::string now = process_.healthText();
-    if (now == last_health_) return;
+    const std::string now = process_.healthText();
+    if (!health_log_.isDue(now, Clock::now())) return;
     process_.log().write(now.empty() ? LogLevel::Info : LogLevel::Warning,
                          now.empty() ? "configuration is whole again" : now);
-    last_health_ = std::move(now);
   }
 
   void reload() {
@@ -174,7 +174,7 @@ class Runner {
   FileWatch watch_;
   GatewayProcess process_;
   Clock::time_point next_tick_{};
-  std::string last_health_;
+  HealthLog health_log_;
   bool told_ready_ = false;
 };
 

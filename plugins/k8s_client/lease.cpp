@@ -12,6 +12,8 @@ namespace {
 using sdk::json::Parser;
 using sdk::json::Value;
 
+constexpr std::chrono::minutes kTellAgain{1};
+
 // metav1.MicroTime.
 std::string microTime(std::chrono::system_clock::time_point time) {
   const auto micros =
@@ -59,6 +61,7 @@ struct Lease::State : std::enable_shared_from_this<Lease::State> {
   Api::Id timer = 0;
   Api::Id expiry = 0;
   std::string last_trouble;
+  TimePoint told{};  // when that was
 
   [[nodiscard]] std::string collection() const {
     return path("coordination.k8s.io/v1", options.name_space, "leases");
@@ -99,7 +102,11 @@ struct Lease::State : std::enable_shared_from_this<Lease::State> {
   void complain(const Error& error) {
     std::string text = error.text();
     if (text == last_trouble) return;
+    // A server that is away fails in ever new ways.
+    const TimePoint now = api.now();
+    if (told != TimePoint{} && now < told + kTellAgain) return;
     last_trouble = std::move(text);
+    told = now;
     if (trouble) trouble(error);
   }
 

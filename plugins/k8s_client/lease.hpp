@@ -35,7 +35,7 @@ class Lease {
   };
   /// Told of each change: true when it is ours, false when it is not any more.
   using Changed = std::function<void(bool held)>;
-  /// Told why an attempt failed; once for each new reason.
+  /// Told why an attempt failed; once for each new reason, and at most once in a minute.
   using Trouble = std::function<void(const Error& error)>;
 
   /// `api` outlives this.

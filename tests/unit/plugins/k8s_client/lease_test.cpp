@@ -107,6 +107,16 @@ TEST_CASE("It is renewed every two seconds, and lost when that fails for ten") {
   CHECK(world.troubles == std::vector<std::string>{"nobody there"});
 }
 
+TEST_CASE("Why it cannot be had is told once in a minute, in however many ways it fails") {
+  World world;
+  world.acquire();
+  for (int i = 0; i < 90; ++i) {  // three minutes
+    world.api.pass(2s);
+    world.api.refuse(i % 2 == 0 ? 500 : 503);
+  }
+  CHECK(world.troubles.size() == 3);
+}
+
 TEST_CASE("It is lost by our clock, even if no answer comes at all") {
   World world;
   world.acquire();
