@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <random>
@@ -22,8 +23,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Streams of one connection; API servers allow 100 to 250.
+// Streams of one connection, if the server allows as many: API servers allow 100 to 250. More
+// connections than one let one that is slow hold up no more than its own share.
 constexpr std::size_t kStreamsPerConnection = 90;
+// How long a connection for streams that has none any more is kept.
+constexpr auto kIdleLimit = 60s;
 // The server is looked for at least this often, so that traffic's truth is not older than it must.
 constexpr auto kFirstBackOff = 50ms, kMostBackOff = 2000ms;
 constexpr auto kTick = 1s;
@@ -48,8 +52,9 @@ struct Client::State final : Http2Connection::Owner {
   struct Lane {
     std::unique_ptr<Http2Connection> connection;
     std::vector<std::unique_ptr<Http2Connection>> draining;
-    std::vector<Id> waiting;  // for the connection
-    std::size_t streams = 0;  // exchanges that belong here
+    std::vector<Id> waiting;                   // for the connection
+    std::size_t streams = 0;                   // exchanges that belong here
+    std::size_t most = kStreamsPerConnection;  // streams that may
     unsigned failures = 0;
     TimePoint next_attempt{};
   };
@@ -78,7 +83,8 @@ struct Client::State final : Http2Connection::Owner {
   Id last_id = 0;
   std::map<Id, std::unique_ptr<Exchange>> exchanges;
   std::map<Id, std::unique_ptr<Exchange>> ending;  // over, and not told yet
-  std::vector<Lane> lanes;
+  std::deque<Lane> lanes;  // the first one for calls, the others for streams
+  std::size_t most_streams = kStreamsPerConnection;  // as a connection was last allowed
   std::map<std::pair<TimePoint, Id>, std::function<void()>> timers;
   std::unordered_map<Id, TimePoint> timer_of;
   std::vector<std::function<void()>> ready;  // answers, run when no connection is being read
@@ -198,6 +204,9 @@ struct Client::State final : Http2Connection::Owner {
     if (!connection) return;
     const bool was_open = connection->open();
     if (!connection->onReady(now)) return drop(index, was_open);
+    if (connection->open())
+      lanes[index].most = most_streams =
+          std::clamp<std::size_t>(connection->mostStreams(), 1, kStreamsPerConnection);
     if (!was_open && connection->open()) {
       lanes[index].failures = 0;
       submitWaiting(index);
@@ -282,6 +291,13 @@ struct Client::State final : Http2Connection::Owner {
       attempt(exchange.lane);
       return;
     }
+    // Others do not end so that this one could begin, so it goes where there is room.
+    if (exchange.handler != nullptr && lane.connection->streams() >= lane.most) {
+      --lane.streams;
+      exchange.lane = streamLane();
+      ++lanes[exchange.lane].streams;
+      return submit(exchange);
+    }
     const std::string url = config.prefix + exchange.request.path;
     const std::string bearer = bearerToken();
     Http2Connection::Fields fields = {{":method", exchange.request.method},
@@ -344,9 +360,15 @@ struct Client::State final : Http2Connection::Owner {
 
   std::size_t streamLane() {
     for (std::size_t i = 1; i < lanes.size(); ++i)
-      if (lanes[i].streams < kStreamsPerConnection) return i;
-    lanes.emplace_back();
+      if (lanes[i].streams < lanes[i].most) return i;
+    lanes.emplace_back().most = most_streams;
     return lanes.size() - 1;
+  }
+
+  void closeIfIdle(std::size_t index) {
+    after(kIdleLimit, [this, index] {
+      if (lanes[index].streams == 0) lanes[index].connection.reset();
+    });
   }
 
   static Reply failure(Error::Kind kind, std::string message) {
@@ -363,7 +385,7 @@ struct Client::State final : Http2Connection::Owner {
     exchanges.erase(found);
     forget(exchange->timer);
     Lane& lane = lanes[exchange->lane];
-    --lane.streams;
+    if (--lane.streams == 0 && exchange->lane > 0) closeIfIdle(exchange->lane);
     std::erase(lane.waiting, id);
     if (lane.connection) lane.connection->reset(id);
     for (auto& old : lane.draining) old->reset(id);

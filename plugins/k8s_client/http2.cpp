@@ -48,6 +48,9 @@ struct Http2Connection::Callbacks {
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) connection.ping_open_ = false;
         return 0;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) connection.settled_ = true;
+        return 0;
       case NGHTTP2_GOAWAY: connection.draining_ = true; return 0;
       case NGHTTP2_HEADERS:
       case NGHTTP2_DATA: break;
@@ -144,7 +147,12 @@ bool Http2Connection::onReady(TimePoint now) {
         break;
     }
   }
-  return receive(now) && checkAlive(now) && flush();
+  if (!receive(now)) return false;
+  if (!settled_ && now - began_ >= kConnectLimit) {
+    error_ = "no HTTP/2 SETTINGS within 5 s";
+    return false;
+  }
+  return checkAlive(now) && flush();
 }
 
 bool Http2Connection::receive(TimePoint now) {
@@ -206,6 +214,11 @@ bool Http2Connection::flush() {
     return true;
   error_ = "closed by the server";
   return false;
+}
+
+std::size_t Http2Connection::mostStreams() const noexcept {
+  return nghttp2_session_get_remote_settings(session_.get(),
+                                             NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 short Http2Connection::events() const noexcept {

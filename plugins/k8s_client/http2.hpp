@@ -60,8 +60,10 @@ class Http2Connection {
   /// Ends an exchange without a further call to the owner.
   void reset(std::uint64_t id);
 
-  /// True once requests can be submitted.
-  [[nodiscard]] bool open() const noexcept { return session_ != nullptr; }
+  /// True once requests can be submitted: the server has said what it allows.
+  [[nodiscard]] bool open() const noexcept { return settled_; }
+  /// Exchanges that the server allows at once, as of now; what is more waits. While it is open.
+  [[nodiscard]] std::size_t mostStreams() const noexcept;
   /// True if the server asked for no more requests (GOAWAY).
   [[nodiscard]] bool draining() const noexcept { return draining_; }
   /// Exchanges under way.
@@ -103,6 +105,7 @@ class Http2Connection {
   std::size_t out_at_ = 0;
   std::string error_;
   TimePoint began_, heard_, pinged_;
+  bool settled_ = false;  // SETTINGS were received
   bool ping_open_ = false;
   bool draining_ = false;
 };

@@ -31,6 +31,7 @@ Reflector::~Reflector() {
   *alive_ = false;
   for (const Api::Id id : {stream_, retry_, poll_, silence_, page_timer_})
     if (id != 0) api_.cancel(id);
+  endTurn();
 }
 
 void Reflector::start() { wantList(); }
@@ -58,12 +59,26 @@ void Reflector::schedulePoll() {
   wait -= std::chrono::duration_cast<Duration>(wait * 0.1 * random());
   poll_ = api_.after(wait, [this] {
     poll_ = 0;
-    // Who waits for a list or a watch to come back needs no net beneath it.
-    if (!listing_ && stream_ != 0)
+    pollInTurn();
+  });
+}
+
+void Reflector::pollInTurn() {
+  // Who waits for a list or a watch to come back needs no net beneath it.
+  const auto poll = [this] {
+    const bool useful = !listing_ && stream_ != 0;
+    if (useful)
       list();
     else
       schedulePoll();
-  });
+    return useful;
+  };
+  if (options_.turns == nullptr || listing_ || stream_ == 0) {
+    (void)poll();  // There is no turn that others could have instead.
+    return;
+  }
+  endTurn();
+  turn_ = options_.turns->poll(poll);
 }
 
 void Reflector::wantList() {
@@ -73,9 +88,22 @@ void Reflector::wantList() {
   if (listing_) return;
   const TimePoint now = api_.now();
   if (last_list_ && now < *last_list_ + options_.list_gap)
-    schedule(*last_list_ + options_.list_gap - now, &Reflector::list);
+    schedule(*last_list_ + options_.list_gap - now, &Reflector::takeTurn);
   else
+    takeTurn();
+}
+
+void Reflector::takeTurn() {
+  endTurn();
+  if (options_.turns == nullptr) return list();
+  turn_ = options_.turns->need([this] {
     list();
+    return true;
+  });
+}
+
+void Reflector::endTurn() {
+  if (turn_ != 0) options_.turns->end(std::exchange(turn_, 0));
 }
 
 void Reflector::list() {
@@ -136,6 +164,7 @@ void Reflector::endPage() {
 
 void Reflector::listFailed(const Error& error) {
   listing_ = false;
+  endTurn();
   ++list_failures_;
   // The server was not there to be burdened.
   if (error.kind == Error::Kind::Connect) last_list_.reset();
@@ -149,10 +178,11 @@ void Reflector::listFailed(const Error& error) {
       backOff(list_failures_, options_.first_back_off, options_.most_back_off, random());
   if (error.retry_after) wait = std::max<Duration>(wait, *error.retry_after);
   if (last_list_) wait = std::max<Duration>(wait, *last_list_ + options_.list_gap - api_.now());
-  schedule(wait, &Reflector::list);
+  schedule(wait, &Reflector::takeTurn);
 }
 
 void Reflector::endList() {
+  endTurn();
   const std::uint64_t version = versionOf(list_version_);
   if (isOtherHistory(version)) {
     listing_ = false;

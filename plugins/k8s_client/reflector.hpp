@@ -14,6 +14,7 @@
 #include "k8s_client/api.hpp"
 #include "k8s_client/line_splitter.hpp"
 #include "k8s_client/list_page.hpp"
+#include "k8s_client/list_turns.hpp"
 #include "k8s_client/object_text.hpp"
 #include "k8s_client/watch_event.hpp"
 
@@ -50,6 +51,7 @@ class Reflector final : private StreamHandler {
     std::chrono::seconds watch_limit{480};         ///< The server ends a watch about then.
     std::size_t most_line = std::size_t{8} << 20;  ///< Bytes of a watch line.
     std::function<double()> random;                ///< 0..1, for jitter; may be null.
+    ListTurns* turns = nullptr;  ///< Shared with others of the kind; outlives this. Null: none.
   };
 
   /// `api` and `observer` outlive this.
@@ -83,6 +85,9 @@ class Reflector final : private StreamHandler {
   void schedule(Duration delay, void (Reflector::*what)());
   void schedulePoll();
   void wantList();
+  void takeTurn();
+  void pollInTurn();
+  void endTurn();
   void list();
   void askPage();
   void onPage(Reply reply);
@@ -126,6 +131,7 @@ class Reflector final : private StreamHandler {
   std::optional<TimePoint> last_list_;
   TimePoint list_began_{};
   unsigned list_failures_ = 0;
+  ListTurns::Id turn_ = 0;
 
   std::string version_;  // where the watch resumes; empty: a list is needed first
   Api::Id stream_ = 0;

@@ -6,8 +6,8 @@ namespace {
 
 k8s_client::Reflector::Options optionsOf(const KindSpec& kind, const std::string& group_version,
                                          const std::string& name_space, const std::string& name,
-                                         std::chrono::seconds poll,
-                                         std::function<double()> random) {
+                                         std::chrono::seconds poll, std::function<double()> random,
+                                         k8s_client::ListTurns* turns) {
   k8s_client::Reflector::Options out;
   out.path = k8s_client::path(group_version, kind.namespaced ? name_space : "", kind.resource);
   if (!name.empty())
@@ -15,6 +15,7 @@ k8s_client::Reflector::Options optionsOf(const KindSpec& kind, const std::string
         k8s_client::withQuery(std::move(out.path), {{"fieldSelector", "metadata.name=" + name}});
   out.poll = poll;
   out.random = std::move(random);
+  out.turns = turns;
   return out;
 }
 
@@ -23,11 +24,12 @@ k8s_client::Reflector::Options optionsOf(const KindSpec& kind, const std::string
 FollowedKind::FollowedKind(k8s_client::Api& api, Follower& follower, const KindSpec& kind,
                            std::string group_version, const std::string& name_space,
                            const std::string& name, std::chrono::seconds poll,
-                           std::function<double()> random)
+                           std::function<double()> random, k8s_client::ListTurns* turns)
     : follower_(follower),
       kind_(kind),
       group_version_(std::move(group_version)),
-      reflector_(api, optionsOf(kind, group_version_, name_space, name, poll, std::move(random)),
+      reflector_(api,
+                 optionsOf(kind, group_version_, name_space, name, poll, std::move(random), turns),
                  *this) {}
 
 void FollowedKind::onObject(const k8s_client::ObjectText& object) {

@@ -298,8 +298,11 @@ class K8sSource::Cluster final : public Follower {
       const ObjectId id = idOf(target.kind, target.key);
       if (!settings_.name_space.empty() && id.name_space != settings_.name_space) continue;
       auto& followed = named_[target];
+      auto& turns = turns_[target.kind];
+      if (!turns) turns = std::make_unique<k8s_client::ListTurns>(client_);
       followed = std::make_unique<FollowedKind>(client_, *this, *findKind(target.kind), "v1",
-                                                id.name_space, id.name, settings_.poll, random_);
+                                                id.name_space, id.name, settings_.poll, random_,
+                                                turns.get());
       followed->start();
     }
     states_changed_ = true;
@@ -487,6 +490,7 @@ class K8sSource::Cluster final : public Follower {
   References references_;
   bool references_due_ = true;
   std::map<std::string, std::unique_ptr<FollowedKind>> followed_;
+  std::map<std::string, std::unique_ptr<k8s_client::ListTurns>> turns_;  // of kinds read by name
   std::map<References::Target, std::unique_ptr<FollowedKind>> named_;
   bool states_changed_ = false;
   bool synced_ = false;

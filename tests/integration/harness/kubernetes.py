@@ -13,6 +13,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import h2.settings
 
 from . import tls
 
@@ -43,6 +44,8 @@ class _Connection(threading.Thread):
         self.lock = threading.Lock()
         self.frozen = False
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        self.h2.local_settings = h2.settings.Settings(client=False, initial_values={
+            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: server.streams})
         self.requests, self.unsent = {}, {}
 
     def run(self):
@@ -375,6 +378,7 @@ class Kubernetes:
                                              "items": items[start:end]})
 
     page = 500
+    streams = 100  # that a connection may have at once; more end it
 
     def watch(self, connection, stream, resource, matches, since):
         """A watch: what happened since, and then what happens."""
