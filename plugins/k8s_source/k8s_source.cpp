@@ -354,18 +354,17 @@ class K8sSource::Cluster final : public Follower {
                               found->second->kind().resource, id.name);
     };
     out.now = [this] { return timeText(clock_.wall()); };
-    out.report = [this](const ObjectId& id, StatusWriter::Result result, const Error& error) {
-      onWrite(id, result, error);
-    };
+    out.report = [this](const ObjectId& id, StatusWriter::Result result, const Error& error,
+                        bool known) { onWrite(id, result, error, known); };
     return out;
   }
 
-  void onWrite(const ObjectId& id, StatusWriter::Result result, const Error& error) {
+  void onWrite(const ObjectId& id, StatusWriter::Result result, const Error& error, bool known) {
     writes_[static_cast<std::size_t>(result)].add();
     if (result == StatusWriter::Result::Written || result == StatusWriter::Result::Conflict) return;
     const std::string what = id.key(), why = error.text();
     const bool refused = result == StatusWriter::Result::Refused;
-    log_.write(refused ? sdk::Level::Error : sdk::Level::Debug, "status not written",
+    log_.write(refused && !known ? sdk::Level::Error : sdk::Level::Debug, "status not written",
                {{"object", what}, {"why", why}});
   }
 

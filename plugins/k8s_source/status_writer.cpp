@@ -37,6 +37,8 @@ StatusWriter::~StatusWriter() {
   *alive_ = false;
   for (auto& [key, entry] : entries_)
     if (entry.timer != 0) api_.cancel(entry.timer);
+  for (auto& [kind, denied] : denied_)
+    if (denied.timer != 0) api_.cancel(denied.timer);
 }
 
 Value StatusWriter::withFeatures(const Value& status, Features features) {
@@ -56,7 +58,12 @@ Value StatusWriter::withFeatures(const Value& status, Features features) {
 
 void StatusWriter::setActive(bool active) {
   if (std::exchange(active_, active) == active || !active) return;
-  for (auto& [key, entry] : entries_) consider(entry);
+  for (auto& [key, entry] : entries_) {
+    // What somebody else failed at, or we did some time ago, is no reason to wait.
+    if (entry.timer != 0) api_.cancel(std::exchange(entry.timer, 0));
+    entry.failures = entry.refusals = 0;
+    consider(entry);
+  }
   pump();
 }
 
@@ -76,9 +83,11 @@ void StatusWriter::desire(const ObjectId& id, std::optional<std::string> status)
   entry.wanted_print = fingerprint(desired, options_.controller_name);
   entry.desired = text;
   entry.kept_print = 0;
-  // What was refused before may be accepted now.
-  if (entry.timer != 0 && std::exchange(entry.failures, 0U) > 0)
+  // What was refused before may be accepted now; a right that lacks is not given by a change.
+  if (entry.timer != 0 && !entry.denied && entry.failures + entry.refusals > 0) {
+    entry.failures = entry.refusals = 0;
     api_.cancel(std::exchange(entry.timer, 0));
+  }
   consider(entry);
   pump();
 }
@@ -181,8 +190,8 @@ void StatusWriter::onRead(const std::string& key, Reply reply) {
   }
   if (reply.error.notFound()) return drop(entry);
   if (!reply.ok()) {
-    options_.report(entry.id, Result::Failed, reply.error);
-    return retry(entry, reply.error.transient() ? Duration{0} : options_.refused_again);
+    tell(entry, Result::Failed, reply.error);
+    return reply.error.transient() ? retry(entry) : retryRefused(entry, reply.error);
   }
   entry.seen = true;
   const std::string_view status = object_.member("status");
@@ -223,14 +232,19 @@ void StatusWriter::onWritten(const std::string& key, Reply reply) {
   const Error& error = reply.error;
   if (!error) {
     ++entry.burst;
-    entry.failures = 0;
+    entry.failures = entry.refusals = 0;
+    entry.denied = false;
     entry.last_write = api_.now();
-    options_.report(entry.id, Result::Written, error);
+    tell(entry, Result::Written, error);
+    if (const auto denied = denied_.find(entry.id.kind); denied != denied_.end()) {
+      denied->second.failures = 0;
+      letGo(denied->second, 2);
+    }
     return finish(entry);
   }
   if (error.conflict()) {
-    options_.report(entry.id, Result::Conflict, error);
-    return retry(entry, Duration{0});
+    tell(entry, Result::Conflict, error);
+    return retry(entry);
   }
   // Gateway API v1.1 knows features as plain names, or not at all.
   const bool features =
@@ -239,25 +253,70 @@ void StatusWriter::onWritten(const std::string& key, Reply reply) {
       });
   if (error.status == 422 && features && entry.features != Features::None) {
     entry.features = entry.features == Features::Objects ? Features::Names : Features::None;
-    return retry(entry, Duration{0});
+    return retry(entry);
   }
   if (error.notFound()) return drop(entry);
   const bool refused = !error.transient();
-  options_.report(entry.id, refused ? Result::Refused : Result::Failed, error);
-  retry(entry, refused ? Duration{options_.refused_again} : Duration{0});
+  tell(entry, refused ? Result::Refused : Result::Failed, error);
+  refused ? retryRefused(entry, error) : retry(entry);
 }
 
-void StatusWriter::retry(Entry& entry, Duration delay) {
+void StatusWriter::tell(Entry& entry, Result result, const Error& error) {
+  const std::size_t why = error ? std::hash<std::string>()(error.text()) : 0;
+  options_.report(entry.id, result, error, std::exchange(entry.told, why) == why);
+}
+
+// ---- what did not succeed -----------------------------------------------------------------------
+
+void StatusWriter::retry(Entry& entry) {
+  ++entry.failures;
+  again(entry, k8s_client::backOff(entry.failures, 20ms, 5s, 0.5));
+}
+
+void StatusWriter::retryRefused(Entry& entry, const Error& error) {
+  ++entry.refusals;
+  if (error.status == 403 && !entry.gone) deny(entry);
+  again(entry,
+        k8s_client::backOff(entry.refusals, options_.first_refused, options_.most_refused, 0));
+}
+
+void StatusWriter::again(Entry& entry, Duration wait) {
   if (entry.gone) return finish(entry);
   --under_way_;
   entry.busy = false;
-  ++entry.failures;
-  if (entry.wanted && active_) {
-    const Duration wait =
-        std::max<Duration>(delay, k8s_client::backOff(entry.failures, 20ms, 5s, 0.5));
-    enqueue(entry.id.key(), wait);
-  }
+  if (entry.wanted && active_) enqueue(entry.id.key(), wait);
   pump();
+}
+
+void StatusWriter::deny(Entry& entry) {
+  Denied& denied = denied_[entry.id.kind];
+  if (!std::exchange(entry.denied, true)) denied.keys.push_back(entry.id.key());
+  tryOneLater(denied);
+}
+
+void StatusWriter::tryOneLater(Denied& denied) {
+  if (denied.timer != 0 || denied.keys.empty()) return;
+  const Duration wait =
+      k8s_client::backOff(++denied.failures, options_.first_refused, options_.most_denied, 0);
+  denied.timer = api_.after(wait, [this, &denied] {
+    denied.timer = 0;
+    if (!active_) return;
+    letGo(denied, 1);
+    tryOneLater(denied);
+    pump();
+  });
+}
+
+void StatusWriter::letGo(Denied& denied, unsigned count) {
+  while (count > 0 && !denied.keys.empty()) {
+    const auto found = entries_.find(denied.keys.front());
+    denied.keys.pop_front();
+    if (found == entries_.end() || !std::exchange(found->second.denied, false)) continue;
+    if (found->second.timer == 0) continue;  // on its way already
+    api_.cancel(std::exchange(found->second.timer, 0));
+    enqueue(found->first, Duration{0});
+    --count;
+  }
 }
 
 // The object is gone, and the watch will say so; one that comes in its place is observed anew.

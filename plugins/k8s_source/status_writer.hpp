@@ -18,7 +18,10 @@ namespace hyperway::k8s_source {
 
 /// Brings statuses into objects: only what differs, only while we are the one who writes, each
 /// object by itself. A change that comes while an object is being written, or shortly after, waits
-/// and goes with the next write. The loop's thread.
+/// and goes with the next write. What is refused is tried again ever more seldom. Of what we may
+/// not write (403) one object of a kind is tried all the time, and each write of that kind that
+/// succeeds lets two others go at once: rights that are given back are noticed within seconds, and
+/// those that lack for some objects only cost no more than what is written. The loop's thread.
 class StatusWriter {
  public:
   /// An object whose status is written.
@@ -36,12 +39,15 @@ class StatusWriter {
     std::function<std::string(const ObjectId&)> path;
     /// The time as metav1.Time has it.
     std::function<std::string()> now;
-    /// Told of each attempt to write; `error` says why it was not Written.
-    std::function<void(const ObjectId&, Result, const k8s_client::Error& error)> report;
-    std::size_t parallel = 16;                       ///< Objects under way at once.
-    std::chrono::milliseconds first_gap{100};        ///< Between two writes of an object …
-    std::chrono::milliseconds most_gap{2000};        ///< … which doubles up to this.
-    std::chrono::milliseconds refused_again{30000};  ///< Until a refused write is tried again.
+    /// Told of each attempt to write; `error` says why it was not Written. `known`: that is what
+    /// was told of this object before, and it was not written since.
+    std::function<void(const ObjectId&, Result, const k8s_client::Error& error, bool known)> report;
+    std::size_t parallel = 16;                      ///< Objects under way at once.
+    std::chrono::milliseconds first_gap{100};       ///< Between two writes of an object …
+    std::chrono::milliseconds most_gap{2000};       ///< … which doubles up to this.
+    std::chrono::milliseconds first_refused{1000};  ///< Until a refused write is tried again …
+    std::chrono::milliseconds most_refused{30000};  ///< … which doubles up to this.
+    std::chrono::milliseconds most_denied{3000};  ///< Likewise, for one object of a kind after 403.
   };
 
   /// `api` outlives this.
@@ -76,10 +82,20 @@ class StatusWriter {
     bool busy = false;
     bool gone = false;  // while it was busy
     bool queued = false;
+    bool denied = false;  // in denied_
     Features features = Features::Objects;
-    unsigned failures = 0;
-    unsigned burst = 0;  // writes in quick succession
+    unsigned failures = 0;  // in a row, that may pass
+    unsigned refusals = 0;  // in a row
+    std::size_t told = 0;   // fingerprint of why it is not written
+    unsigned burst = 0;     // writes in quick succession
     k8s_client::TimePoint last_write{};
+    k8s_client::Api::Id timer = 0;
+  };
+
+  // Objects of a kind that we may not write.
+  struct Denied {
+    std::deque<std::string> keys;  // the next to be tried first
+    unsigned failures = 0;
     k8s_client::Api::Id timer = 0;
   };
 
@@ -93,7 +109,13 @@ class StatusWriter {
   void onRead(const std::string& key, k8s_client::Reply reply);
   void write(Entry& entry);
   void onWritten(const std::string& key, k8s_client::Reply reply);
-  void retry(Entry& entry, k8s_client::Duration delay);
+  void tell(Entry& entry, Result result, const k8s_client::Error& error);
+  void retry(Entry& entry);
+  void retryRefused(Entry& entry, const k8s_client::Error& error);
+  void again(Entry& entry, k8s_client::Duration wait);
+  void deny(Entry& entry);
+  void tryOneLater(Denied& denied);
+  void letGo(Denied& denied, unsigned count);
   void drop(Entry& entry);
   void finish(Entry& entry);
   void count();
@@ -102,6 +124,7 @@ class StatusWriter {
   const Options options_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
   std::unordered_map<std::string, Entry> entries_;
+  std::unordered_map<std::string, Denied> denied_;  // by kind, for ever
   std::deque<std::string> queue_;
   std::size_t under_way_ = 0;
   std::size_t pending_ = 0;

@@ -226,7 +226,23 @@ class FromACluster(Case):
         self.add("good")
         until(lambda: self.cluster.status("HTTPRoute", "good").get("parents"))
         until(lambda: "status.parents: too long" in self.process.logs())
-        self.assertEqual(self.process.metric("hyperway_plugin_k8s_source_status_writes_total", result="refused"), 1)
+        # It is tried again, and told once.
+        refused = "hyperway_plugin_k8s_source_status_writes_total"
+        until(lambda: self.process.metric(refused, result="refused") >= 2)
+        self.assertEqual(self.process.logs().count("status.parents: too long"), 1)
+
+    def test_statuses_are_right_within_5_s_after_rights_are_given_back(self):
+        def deny(method, path):
+            return (403, {"kind": "Status", "reason": "Forbidden", "message": "no"}) if (
+                method == "PATCH" and "/httproutes/" in path) else None
+        self.start(before=lambda cluster: cluster.faults.append(deny))
+        names = [f"r{i}" for i in range(50)]
+        for name in names:
+            self.add(name)
+        # By now each of them is tried no more than every four seconds.
+        until(lambda: self.cluster.asked("PATCH", "/httproutes/r0/") >= 3, 15)
+        self.cluster.faults.clear()
+        until(lambda: all(self.cluster.status("HTTPRoute", name).get("parents") for name in names), 5)
 
     def test_entries_of_others_survive_and_a_status_is_written_once(self):
         theirs = {"controllerName": "them/there", "parentRef": {"name": "x"}, "conditions": []}

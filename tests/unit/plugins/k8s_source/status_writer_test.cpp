@@ -19,6 +19,8 @@ std::string status(const std::string& reason) {
   return R"({"conditions":[{"type":"Accepted","status":"True","reason":")" + reason + "\"}]}";
 }
 
+const std::string kAttached = R"({"parents":[{"parentRef":{"name":"g"}}]})";
+
 // An object as the server has it.
 std::string object(int version, const std::string& its_status) {
   return R"({"metadata":{"name":"g","namespace":"n","resourceVersion":")" +
@@ -33,8 +35,10 @@ struct World {
       return there ? "/" + id.key() : std::string();
     };
     options.now = [] { return "now"; };
-    options.report = [this](const StatusWriter::ObjectId&, Result result, const Error&) {
+    options.report = [this](const StatusWriter::ObjectId&, Result result, const Error&,
+                            bool known) {
       results.push_back(result);
+      if (!known) ++news;
     };
     writer = std::make_unique<StatusWriter>(api, options);
   }
@@ -50,11 +54,29 @@ struct World {
     REQUIRE(asked() == "PATCH /Gateway/n/g/status");
     api.answer(object(2, after));
   }
+  // Answers all there is, and denies writes of paths with `denied` in them. How many writes it
+  // were.
+  int answerAll(std::string_view denied) {
+    int writes = 0;
+    while (!api.calls.empty()) {
+      if (asked().starts_with("GET")) {
+        api.answer(object(1, "{}"));
+        continue;
+      }
+      ++writes;
+      if (asked().find(denied) != std::string::npos)
+        api.refuse(403);
+      else
+        api.answer(object(2, kAttached));
+    }
+    return writes;
+  }
   const StatusWriter::ObjectId gateway{"Gateway", "n", "g"};
   const StatusWriter::ObjectId route{"HTTPRoute", "n", "r"};
   FakeApi api;
   bool there = true;
   std::vector<Result> results;
+  int news = 0;  // reports of what was not reported just before
   std::unique_ptr<StatusWriter> writer;
 };
 
@@ -146,21 +168,90 @@ TEST_CASE("A conflict reads again") {
   CHECK(world.results == std::vector<Result>{Result::Conflict, Result::Written});
 }
 
-TEST_CASE(
-    "A refused write is told, holds up nobody, and is tried again after a while or a change") {
+TEST_CASE("A refused write is told once, holds up nobody, and is tried again ever more seldom") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->desire(world.gateway, status("A"));
+  for (const auto wait : {1s, 2s, 4s, 8s, 16s, 30s, 30s}) {
+    CAPTURE(wait.count());
+    REQUIRE(world.asked() == "GET /Gateway/n/g");
+    world.api.answer(object(1, "{}"));
+    world.api.refuse(422);
+    CHECK(world.results.back() == Result::Refused);
+    world.api.pass(wait - 1ms);
+    CHECK(world.asked() == "nothing");
+    world.api.pass(1ms);
+  }
+  CHECK(world.news == 1);
+  world.writer->desire(world.route, R"({"parents":[{"parentRef":{"name":"g"}}]})");
+  world.api.answer(object(1, "{}"));
+  CHECK(world.asked() == "GET /HTTPRoute/n/r");
+  world.api.refuse(404);
+  CHECK(world.asked() == "PATCH /Gateway/n/g/status");
+}
+
+TEST_CASE("What was refused is tried again at once when it has changed") {
   World world;
   world.writer->setActive(true);
   world.writer->desire(world.gateway, status("A"));
   world.api.answer(object(1, "{}"));
   world.api.refuse(422);
-  CHECK(world.results == std::vector<Result>{Result::Refused});
-  world.writer->desire(world.route, R"({"parents":[{"parentRef":{"name":"g"}}]})");
-  CHECK(world.asked() == "GET /HTTPRoute/n/r");
-  world.api.refuse(404);
-  world.api.pass(29s);
   CHECK(world.asked() == "nothing");
   world.writer->desire(world.gateway, status("B"));
   world.writeOne("{}", status("B"));
+}
+
+TEST_CASE("Rights that are given back are noticed in 3 s, and all that waited is written at once") {
+  World world;
+  world.writer->setActive(true);
+  for (int i = 0; i < 100; ++i)
+    world.writer->desire({"HTTPRoute", "n", std::to_string(i)}, kAttached);
+  CHECK(world.answerAll("/n/") == 100);
+  int writes = 0;
+  for (int second = 0; second < 300; ++second) {
+    world.api.pass(1s);
+    const int now = world.answerAll("/n/");
+    if (second >= 240) writes += now;
+  }
+  // Each of them every 30 s, and one of them every 3 s.
+  CHECK(writes >= 200);
+  CHECK(writes <= 225);
+  int seconds = 0;
+  for (writes = 0; writes == 0 && seconds < 10; ++seconds) {
+    world.api.pass(1s);
+    writes = world.answerAll("nothing");
+  }
+  CHECK(seconds <= 3);
+  CHECK(writes == 100);
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+}
+
+TEST_CASE("A right that lacks for some objects only costs two attempts for each write of others") {
+  World world;
+  world.writer->setActive(true);
+  for (int i = 0; i < 100; ++i)
+    world.writer->desire({"HTTPRoute", "theirs", std::to_string(i)}, kAttached);
+  CHECK(world.answerAll("/theirs/") == 100);
+  int writes = 0;
+  for (int i = 0; i < 10; ++i) {
+    world.writer->desire({"HTTPRoute", "ours", std::to_string(i)}, kAttached);
+    writes += world.answerAll("/theirs/");
+  }
+  CHECK(writes == 30);
+}
+
+TEST_CASE("Whoever begins to write waits for nothing that was refused before") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->desire(world.gateway, status("A"));
+  world.api.answer(object(1, "{}"));
+  world.api.refuse(403);
+  world.writer->setActive(false);
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+  world.writer->setActive(true);
+  world.writeOne("{}", status("A"));
 }
 
 TEST_CASE(
