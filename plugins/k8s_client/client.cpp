@@ -26,11 +26,12 @@ using namespace std::chrono_literals;
 // Streams of one connection, if the server allows as many: API servers allow 100 to 250. More
 // connections than one let one that is slow hold up no more than its own share.
 constexpr std::size_t kStreamsPerConnection = 90;
+// A wait that nothing else bounds.
+constexpr auto kLongestWait = 60s;
 // How long a connection for streams that has none any more is kept.
 constexpr auto kIdleLimit = 60s;
 // The server is looked for at least this often, so that traffic's truth is not older than it must.
 constexpr auto kFirstBackOff = 50ms, kMostBackOff = 2000ms;
-constexpr auto kTick = 1s;
 
 }  // namespace
 
@@ -104,7 +105,6 @@ struct Client::State final : Http2Connection::Owner {
   }
 
   void run() {
-    tick();
     while (true) {
       const bool end = runPosted();
       runTimers();
@@ -148,41 +148,40 @@ struct Client::State final : Http2Connection::Owner {
     }
   }
 
-  void tick() {
-    after(kTick, [this] {
-      for (std::size_t i = 0; i < lanes.size(); ++i) serveLane(i);
-      tick();
-    });
-  }
-
   void waitAndRead() {
     std::vector<pollfd> fds{{wake_fd, POLLIN, 0}};
-    for (Lane& lane : lanes) {
-      if (lane.connection) fds.push_back({lane.connection->fd(), lane.connection->events(), 0});
-      for (auto& old : lane.draining) fds.push_back({old->fd(), old->events(), 0});
-    }
-    int limit = 1000;
-    if (!timers.empty()) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(timers.begin()->first.first - clock());
-      limit = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1000));
-    }
-    if (!ready.empty()) limit = 0;
-    if (::poll(fds.data(), fds.size(), limit) <= 0) return;
+    TimePoint until = clock() + (ready.empty() ? kLongestWait : 0s);
+    if (!timers.empty()) until = std::min(until, timers.begin()->first.first);
+    for (const Lane& lane : lanes)
+      eachConnection(lane, [&](const Http2Connection& connection) {
+        fds.push_back({connection.fd(), connection.events(), 0});
+        until = std::min(until, connection.due());
+      });
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock());
+    const int limit = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+    if (::poll(fds.data(), fds.size(), limit) < 0) return;  // A signal; everything stays due.
     if (fds[0].revents != 0) {
       std::uint64_t count = 0;
       if (::read(wake_fd, &count, sizeof count) < 0) count = 0;  // Nothing to undo.
     }
     // Which connection a descriptor belongs to may have changed only by our own hand since.
+    const TimePoint now = clock();
     std::size_t at = 1;
     std::vector<std::size_t> due;
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       bool any = false;
-      if (lanes[i].connection) any = fds[at++].revents != 0;
-      for (std::size_t k = 0; k < lanes[i].draining.size(); ++k) any |= fds[at++].revents != 0;
+      eachConnection(lanes[i], [&](const Http2Connection& connection) {
+        any |= fds[at++].revents != 0 || connection.due() <= now;
+      });
       if (any) due.push_back(i);
     }
     for (const std::size_t i : due) serveLane(i);
+  }
+
+  template <class Each>
+  static void eachConnection(const Lane& lane, Each&& each) {
+    if (lane.connection) each(*lane.connection);
+    for (const auto& old : lane.draining) each(*old);
   }
 
   // ---- connections ------------------------------------------------------------------------------

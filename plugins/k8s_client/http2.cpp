@@ -189,6 +189,11 @@ bool Http2Connection::checkAlive(TimePoint now) {
   return true;
 }
 
+TimePoint Http2Connection::due() const noexcept {
+  if (!settled_) return began_ + kConnectLimit;
+  return ping_open_ ? pinged_ + kPingLimit : heard_ + kPingAfter;
+}
+
 bool Http2Connection::flush() {
   if (!session_) return true;
   for (;;) {

@@ -23,8 +23,10 @@ class Http2Connection {
  public:
   /// How long connecting and the handshake may take.
   static constexpr std::chrono::seconds kConnectLimit{5};
-  /// Silence after which a PING is sent, and how long its answer may take.
-  static constexpr std::chrono::seconds kPingAfter{5}, kPingLimit{4};
+  /// Silence after which a PING is sent, and how long its answer may take. Together with a new
+  /// connection they are less than the 5 s within which we are to be right again; a server that is
+  /// only slow costs a handshake, and watches that go on from where they were.
+  static constexpr std::chrono::seconds kPingAfter{2}, kPingLimit{2};
 
   /// What happens to exchanges. Called from within onReady().
   class Owner {
@@ -47,9 +49,11 @@ class Http2Connection {
 
   /// Begins to connect. False with a sentence in error().
   [[nodiscard]] bool begin(const ClusterConfig& config, TimePoint now);
-  /// Goes on after poll() found something, or a tick passed. False: it is over, error() says why;
+  /// Goes on after poll() found something, or due() has come. False: it is over, error() says why;
   /// exchanges that are still open had no onClose().
   [[nodiscard]] bool onReady(TimePoint now);
+  /// When to look at it even if nothing was found: a PING is to be sent, or a limit is over.
+  [[nodiscard]] TimePoint due() const noexcept;
   /// Sends what waits. False as in onReady().
   [[nodiscard]] bool flush();
 

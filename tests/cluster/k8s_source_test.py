@@ -80,8 +80,8 @@ class OnARealServer(unittest.TestCase):
     def test_connections_are_half_open(self):
         pods = self.pods()
         self.cluster.fault("vanish", "default/kubernetes")
-        # PING finds it: 5 s without a byte, 4 s without its answer.
-        self.check_right_again("vanished", pods, seconds=15)
+        # PING finds it: 2 s without a byte, 2 s without its answer.
+        self.check_right_again("vanished", pods)
 
     def test_connections_stay_open_and_silent(self):
         pods = self.pods()

@@ -84,7 +84,7 @@ class FromACluster(Case):
         self.start()
         self.cluster.freeze()
         host = self.add("after")
-        until(lambda: self.served(host), 15)
+        until(lambda: self.served(host) and self.cluster.status("HTTPRoute", "after").get("parents"), 5)
 
     def test_versions_that_are_gone_mean_a_list_and_what_is_missing_in_it_goes(self):
         self.start()
