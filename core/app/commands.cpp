@@ -44,28 +44,41 @@ std::string fileSourceJson(const std::vector<std::string>& paths) {
   return out + "]}";
 }
 
-// The settings of a k8s_source, with what flags and other keys say about it.
-std::string k8sSourceJson(const std::string& config_json, const Options& options,
-                          const Settings& settings) {
+// The settings of a plugin, with whose classes are ours: that tells it apart from other
+// installations.
+Poco::JSON::Object::Ptr withController(const std::string& config_json, const Settings& settings) {
   Poco::JSON::Parser parser;
   auto root = parser.parse(config_json).extract<Poco::JSON::Object::Ptr>();
-  if (!options.k8s_namespace.empty()) root->set("namespace", options.k8s_namespace);
-  if (!options.k8s_poll_seconds.empty())
-    root->set("poll_seconds", std::stoi(options.k8s_poll_seconds));
-  // Whose classes are ours is also whose entries in statuses are.
   if (!root->has("controller_name"))
     root->set("controller_name", settings.translate.controller_name);
+  return root;
+}
+
+std::string textOf(const Poco::JSON::Object& root) {
   std::ostringstream out;
-  root->stringify(out);
+  root.stringify(out);
   return out.str();
 }
 
-void addK8sSource(const Options& options, Settings& settings) {
+// The settings of a k8s_source, with what flags and other keys say about it.
+std::string k8sSourceJson(const std::string& config_json, const Options& options,
+                          const Settings& settings) {
+  auto root = withController(config_json, settings);
+  if (!options.k8s_namespace.empty()) root->set("namespace", options.k8s_namespace);
+  if (!options.k8s_poll_seconds.empty())
+    root->set("poll_seconds", std::stoi(options.k8s_poll_seconds));
+  return textOf(*root);
+}
+
+void completeKubernetes(const Options& options, Settings& settings) {
   const auto is_k8s = [](const InstanceSpec& spec) { return spec.plugin == "k8s_source"; };
   const bool named = std::any_of(settings.sources.begin(), settings.sources.end(), is_k8s);
   if (options.k8s_sync && !named) settings.sources.push_back({"k8s_source", "{}", 0});
   for (InstanceSpec& spec : settings.sources)
     if (is_k8s(spec)) spec.config_json = k8sSourceJson(spec.config_json, options, settings);
+  for (InstanceSpec& spec : settings.sinks)
+    if (spec.plugin == "gateway_deployer")
+      spec.config_json = textOf(*withController(spec.config_json, settings));
 }
 
 // Flags are shorthand for settings of the file; where both speak, the flag counts.
@@ -76,7 +89,7 @@ void applyOptions(const Options& options, Settings& settings) {
     settings.sources.push_back({"file_source", fileSourceJson(options.manifests), 0});
   if (!options.k8s_controller_name.empty())
     settings.translate.controller_name = options.k8s_controller_name;
-  addK8sSource(options, settings);
+  completeKubernetes(options, settings);
   if (!options.socket.empty() && options.command == Command::Run)
     settings.admin_socket = options.socket;
   if (!options.log_dir.empty() || !options.log_file.empty())

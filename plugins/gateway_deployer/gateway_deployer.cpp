@@ -62,7 +62,8 @@ bool GatewayDeployer::begin(std::string& error) {
   lease_ = std::make_unique<k8s_client::Lease>(
       *client_, std::move(options), [this](bool held) { tellLead(held); },
       [this](const k8s_client::Error& problem) {
-        log_.write(sdk::Level::Warning, "the Lease cannot be had", {{"why", problem.text()}});
+        log_.write(sdk::Level::Warning, "the Lease cannot be had",
+                   {{"lease", settings_.lease_name}, {"why", problem.text()}});
       });
   client_->start();
   client_->post([this] {

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <optional>
 
+#include "k8s_client/lease.hpp"
+
 namespace hyperway::gateway_deployer {
 namespace {
 
@@ -36,8 +38,8 @@ PortRange readRange(const sdk::ConfigNode& node) {
 Settings readSettings(sdk::Setup& setup) {
   Settings out;
   const sdk::ConfigNode config = setup.config();
-  config.only(
-      {"pods_service", "type", "target_ports", "namespace", "kubeconfig", "context", "lease"});
+  config.only({"pods_service", "type", "target_ports", "namespace", "kubeconfig", "context",
+               "controller_name", "lease"});
   out.common.pods_service = config["pods_service"].text();
   const std::string& pods = out.common.pods_service;
   if (!pods.empty() && (std::count(pods.begin(), pods.end(), '/') != 1 || pods.starts_with('/') ||
@@ -51,6 +53,9 @@ Settings readSettings(sdk::Setup& setup) {
   out.name_space = config["namespace"].textOr("");
   out.kubeconfig = config["kubeconfig"].textOr("");
   out.context = config["context"].textOr("");
+  const std::string controller =
+      config["controller_name"].textOr(std::string(k8s_client::kDefaultController));
+  out.lease_name = k8s_client::leaseName("hyperway-services", controller);
   if (config["lease"].present()) {
     config["lease"].only({"namespace", "name"});
     out.lease_namespace = config["lease"]["namespace"].textOr("");

@@ -17,7 +17,7 @@ struct Settings {
   std::string context;     ///< `context` of it; empty: its current one.
   std::string name_space;  ///< `namespace`: only Gateways in it; empty: all.
   std::string lease_namespace;  ///< `lease.namespace`; empty: our own Pod's namespace.
-  std::string lease_name = "hyperway-services";  ///< `lease.name`.
+  std::string lease_name;  ///< `lease.name`; without it, see leaseName(), by `controller_name`.
 };
 
 /// Reads the settings; problems are reported in `setup`.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "k8s_client/lease.hpp"
 
+#include <openssl/evp.h>
+
+#include <array>
 #include <ctime>
 
 #include "hyperway/sdk/json.hpp"
@@ -29,6 +32,22 @@ std::string microTime(std::chrono::system_clock::time_point time) {
 }
 
 }  // namespace
+
+std::string leaseName(std::string_view base, std::string_view controller_name) {
+  std::string out(base);
+  if (controller_name == kDefaultController) return out;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  if (EVP_Digest(controller_name.data(), controller_name.size(), digest.data(), nullptr,
+                 EVP_sha256(), nullptr) != 1)
+    return out;  // Out of memory; a name that is shared still has one writer.
+  constexpr std::string_view kHex = "0123456789abcdef";
+  out += '-';
+  for (std::size_t i = 0; i < 4; ++i) {
+    out += kHex[digest[i] >> 4];
+    out += kHex[digest[i] & 15];
+  }
+  return out;
+}
 
 struct Lease::State : std::enable_shared_from_this<Lease::State> {
   State(Api& to, Options settings, Changed on_change, Trouble on_trouble,

@@ -6,10 +6,19 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "k8s_client/api.hpp"
 
 namespace hyperway::k8s_client {
+
+/// The controller name of an installation that was not given another one.
+inline constexpr std::string_view kDefaultController = "hyperway.arloor.dev/gateway-controller";
+
+/// Name of the Lease that the replicas of an installation share: `base`, or, for a controller name
+/// of its own, `base`-HASH, so that two installations in one namespace do not wait for each other.
+/// HASH is the beginning of what `printf %s NAME | sha256sum` prints, 8 digits.
+[[nodiscard]] std::string leaseName(std::string_view base, std::string_view controller_name);
 
 /// A coordination.k8s.io/v1 Lease: at most one of many replicas holds it. All on the loop's thread,
 /// except for held().

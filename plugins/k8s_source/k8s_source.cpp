@@ -429,13 +429,14 @@ class K8sSource::Cluster final : public Follower {
         [this](bool held) {
           lease_held_.set(held ? 1 : 0);
           log_.write(sdk::Level::Info,
-                     held ? "this process writes statuses" : "this process writes no statuses");
+                     held ? "this process writes statuses" : "this process writes no statuses",
+                     {{"lease", settings_.lease_name}});
           writer_.setActive(held);
         },
         [this](const Error& error) {
           const std::string why = error.text();
           log_.write(sdk::Level::Warning, "the Lease of the writer of statuses cannot be had",
-                     {{"why", why}});
+                     {{"lease", settings_.lease_name}, {"why", why}});
         });
     lease_->start();
   }

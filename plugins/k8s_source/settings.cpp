@@ -16,6 +16,7 @@ Settings readSettings(sdk::Setup& setup) {
   if (out.controller_name.find('/') == std::string::npos)
     config["controller_name"].error("\"" + out.controller_name + "\" is no domain/path");
   out.statuses = config["statuses"].booleanOr(true);
+  out.lease_name = k8s_client::leaseName("hyperway-status", out.controller_name);
   if (const sdk::ConfigNode lease = config["lease"]; lease.present()) {
     lease.only({"namespace", "name"});
     out.lease_namespace = lease["namespace"].textOr("");

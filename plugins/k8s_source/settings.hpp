@@ -5,6 +5,7 @@
 #include <string>
 
 #include "hyperway/sdk/host.hpp"
+#include "k8s_client/lease.hpp"
 
 namespace hyperway::k8s_source {
 
@@ -14,11 +15,11 @@ struct Settings {
   std::string context;            ///< In the kubeconfig; empty: its current one.
   std::string name_space;         ///< Only objects in it; empty: all.
   std::chrono::seconds poll{30};  ///< Lists beside the watches, as a safety net.
-  std::string controller_name =
-      "hyperway.arloor.dev/gateway-controller";  ///< Whose entries in statuses are ours.
-  bool statuses = true;                          ///< Write them.
+  std::string controller_name{
+      k8s_client::kDefaultController};  ///< Whose entries in statuses are ours.
+  bool statuses = true;                 ///< Write them.
   std::string lease_namespace;  ///< Of the Lease; empty: the Pod's namespace, or the context's.
-  std::string lease_name = "hyperway-status";  ///< The Lease that the writer of statuses holds.
+  std::string lease_name;       ///< The Lease that the writer of statuses holds; see leaseName().
 };
 
 /// Reads the settings; problems are reported in place.

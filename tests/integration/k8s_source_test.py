@@ -269,6 +269,20 @@ class FromACluster(Case):
         # What was right already was not written again.
         self.assertLessEqual(self.cluster.asked("PATCH") - before, 3)
 
+    def test_two_installations_with_other_controller_names_both_write(self):
+        port = free_port()
+        self.start(gateway_class("theirs", "example.com/mine"),
+                   gateway([listener(port=port)], name="theirs", class_name="theirs"))
+        source = {"plugin": "k8s_source", "config": {"kubeconfig": self.cluster.kubeconfig}}
+        self.use(gw.Gateway(listen={port: port}, settings={"sources": [source], "controller_name": "example.com/mine"}))
+        for name in ("hyperway", "theirs"):
+            until(lambda n=name: self.cluster.status("GatewayClass", n, "").get("conditions"))
+        for name in ("gw", "theirs"):
+            until(lambda n=name: self.cluster.status("Gateway", n).get("conditions"))
+        with self.cluster.lock:
+            leases = {key for resource, key in self.cluster.objects if resource == "leases"}
+        self.assertEqual(leases, {"default/hyperway-status", "default/hyperway-status-b32e8104"})
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -42,6 +42,14 @@ struct World {
 
 }  // namespace
 
+TEST_CASE("A controller name of one's own makes a Lease of one's own") {
+  CHECK(leaseName("hyperway-status", kDefaultController) == "hyperway-status");
+  // printf %s example.com/mine | sha256sum
+  CHECK(leaseName("hyperway-status", "example.com/mine") == "hyperway-status-b32e8104");
+  CHECK(leaseName("hyperway-services", "example.com/other") !=
+        leaseName("hyperway-services", "x/y"));
+}
+
 TEST_CASE("A Lease that is not there is made, and is ours") {
   World world;
   CHECK(world.api.calls.front().request.path ==
