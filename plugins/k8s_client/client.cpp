@@ -60,8 +60,11 @@ struct Client::State final : Http2Connection::Owner {
     TimePoint next_attempt{};
   };
 
-  State(ClusterConfig cluster, std::string agent)
-      : config(std::move(cluster)), user_agent(std::move(agent)), authority(config.authority()) {
+  State(ClusterConfig cluster, std::string agent, Resolve resolve)
+      : config(std::move(cluster)),
+        user_agent(std::move(agent)),
+        authority(config.authority()),
+        resolver(std::move(resolve)) {
     wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     lanes.emplace_back();  // calls
   }
@@ -81,6 +84,7 @@ struct Client::State final : Http2Connection::Owner {
   bool ended = false;     // nothing is run any more
 
   // Everything below: the loop's thread.
+  Resolver resolver;
   Id last_id = 0;
   std::map<Id, std::unique_ptr<Exchange>> exchanges;
   std::map<Id, std::unique_ptr<Exchange>> ending;  // over, and not told yet
@@ -270,7 +274,7 @@ struct Client::State final : Http2Connection::Owner {
     }
     lane.connection = std::make_unique<Http2Connection>(*this);
     // Told by the next turn: nobody expects an answer from within a call.
-    if (!lane.connection->begin(config, now))
+    if (!lane.connection->begin(config, resolver, now))
       ready.emplace_back([this, index] {
         if (lanes[index].connection && !lanes[index].connection->open()) drop(index, false);
       });
@@ -503,8 +507,9 @@ struct Client::State final : Http2Connection::Owner {
   }
 };
 
-Client::Client(ClusterConfig config, std::string user_agent)
-    : state_(std::make_unique<State>(std::move(config), std::move(user_agent))) {}
+Client::Client(ClusterConfig config, std::string user_agent, Resolve resolve)
+    : state_(
+          std::make_unique<State>(std::move(config), std::move(user_agent), std::move(resolve))) {}
 
 Client::~Client() { stop(); }
 

@@ -8,6 +8,7 @@
 
 #include "k8s_client/api.hpp"
 #include "k8s_client/config.hpp"
+#include "k8s_client/name_lookup.hpp"
 
 namespace hyperway::k8s_client {
 
@@ -17,8 +18,9 @@ namespace hyperway::k8s_client {
 /// connection.
 class Client final : public Api {
  public:
-  /// Contacts nothing yet. `user_agent` is what the server's log shows.
-  Client(ClusterConfig config, std::string user_agent);
+  /// Contacts nothing yet. `user_agent` is what the server's log shows. `resolve` looks the
+  /// server's name up, on a thread of its own.
+  Client(ClusterConfig config, std::string user_agent, Resolve resolve = systemResolve);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   /// stop()s.

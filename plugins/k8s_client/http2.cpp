@@ -106,9 +106,9 @@ Http2Connection::~Http2Connection() {
   by_id_.clear();  // Streams that end with the session tell nobody.
 }
 
-bool Http2Connection::begin(const ClusterConfig& config, TimePoint now) {
+bool Http2Connection::begin(const ClusterConfig& config, Resolver& resolver, TimePoint now) {
   began_ = heard_ = now;
-  return socket_.begin(config, error_);
+  return socket_.begin(config, resolver, error_);
 }
 
 bool Http2Connection::beginSession() {

@@ -21,7 +21,7 @@ namespace hyperway::k8s_client {
 /// never blocks. Half-open connections are found by PING.
 class Http2Connection {
  public:
-  /// How long connecting and the handshake may take.
+  /// How long the look-up, connecting and the handshake may take.
   static constexpr std::chrono::seconds kConnectLimit{5};
   /// Silence after which a PING is sent, and how long its answer may take. Together with a new
   /// connection they are less than the 5 s within which we are to be right again; a server that is
@@ -48,7 +48,7 @@ class Http2Connection {
   ~Http2Connection();
 
   /// Begins to connect. False with a sentence in error().
-  [[nodiscard]] bool begin(const ClusterConfig& config, TimePoint now);
+  [[nodiscard]] bool begin(const ClusterConfig& config, Resolver& resolver, TimePoint now);
   /// Goes on after poll() found something, or due() has come. False: it is over, error() says why;
   /// exchanges that are still open had no onClose().
   [[nodiscard]] bool onReady(TimePoint now);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "k8s_client/tls_socket.hpp"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -76,15 +75,8 @@ bool useCertificate(SSL_CTX* context, const std::string& chain, const std::strin
   return true;
 }
 
-bool isAddress(const std::string& text) {
-  unsigned char buffer[sizeof(in6_addr)];
-  return ::inet_pton(AF_INET, text.c_str(), buffer) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), buffer) == 1;
-}
-
 }  // namespace
 
-void TlsSocket::AddressFree::operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
 void TlsSocket::ContextFree::operator()(ssl_ctx_st* context) const noexcept {
   SSL_CTX_free(context);
 }
@@ -97,20 +89,17 @@ TlsSocket::~TlsSocket() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-bool TlsSocket::begin(const ClusterConfig& config, std::string& error) {
+bool TlsSocket::begin(const ClusterConfig& config, Resolver& resolver, std::string& error) {
   if (!makeContext(config, error)) return false;
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* list = nullptr;
-  const int failed =
-      ::getaddrinfo(config.host.c_str(), std::to_string(config.port).c_str(), &hints, &list);
-  if (failed != 0) {
-    error = config.host + ": " + ::gai_strerror(failed);
-    return false;
-  }
-  addresses_.reset(list);
-  next_ = list;
+  lookup_ = resolver.lookUp(config.host, config.port);
+  if (lookup_->done()) return connectFirst(error);
+  error = config.host + ": the name is not resolved in time";
+  return true;
+}
+
+bool TlsSocket::connectFirst(std::string& error) {
+  error = lookup_->error();
+  next_ = lookup_->addresses();
   return connectNext(error);
 }
 
@@ -177,6 +166,10 @@ bool TlsSocket::beginTls(std::string& error) {
 }
 
 TlsSocket::Progress TlsSocket::advance(std::string& error) {
+  if (fd_ < 0) {
+    if (!lookup_->done()) return Progress::Waiting;
+    return connectFirst(error) ? Progress::Waiting : Progress::Failed;
+  }
   if (!ssl_) {
     int failed = 0;
     socklen_t size = sizeof failed;

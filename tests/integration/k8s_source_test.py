@@ -62,6 +62,15 @@ class FromACluster(Case):
         for condition in parent["conditions"]:
             self.assertRegex(condition["lastTransitionTime"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
+    def test_a_server_that_has_a_name_is_found(self):
+        def named(cluster):
+            with open(cluster.kubeconfig, encoding="utf-8") as file:
+                text = file.read()
+            with open(cluster.kubeconfig, "w", encoding="utf-8") as file:
+                file.write(text.replace("https://127.0.0.1:", "https://localhost:"))
+        self.start(before=named)
+        self.assertTrue(self.served())
+
     def test_a_server_that_is_away_changes_nothing_and_is_caught_up_with(self):
         self.start()
         self.cluster.down()

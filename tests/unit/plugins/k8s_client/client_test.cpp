@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
+#include <memory>
 #include <thread>
 
 using namespace hyperway::k8s_client;
@@ -75,6 +77,59 @@ TEST_CASE("The time-out bounds everything, connecting too") {
   request.path = "/version";
   request.timeout = std::chrono::milliseconds(50);
   CHECK(client.wait(request).error.kind == Error::Kind::Timeout);
+}
+
+TEST_CASE("A server that has a name is looked up, and one that is not found is named") {
+  std::uint16_t port = 0;
+  {
+    const Silent gone;
+    port = gone.port;
+  }
+  ClusterConfig config = configOf(port);
+  config.host = "localhost";
+  Client client(config, "test");
+  client.start();
+  CHECK(client.get("/version").error.message.find("refused") != std::string::npos);
+  config.host = "api.example";
+  Client lost(config, "test", [](const std::string& host, std::uint16_t, std::string& error) {
+    error = host + ": nobody knows it";
+    return Addresses();
+  });
+  lost.start();
+  const Reply reply = lost.get("/version");
+  CHECK(reply.error.kind == Error::Kind::Connect);
+  CHECK(reply.error.message == "api.example: nobody knows it");
+}
+
+TEST_CASE("A resolver that hangs holds up nobody: no task, no time-out, no end; it is asked once") {
+  // Shared with the resolver's thread, which outlives the client.
+  struct Hanging {
+    std::promise<void> asked, go, over;
+    std::atomic<int> times{0};
+  };
+  const auto hanging = std::make_shared<Hanging>();
+  ClusterConfig config = configOf(1);
+  config.host = "api.example";
+  {
+    Client client(config, "test", [hanging](const auto&, auto port, std::string& error) {
+      if (hanging->times++ == 0) hanging->asked.set_value();
+      hanging->go.get_future().wait();
+      Addresses out = systemResolve("127.0.0.1", port, error);
+      hanging->over.set_value();
+      return out;
+    });
+    client.start();
+    Request request;
+    request.path = "/version";
+    request.timeout = std::chrono::milliseconds(50);
+    CHECK(client.wait(request).error.kind == Error::Kind::Timeout);
+    hanging->asked.get_future().wait();
+    CHECK(client.wait(request).error.kind == Error::Kind::Timeout);
+    client.stop();
+  }
+  CHECK(hanging->times == 1);
+  hanging->go.set_value();
+  hanging->over.get_future().wait();
 }
 
 TEST_CASE("Stopping ends what is under way, and what comes later") {
