@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 struct addrinfo;
 
@@ -13,6 +14,7 @@ namespace hyperway::k8s_client {
 
 /// Frees a list of addresses.
 struct AddressFree {
+  /// See freeaddrinfo().
   void operator()(addrinfo* list) const noexcept;
 };
 /// Addresses, in the order in which they are to be tried.

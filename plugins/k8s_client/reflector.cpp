@@ -25,7 +25,12 @@ Error invalid(std::string message) {
 }  // namespace
 
 Reflector::Reflector(Api& api, Options options, Observer& observer)
-    : api_(api), options_(std::move(options)), observer_(observer), lines_(options_.most_line) {}
+    : api_(api),
+      options_(std::move(options)),
+      observer_(observer),
+      lines_(options_.most_line),
+      own_readers_(options_.readers == nullptr ? std::make_unique<Readers>() : nullptr),
+      readers_(own_readers_ ? *own_readers_ : *options_.readers) {}
 
 Reflector::~Reflector() {
   *alive_ = false;
@@ -134,7 +139,9 @@ void Reflector::onPage(Reply reply) {
   page_at_ = 0;
   page_readable_ = true;
   const auto keep = [this](std::string_view text) { page_.push_back(text); };
-  if (!page_reader_.read(reply.body, page, keep)) return listFailed(invalid(page_reader_.error()));
+  if (!page_reader_) page_reader_.emplace();
+  if (!page_reader_->read(reply.body, page, keep))
+    return listFailed(invalid(page_reader_->error()));
   // The first page's version is the one that all pages show.
   if (list_version_.empty()) list_version_ = std::move(page.resource_version);
   next_page_ = std::move(page.next);
@@ -144,8 +151,8 @@ void Reflector::onPage(Reply reply) {
 void Reflector::takeSome() {
   for (const std::size_t end = std::min(page_.size(), page_at_ + kSlice); page_at_ < end;
        ++page_at_) {
-    if (object_.read(page_[page_at_]))
-      take(object_, false);
+    if (readers_.object.read(page_[page_at_]))
+      take(readers_.object, false);
     else
       page_readable_ = false;
   }
@@ -164,6 +171,7 @@ void Reflector::endPage() {
 
 void Reflector::listFailed(const Error& error) {
   listing_ = false;
+  dropPage();
   endTurn();
   ++list_failures_;
   // The server was not there to be burdened.
@@ -181,7 +189,14 @@ void Reflector::listFailed(const Error& error) {
   schedule(wait, &Reflector::takeTurn);
 }
 
+// Its buffers are several times as large as what was read.
+void Reflector::dropPage() {
+  page_ = {};
+  page_reader_.reset();
+}
+
 void Reflector::endList() {
+  dropPage();
   endTurn();
   const std::uint64_t version = versionOf(list_version_);
   if (isOtherHistory(version)) {
@@ -283,7 +298,7 @@ void Reflector::onData(std::string_view bytes) {
 
 void Reflector::onLine(std::string_view line) {
   if (watch_error_ || line.empty()) return;
-  WatchEvent event = event_reader_.read(line);
+  WatchEvent event = readers_.event.read(line);
   using Type = WatchEvent::Type;
   switch (event.type) {
     case Type::Bookmark:
@@ -301,17 +316,18 @@ void Reflector::onLine(std::string_view line) {
       return;
     default: break;
   }
-  if (!object_.read(event.object)) {
+  ObjectText& object = readers_.object;
+  if (!object.read(event.object)) {
     watch_error_ = invalid("an object of the watch cannot be read");
     return;
   }
   watch_failures_ = 0;
   if (event.type == Type::Deleted)
-    takeRemoval(object_);
+    takeRemoval(object);
   else
-    take(object_, true);
-  if (object_.resourceVersion().empty()) return;
-  version_ = object_.resourceVersion();
+    take(object, true);
+  if (object.resourceVersion().empty()) return;
+  version_ = object.resourceVersion();
   newest_ = std::max(newest_, versionOf(version_));
 }
 

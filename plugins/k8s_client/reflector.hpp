@@ -41,6 +41,12 @@ class Reflector final : private StreamHandler {
     /// It is followed again, after onTrouble().
     virtual void onWell() = 0;
   };
+  /// What objects are read with. It keeps its buffers, several times the size of what was read, so
+  /// reflectors of one thread had better share it.
+  struct Readers {
+    WatchEventReader event;  ///< Of lines of watches.
+    ObjectText object;       ///< Of them and of lists; what an observer sees.
+  };
   /// How it behaves.
   struct Options {
     std::string path;  ///< Collection; may have a query (fieldSelector=…).
@@ -51,6 +57,7 @@ class Reflector final : private StreamHandler {
     std::chrono::seconds watch_limit{480};         ///< The server ends a watch about then.
     std::size_t most_line = std::size_t{8} << 20;  ///< Bytes of a watch line.
     std::function<double()> random;                ///< 0..1, for jitter; may be null.
+    Readers* readers = nullptr;  ///< Shared with others; outlives this. Null: its own.
     ListTurns* turns = nullptr;  ///< Shared with others of the kind; outlives this. Null: none.
   };
 
@@ -93,6 +100,7 @@ class Reflector final : private StreamHandler {
   void onPage(Reply reply);
   void takeSome();
   void endPage();
+  void dropPage();
   void mark(Known& known);
   void listFailed(const Error& error);
   void endList();
@@ -124,8 +132,9 @@ class Reflector final : private StreamHandler {
   std::uint64_t newest_ = 0;          // version that the server is known to have reached
   std::uint64_t newest_at_list_ = 0;  // when the list was begun
   std::string next_page_;
-  std::vector<std::string_view> page_;  // its objects, in page_reader_'s buffer
-  std::size_t page_at_ = 0;             // the next of them
+  std::optional<ListPageReader> page_reader_;  // while there is a list
+  std::vector<std::string_view> page_;         // its objects, in page_reader_'s buffer
+  std::size_t page_at_ = 0;                    // the next of them
   bool page_readable_ = true;
   Api::Id page_timer_ = 0;
   std::optional<TimePoint> last_list_;
@@ -145,9 +154,8 @@ class Reflector final : private StreamHandler {
   std::string last_trouble_;
 
   LineSplitter lines_;
-  ListPageReader page_reader_;
-  WatchEventReader event_reader_;
-  ObjectText object_;
+  std::unique_ptr<Readers> own_readers_;  // null if they are shared
+  Readers& readers_;
 };
 
 }  // namespace hyperway::k8s_client

@@ -4,33 +4,28 @@
 namespace hyperway::k8s_source {
 namespace {
 
-k8s_client::Reflector::Options optionsOf(const KindSpec& kind, const std::string& group_version,
-                                         const std::string& name_space, const std::string& name,
-                                         std::chrono::seconds poll, std::function<double()> random,
-                                         k8s_client::ListTurns* turns) {
-  k8s_client::Reflector::Options out;
-  out.path = k8s_client::path(group_version, kind.namespaced ? name_space : "", kind.resource);
+using k8s_client::Reflector;
+
+Reflector::Options withPath(Reflector::Options options, const KindSpec& kind,
+                            const std::string& group_version, const std::string& name_space,
+                            const std::string& name) {
+  options.path = k8s_client::path(group_version, kind.namespaced ? name_space : "", kind.resource);
   if (!name.empty())
-    out.path =
-        k8s_client::withQuery(std::move(out.path), {{"fieldSelector", "metadata.name=" + name}});
-  out.poll = poll;
-  out.random = std::move(random);
-  out.turns = turns;
-  return out;
+    options.path = k8s_client::withQuery(std::move(options.path),
+                                         {{"fieldSelector", "metadata.name=" + name}});
+  return options;
 }
 
 }  // namespace
 
 FollowedKind::FollowedKind(k8s_client::Api& api, Follower& follower, const KindSpec& kind,
                            std::string group_version, const std::string& name_space,
-                           const std::string& name, std::chrono::seconds poll,
-                           std::function<double()> random, k8s_client::ListTurns* turns)
+                           const std::string& name, Reflector::Options options)
     : follower_(follower),
       kind_(kind),
       group_version_(std::move(group_version)),
-      reflector_(api,
-                 optionsOf(kind, group_version_, name_space, name, poll, std::move(random), turns),
-                 *this) {}
+      reflector_(api, withPath(std::move(options), kind, group_version_, name_space, name), *this) {
+}
 
 void FollowedKind::onObject(const k8s_client::ObjectText& object) {
   follower_.onObject(*this, object);

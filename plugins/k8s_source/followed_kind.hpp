@@ -28,12 +28,11 @@ class Follower {
 /// A kind, or one object of it, that is followed in the cluster.
 class FollowedKind final : private k8s_client::Reflector::Observer {
  public:
-  /// `group_version` is "v1" or "group/v1"; `name_space` empty: all; `name` empty: all. `turns` is
-  /// what single objects of the kind share, and outlives this; null: nothing.
+  /// `group_version` is "v1" or "group/v1"; `name_space` empty: all; `name` empty: all. Of
+  /// `options` all counts but the path.
   FollowedKind(k8s_client::Api& api, Follower& follower, const KindSpec& kind,
                std::string group_version, const std::string& name_space, const std::string& name,
-               std::chrono::seconds poll, std::function<double()> random,
-               k8s_client::ListTurns* turns = nullptr);
+               k8s_client::Reflector::Options options);
 
   /// Begins; in the place of another one, which is of no use afterwards, or of none.
   void start(FollowedKind* before = nullptr) {

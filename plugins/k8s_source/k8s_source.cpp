@@ -155,8 +155,8 @@ class K8sSource::Cluster final : public Follower {
       if (followed && !followed->unavailable()) continue;
       const auto before = std::move(followed);
       const std::string only = kind.kind == "Namespace" ? settings_.name_space : std::string();
-      followed = std::make_unique<FollowedKind>(
-          client_, *this, kind, found->second, settings_.name_space, only, settings_.poll, random_);
+      followed = std::make_unique<FollowedKind>(client_, *this, kind, found->second,
+                                                settings_.name_space, only, followOptions());
       followed->start(before.get());
     }
     discovered_ = true;
@@ -187,6 +187,15 @@ class K8sSource::Cluster final : public Follower {
     missing_ = std::move(missing);
     for (const auto& [id, status] : class_statuses_)
       writer_.desire(idOf("GatewayClass", id), classStatus(status));
+  }
+
+  k8s_client::Reflector::Options followOptions(k8s_client::ListTurns* turns = nullptr) {
+    k8s_client::Reflector::Options out;
+    out.poll = settings_.poll;
+    out.random = random_;
+    out.readers = &readers_;
+    out.turns = turns;
+    return out;
   }
 
   // ---- objects ----------------------------------------------------------------------------------
@@ -301,8 +310,7 @@ class K8sSource::Cluster final : public Follower {
       auto& turns = turns_[target.kind];
       if (!turns) turns = std::make_unique<k8s_client::ListTurns>(client_);
       followed = std::make_unique<FollowedKind>(client_, *this, *findKind(target.kind), "v1",
-                                                id.name_space, id.name, settings_.poll, random_,
-                                                turns.get());
+                                                id.name_space, id.name, followOptions(turns.get()));
       followed->start();
     }
     states_changed_ = true;
@@ -489,6 +497,7 @@ class K8sSource::Cluster final : public Follower {
 
   References references_;
   bool references_due_ = true;
+  k8s_client::Reflector::Readers readers_;
   std::map<std::string, std::unique_ptr<FollowedKind>> followed_;
   std::map<std::string, std::unique_ptr<k8s_client::ListTurns>> turns_;  // of kinds read by name
   std::map<References::Target, std::unique_ptr<FollowedKind>> named_;
