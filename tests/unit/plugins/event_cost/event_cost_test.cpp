@@ -55,7 +55,7 @@ class World {
     options.controller_name = kController;
     options.path = [](const StatusWriter::ObjectId& id) { return '/' + id.key(); };
     options.now = [] { return "2026-01-02T03:04:05Z"; };
-    options.report = [](const auto&, auto, const auto&) {};
+    options.report = [](const auto&, auto, const auto&, bool) {};
     writer_ = std::make_unique<StatusWriter>(api_, options);
     writer_->setActive(true);
     for (const Kind* kind : {&kClass, &kGateway, &kService, &kSlice, &kRoute}) follow(*kind);
