@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,7 +32,7 @@ struct PoolKey {
 
   /// By address, then by context (which one it is) and name.
   friend bool operator<(const PoolKey& a, const PoolKey& b) {
-    if (const auto order = a.endpoint <=> b.endpoint; order != 0) return order < 0;
+    if (const auto order = a.endpoint <=> b.endpoint; std::is_neq(order)) return std::is_lt(order);
     if (a.security == b.security || !b.security) return false;
     if (!a.security) return true;
     return std::tie(a.security->context, a.security->peer) <
