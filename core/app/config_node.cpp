@@ -44,8 +44,9 @@ class Reader {
   ConfigNode read(const YAML::Node& node, std::size_t depth) {
     ConfigNode out;
     out.line = lineOf(node);
+    if (too_large_) return out;  // an alias that holds itself has no end
     if (depth > kMaxDepth || ++count_ > kMaxNodes) {
-      if (!too_large_) problem(out.line, "nested too deeply or too large for a configuration file");
+      problem(out.line, "nested too deeply or too large for a configuration file");
       too_large_ = true;
       return out;
     }
@@ -53,7 +54,10 @@ class Reader {
       case YAML::NodeType::Scalar: readScalar(node, out); break;
       case YAML::NodeType::Sequence:
         out.type = ConfigNode::Type::List;
-        for (const auto& item : node) out.items.push_back(read(item, depth + 1));
+        for (const auto& item : node) {
+          if (too_large_) break;
+          out.items.push_back(read(item, depth + 1));
+        }
         break;
       case YAML::NodeType::Map: readMap(node, depth, out); break;
       default: break;
@@ -83,6 +87,7 @@ class Reader {
   void readMap(const YAML::Node& node, std::size_t depth, ConfigNode& out) {
     out.type = ConfigNode::Type::Map;
     for (const auto& member : node) {
+      if (too_large_) return;
       if (!member.first.IsScalar()) {
         problem(lineOf(member.first), "a key must be a single value");
         continue;

@@ -42,7 +42,22 @@ Settings settingsOf(std::string_view text) {
   return out;
 }
 
+std::size_t nodesOf(const ConfigNode& node) {
+  std::size_t count = 1;
+  for (const ConfigNode& item : node.items) count += nodesOf(item);
+  for (const ConfigNode::Member& member : node.members) count += nodesOf(member.value);
+  return count;
+}
+
 }  // namespace
+
+TEST_CASE("A list that holds itself twice is refused where it gets too deep, and read no further") {
+  std::vector<ConfigProblem> problems;
+  const ConfigNode document = parseConfigText("a: &x [0, *x, *x]\n", "f.yaml", "/etc/h", problems);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].text() == "f.yaml:1: nested too deeply or too large for a configuration file");
+  CHECK(nodesOf(document) < 100);
+}
 
 TEST_CASE("A wrong configuration is refused with file, line and what would be right") {
   struct Row {
