@@ -15,13 +15,13 @@ constexpr std::size_t kMostFindings = 5;
 // PolicyStatus.ancestors, maxItems.
 constexpr std::size_t kMostAncestors = 16;
 
-Condition condition(std::string type, const Verdict& verdict, std::string good_reason,
-                    std::string good_message, std::int64_t generation) {
+Condition condition(std::string type, const Verdict& verdict, const std::string& good_reason,
+                    const std::string& good_message, std::int64_t generation) {
   Condition made;
   made.type = std::move(type);
   made.status = verdict.fine();
-  made.reason = verdict.fine() ? std::move(good_reason) : verdict.reason;
-  made.message = verdict.fine() ? std::move(good_message) : verdict.message;
+  made.reason = verdict.fine() ? good_reason : verdict.reason;
+  made.message = verdict.fine() ? good_message : verdict.message;
   made.observed_generation = generation;
   return made;
 }
