@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <map>
@@ -103,6 +104,13 @@ struct Pipeline::State {
     return true;
   }
 
+  // The generation that every sink has.
+  [[nodiscard]] std::uint64_t inForce() const {
+    std::uint64_t least = acknowledged.empty() ? 0 : acknowledged.front();
+    for (const std::uint64_t number : acknowledged) least = std::min(least, number);
+    return least;
+  }
+
   void run() {
     const auto due = [this] {
       return closed || queue.hasUrgent() || (allSynced() && !queue.empty());
@@ -169,6 +177,7 @@ struct Pipeline::State {
 
   void handle(ChangeQueue::Report& step) {
     const SinkReport& report = step.report;
+    std::uint64_t in_force = 0;
     {
       const std::lock_guard lock(mutex);
       const std::string who(sinks[step.sink]->id());
@@ -179,23 +188,27 @@ struct Pipeline::State {
         troubles.erase(who);
       if (!report.refused && report.generation > acknowledged[step.sink])
         acknowledged[step.sink] = report.generation;
+      in_force = inForce();
     }
-    tell(translator->programmed(report.listeners, report.gateways));
+    tell(translator->programmed(report.listeners, report.gateways, in_force));
   }
 
   static void handle(ChangeQueue::Task& task) { task(); }
 
   void hand(const gateway::Translator::Outcome& outcome) {
-    std::uint64_t number = 0;
+    std::uint64_t number = 0, last = 0, in_force = 0;
     {
       const std::lock_guard lock(mutex);
       // The first hand-over is made even if it is empty: sinks are ready once they have answered
       // it.
       if (!outcome.model.empty() || generation == 0) number = ++generation;
+      last = generation;
+      in_force = inForce();
     }
     if (number > 0)
       for (std::size_t i = 0; i < sinks.size(); ++i) give(i, number, outcome.model);
     tell(outcome.status);
+    tell(translator->handedOver(last, in_force));
   }
 
   void give(std::size_t sink, std::uint64_t number, const route::ModelBatch& batch) {

@@ -129,22 +129,31 @@ void addSlice(const EndpointSlice& slice, const std::string& port_name, bool ter
   }
 }
 
+// Of a Service without EndpointSlices: what the configuration says.
+std::vector<route::Endpoint> givenEndpoints(const std::string& key,
+                                            const TranslateOptions& options) {
+  auto given = options.default_endpoints.find(key);
+  if (given == options.default_endpoints.end()) given = options.default_endpoints.find("*");
+  if (given == options.default_endpoints.end()) return {};
+  std::vector<route::Endpoint> endpoints = given->second;
+  std::sort(endpoints.begin(), endpoints.end());
+  endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
+  return endpoints;
+}
+
 std::vector<route::Endpoint> endpointsOf(const Service& service, const Service::Port& port,
                                          const std::string& key, const ObjectStore& store,
                                          const TranslateOptions& options) {
   std::vector<route::Endpoint> endpoints;
   const auto* slices = store.slicesOf(service.meta.key());
-  if (slices == nullptr) {
-    auto given = options.default_endpoints.find(key);
-    if (given == options.default_endpoints.end()) given = options.default_endpoints.find("*");
-    if (given != options.default_endpoints.end()) endpoints = given->second;
-    return endpoints;
-  }
+  if (slices == nullptr) return givenEndpoints(key, options);
   for (const bool terminating : {false, true}) {
     for (const std::string& slice : *slices)
       addSlice(*store.find<EndpointSlice>(slice), port.name, terminating, endpoints);
     if (!endpoints.empty()) break;
   }
+  std::sort(endpoints.begin(), endpoints.end());
+  endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
   return endpoints;
 }
 
@@ -210,10 +219,23 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
   if (upstream.tls && upstream.protocol == route::UpstreamProtocol::WebSocket)
     upstream.protocol = route::UpstreamProtocol::WebSocketTls;
   upstream.endpoints = endpointsOf(*service, *port, key, store, options);
-  auto& endpoints = upstream.endpoints;
-  std::sort(endpoints.begin(), endpoints.end());
-  endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
   return upstream;
+}
+
+void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
+                  const TranslateOptions& options) {
+  upstream.endpoints.clear();
+  if (upstream.tls && !upstream.tls->refused.empty()) return;
+  const auto [service_key, number] = split(upstream.key);
+  const auto* service = store.find<Service>(service_key);
+  if (service == nullptr) {
+    upstream.endpoints = givenEndpoints(upstream.key, options);
+  } else if (service->external) {
+    if (std::string address = canonicalIp(service->external_name); !address.empty())
+      upstream.endpoints.push_back({std::move(address), static_cast<std::uint16_t>(number)});
+  } else if (const Service::Port* const port = portOf(*service, number)) {
+    upstream.endpoints = endpointsOf(*service, *port, upstream.key, store, options);
+  }
 }
 
 std::string serviceOfUpstream(std::string_view key) { return split(key).service; }

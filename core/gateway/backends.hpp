@@ -45,6 +45,11 @@ struct BackendTarget {
                                             AuthorityStore& authorities,
                                             const TranslateOptions& options);
 
+/// Gives an upstream that a snapshot describes its endpoints, as buildUpstream() does: the rest was
+/// decided by who wrote the snapshot.
+void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
+                  const TranslateOptions& options);
+
 /// The Service of an upstream's key.
 [[nodiscard]] std::string serviceOfUpstream(std::string_view key);
 

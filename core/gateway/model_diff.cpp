@@ -84,6 +84,22 @@ void ModelDiff::putGateway(const std::string& key, GatewayState* gateway, bool p
     known = std::move(now);
 }
 
+void ModelDiff::putListeners(const std::string& key, std::map<std::string, route::Listener> now,
+                             route::ModelBatch& batch) {
+  auto& known = listeners_[key];
+  for (const auto& [name, listener] : now) {
+    const auto found = known.find(name);
+    if (found == known.end() || !route::sameListener(found->second, listener))
+      batch.listeners.push_back(listener);
+  }
+  for (const auto& [name, listener] : known)
+    if (!now.contains(name)) batch.removed_listeners.push_back(name);
+  if (now.empty())
+    listeners_.erase(key);
+  else
+    known = std::move(now);
+}
+
 void ModelDiff::putCertificates(const ObjectStore& store, CertificateStore& certificates,
                                 const CertificateCheck& check, route::ModelBatch& batch) {
   std::set<std::string> wanted;

@@ -20,6 +20,9 @@ class ModelDiff {
   /// for the data plane, unless `programmed_at_once`. Null: the Gateway `key` is gone.
   void putGateway(const std::string& key, GatewayState* gateway, bool programmed_at_once,
                   route::ModelBatch& batch);
+  /// Brings the listeners of a snapshot up to date; `key` is told from Gateways by its first word.
+  void putListeners(const std::string& key, std::map<std::string, route::Listener> now,
+                    route::ModelBatch& batch);
   /// Brings what sinks are told of a Gateway as a whole up to date. Null: there is nothing to tell,
   /// or it is gone.
   void describeGateway(const std::string& key, const GatewayState* gateway,

@@ -120,6 +120,7 @@ ObjectStore::Effect ObjectStore::apply(const ObjectChange& change, Problems& pro
     case Kind::ConfigMap: return put(change, std::move(key), ConfigMap(), problems);
     case Kind::Namespace: return put(change, std::move(key), Namespace(), problems);
     case Kind::Filter: return put(change, std::move(key), FilterObject(), problems);
+    case Kind::RouteSnapshot: break;
   }
   return Effect::None;
 }

@@ -64,6 +64,7 @@ std::optional<Kind> kindOf(std::string_view group, std::string_view kind) noexce
       {"", "Namespace", Kind::Namespace},
       {"discovery.k8s.io", "EndpointSlice", Kind::EndpointSlice},
       {kHyperwayGroup, "Filter", Kind::Filter},
+      {kHyperwayGroup, "RouteSnapshot", Kind::RouteSnapshot},
   };
   for (const Row& row : kRows)
     if (row.name == kind && row.group == group) return row.kind;

@@ -39,6 +39,7 @@ enum class Kind : std::uint8_t {
   ConfigMap,
   Namespace,
   Filter,
+  RouteSnapshot,  ///< Kept in Snapshots, not in the store.
 };
 
 /// The kind for an API group and kind name; absent for kinds that we do not read.

@@ -170,6 +170,18 @@ std::string toJson(const ObjectStatus& status, std::string_view controller_name)
       write(out, "ancestorRef", ancestor, controller_name);
     out.close(']');
   }
+  if (status.kind == "RouteSnapshot") {
+    out.member("checksum", status.checksum);
+    out.key("refused");
+    out.open('[');
+    for (const Refusal& refusal : status.refused) {
+      out.open('{');
+      out.member("name", refusal.name);
+      out.member("reason", refusal.reason);
+      out.close('}');
+    }
+    out.close(']');
+  }
   out.close('}');
   return out.take();
 }

@@ -44,6 +44,16 @@ struct ParentStatus {
   friend bool operator==(const ParentStatus&, const ParentStatus&) = default;
 };
 
+/// Something of a RouteSnapshot that a data plane cannot do.
+struct Refusal {
+  std::string name;    ///< A listener ("namespace/gateway/listener") or rule
+                       ///< ("namespace/route/ruleIndex").
+  std::string reason;  ///< In the user's words.
+
+  /// Field-wise equality.
+  friend bool operator==(const Refusal&, const Refusal&) = default;
+};
+
 /// Status of one object, as data: what to write back, and why.
 struct ObjectStatus {
   std::string kind, name_space, name;  ///< The object; name_space empty for cluster-scoped kinds.
@@ -54,6 +64,8 @@ struct ObjectStatus {
   std::vector<ListenerStatus> listeners;        ///< Gateway only.
   std::vector<ParentStatus> parents;            ///< Routes only.
   std::vector<ParentStatus> ancestors;          ///< BackendTLSPolicy only.
+  std::string checksum;                         ///< RouteSnapshot only: what is served.
+  std::vector<Refusal> refused;                 ///< RouteSnapshot only: what of it is not.
 
   /// Field-wise equality.
   friend bool operator==(const ObjectStatus&, const ObjectStatus&) = default;

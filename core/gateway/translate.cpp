@@ -14,6 +14,8 @@ Translator::Outcome Translator::State::settle(Work& work, Outcome outcome) {
   settleClasses(work, outcome);
   settleGateways(work, outcome);
   settleRoutes(work, outcome);
+  settleSnapshots(work, outcome);
+  settleCertificates(outcome);
   settleRefused(work, outcome);
   settlePolicies(outcome);
   settleUpstreams(work, outcome);
@@ -75,11 +77,22 @@ Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& ty
       for (const BackendSpec& backend : rule.backends) found = found || uses(backend.filters);
       if (found) work.route(key, Redo::Rules);
     }
+  for (const auto& [key, route] : state_->snapshots.routes())
+    for (const route::Rule& rule : *route.model.rules) {
+      const auto has = [&](const std::vector<route::Filter>& filters) {
+        return std::any_of(filters.begin(), filters.end(),
+                           [&](const route::Filter& filter) { return named(filter.type); });
+      };
+      bool found = has(rule.filters);
+      for (const route::Backend& backend : rule.backends) found = found || has(backend.filters);
+      if (found) work.snapshot_routes.insert(key);
+    }
   return state_->settle(work, {});
 }
 
 StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports,
-                                   const std::vector<GatewayReport>& gateways) {
+                                   const std::vector<GatewayReport>& gateways,
+                                   std::uint64_t in_force) {
   StatusBatch batch;
   std::set<std::string> touched;
   for (const GatewayReport& report : gateways) {
@@ -91,6 +104,10 @@ StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports,
   for (const ListenerReport& report : reports) {
     const std::string key = report.listener.substr(0, report.listener.rfind('/'));
     const auto found = state_->gateways.find(key);
+    if (report.programmed)
+      state_->unbound_listeners.erase(report.listener);
+    else if (found == state_->gateways.end())
+      state_->unbound_listeners[report.listener] = report.reason;
     if (found == state_->gateways.end()) continue;
     for (ListenerState& listener : found->second.listeners) {
       if (listener.model.key != report.listener || !listener.served) continue;
@@ -101,6 +118,16 @@ StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports,
   }
   for (const std::string& key : touched)
     state_->book.put(gatewayStatus(state_->gateways.at(key)), batch);
+  state_->serveSnapshots(in_force, batch);
+  return batch;
+}
+
+StatusBatch Translator::handedOver(std::uint64_t generation, std::uint64_t in_force) {
+  StatusBatch batch;
+  for (auto& [key, what] : state_->changed_snapshots)
+    state_->awaited_snapshots.push_back({generation, key, std::move(what)});
+  state_->changed_snapshots.clear();
+  state_->serveSnapshots(in_force, batch);
   return batch;
 }
 
@@ -123,6 +150,7 @@ route::ModelBatch Translator::wholeModel() const {
     whole.routes.push_back({"HTTPRoute/" + key, meta.name_space, meta.name, meta.created,
                             state.attachments, state.rules.rules});
   }
+  for (const auto& [key, route] : state_->snapshots.routes()) whole.routes.push_back(route.model);
   return whole;
 }
 

@@ -105,9 +105,14 @@ class Translator {
                                std::string_view name_space, const std::vector<std::string>& seen);
   /// Binds filters anew after a plugin was replaced: every rule that uses one of `types`.
   [[nodiscard]] Outcome rebindFilters(const std::vector<std::string>& types);
-  /// What the sinks did; changes Programmed conditions only.
+  /// What the sinks did; changes Programmed conditions, and what is said of snapshots. All sinks
+  /// have the generation `in_force`.
   [[nodiscard]] StatusBatch programmed(const std::vector<ListenerReport>& reports,
-                                       const std::vector<GatewayReport>& gateways = {});
+                                       const std::vector<GatewayReport>& gateways = {},
+                                       std::uint64_t in_force = 0);
+  /// What changed last is part of `generation`, of which the sinks have `in_force`: snapshots count
+  /// as served once they have it.
+  [[nodiscard]] StatusBatch handedOver(std::uint64_t generation, std::uint64_t in_force);
   /// The whole model as it is now, for a sink that lost its place.
   [[nodiscard]] route::ModelBatch wholeModel() const;
   /// Replaces the options (live configuration change) and works out everything again.

@@ -22,6 +22,7 @@ void Translator::State::touchUpstreams(const std::string& service_key, Work& wor
 void Translator::State::take(const ObjectChange& change, Work& work, Outcome& outcome) {
   const auto kind = kindOf(change.group, change.kind);
   if (!kind) return;
+  if (*kind == Kind::RouteSnapshot) return takeSnapshot(change, work, outcome);
   const std::string key = objectKey(change.name_space, change.name);
   // A slice or policy may move from one Service to another, so the one it leaves counts too; so
   // may a Service from one Gateway to another.
@@ -39,17 +40,20 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
       if (auto found = unknownFields(change.group, change.kind, change.json); !found.empty())
         unknown_fields.emplace(full_key, std::move(found));
   }
-  if (effect == ObjectStore::Effect::Rejected) {
-    for (const Problem& problem : problems.list())
-      outcome.rejected.push_back(change.kind + ' ' + key + ": " + problem.pointer + ": " +
-                                 problem.message);
-    rejected[full_key] = problems.list();
-    return;
-  }
+  if (effect == ObjectStore::Effect::Rejected) return reject(change, problems, outcome);
   rejected.erase(full_key);
   if (effect == ObjectStore::Effect::None) return;
   touched(*kind, change, key, work);
   if (!old_gateway.empty()) touchGateway(old_gateway, work);
+}
+
+void Translator::State::reject(const ObjectChange& change, const Problems& problems,
+                               Outcome& outcome) {
+  const std::string key = objectKey(change.name_space, change.name);
+  for (const Problem& problem : problems.list())
+    outcome.rejected.push_back(change.kind + ' ' + key + ": " + problem.pointer + ": " +
+                               problem.message);
+  rejected[change.kind + '/' + key] = problems.list();
 }
 
 void Translator::State::touchGateway(const std::string& key, Work& work) const {
@@ -96,12 +100,14 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
       for (const auto& [name, gateway] : gateways)
         if (std::count(gateway.secrets.begin(), gateway.secrets.end(), key) > 0)
           work.gateways.insert(name);
+      work.snapshots = work.snapshots || snapshots.secrets().contains(key);
       break;
     case Kind::Namespace:
       touchRoutes(routes_by_namespace, change.name, Redo::Attachment, work);
       break;
     case Kind::Filter: work.filters.insert(key); break;
     case Kind::ConfigMap: touchRelying(key, work); break;
+    case Kind::RouteSnapshot: work.snapshots = true; break;
   }
 }
 
@@ -153,6 +159,8 @@ void Translator::State::touchEverything(Work& work) {
   keys(store.all<BackendTlsPolicy>(), touched_policies);
   keys(upstream_users, work.upstreams);
   for (const auto& [key, route] : store.all<HttpRoute>()) work.route(key, Redo::Rules);
+  for (const auto& [key, route] : snapshots.routes()) work.snapshot_routes.insert(key);
+  work.snapshots = true;
 }
 
 // A Gateway came or went: what refers to it in ways that this version refuses has a status, or has

@@ -116,10 +116,15 @@ void Translator::State::settleGateways(Work& work, Outcome& outcome) {
     model.describeGateway(key, by_services ? gateway : nullptr, outcome.model);
     touched_gateways.insert(key);
   }
+  certificates_touched = true;
+}
+
+void Translator::State::settleCertificates(Outcome& outcome) {
+  if (!std::exchange(certificates_touched, false)) return;
   model.putCertificates(store, certificates, options.check_certificate, outcome.model);
-  std::set<std::string> used;
-  for (const GatewayState* gateway : by_age)
-    used.insert(gateway->secrets.begin(), gateway->secrets.end());
+  std::set<std::string> used = snapshots.secrets();
+  for (const auto& [key, gateway] : gateways)
+    used.insert(gateway.secrets.begin(), gateway.secrets.end());
   certificates.retain(used);
 }
 

@@ -76,8 +76,8 @@ void Translator::State::redoRoute(const HttpRoute& spec, RouteState& state, Redo
   const bool was_in_model = !state.attachments.empty();
   const bool attachments_differ = redoAttachment(spec, state, outcome);
   const bool in_model = !state.attachments.empty();
-  useUpstreams(state, in_model ? state.rules.dependencies.upstreams : std::vector<std::string>(),
-               work);
+  useUpstreams(state.upstreams,
+               in_model ? state.rules.dependencies.upstreams : std::vector<std::string>(), work);
   if (!rules_differ && !attachments_differ) return;
   const std::string key = "HTTPRoute/" + state.key;
   if (in_model)
@@ -201,7 +201,7 @@ void Translator::State::dropRoute(const std::string& key, Work& work, Outcome& o
   touchPolicies(state.rules.dependencies.services);
   reindex(state, {});
   routes_by_namespace.remove({key.substr(0, key.find('/'))}, &state);
-  useUpstreams(state, {}, work);
+  useUpstreams(state.upstreams, {}, work);
   count(state, {});
   if (!state.attachments.empty()) outcome.model.removed_routes.push_back("HTTPRoute/" + key);
   book.remove("HTTPRoute/" + key, outcome.status);
@@ -241,25 +241,33 @@ void Translator::State::settleRefused(const Work& work, Outcome& outcome) {
   }
 }
 
-void Translator::State::useUpstreams(RouteState& state, std::vector<std::string> keys, Work& work) {
-  if (keys == state.upstreams) return;
+void Translator::State::useUpstreams(std::vector<std::string>& has, std::vector<std::string> keys,
+                                     Work& work) {
+  if (keys == has) return;
   for (const std::string& key : keys) {
     if (upstream_users[key]++ > 0) continue;
     upstreams_by_service[serviceOfUpstream(key)].insert(key);
     work.upstreams.insert(key);
   }
-  for (const std::string& key : state.upstreams)
+  for (const std::string& key : has)
     if (--upstream_users[key] == 0) work.upstreams.insert(key);
-  state.upstreams = std::move(keys);
+  has = std::move(keys);
 }
 
 void Translator::State::settleUpstreams(Work& work, Outcome& outcome) {
   for (const std::string& key : work.upstreams) {
     const auto found = upstream_users.find(key);
     if (found != upstream_users.end() && found->second > 0) {
-      model.putUpstream(buildUpstream(key, store, authorities, options), outcome.model);
+      if (const route::Upstream* described = snapshots.upstream(key)) {
+        route::Upstream upstream = *described;
+        addEndpoints(upstream, store, options);
+        model.putUpstream(std::move(upstream), outcome.model);
+      } else {
+        model.putUpstream(buildUpstream(key, store, authorities, options), outcome.model);
+      }
       continue;
     }
+    snapshots.forgetUpstream(key);
     if (found != upstream_users.end()) upstream_users.erase(found);
     const auto service = upstreams_by_service.find(serviceOfUpstream(key));
     if (service != upstreams_by_service.end()) {

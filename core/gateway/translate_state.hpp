@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -17,6 +18,7 @@
 #include "gateway/model_diff.hpp"
 #include "gateway/object_store.hpp"
 #include "gateway/reverse_index.hpp"
+#include "gateway/snapshots.hpp"
 #include "gateway/status_book.hpp"
 #include "gateway/tls.hpp"
 #include "gateway/translate.hpp"
@@ -34,13 +36,15 @@ enum class Redo : std::uint8_t {
 /// What a batch of changes touches, by key. Sorted, so that the outcome does not depend on hash
 /// order.
 struct Work {
-  std::set<std::string> classes;        ///< GatewayClasses.
-  std::set<std::string> filters;        ///< Filters.
-  std::set<std::string> gateways;       ///< Gateways.
-  std::map<std::string, Redo> routes;   ///< HTTPRoutes.
-  std::set<std::string> upstreams;      ///< Upstreams.
-  std::set<std::string> other_routes;   ///< Routes of kinds that are refused.
-  std::set<std::string> listener_sets;  ///< ListenerSets.
+  std::set<std::string> classes;          ///< GatewayClasses.
+  std::set<std::string> filters;          ///< Filters.
+  std::set<std::string> gateways;         ///< Gateways.
+  std::map<std::string, Redo> routes;     ///< HTTPRoutes.
+  std::set<std::string> upstreams;        ///< Upstreams.
+  std::set<std::string> other_routes;     ///< Routes of kinds that are refused.
+  std::set<std::string> listener_sets;    ///< ListenerSets.
+  std::set<std::string> snapshot_routes;  ///< Routes of snapshots, by their key in the model.
+  bool snapshots = false;                 ///< Snapshots, or what their listeners rely on.
 
   /// Adds a route, or widens what is to be done with it.
   void route(const std::string& key, Redo redo) {
@@ -60,6 +64,19 @@ struct RouteState {
   AttachedPlaces attached;           ///< Where it is counted.
   std::vector<route::Attachment> attachments;  ///< As in the model; none: it is not in there.
   std::vector<std::string> upstreams;          ///< Kept in the model for this route.
+};
+
+/// What is served of a snapshot, or will be.
+struct SnapshotServed {
+  std::string checksum;         ///< Of the index.
+  std::int64_t generation = 0;  ///< Its metadata.generation.
+};
+
+/// A snapshot that is served once the sinks have a generation.
+struct SnapshotAwaited {
+  std::uint64_t pipeline_generation = 0;  ///< Of the pipeline.
+  std::string key;                        ///< Of the index.
+  SnapshotServed what;                    ///< What is served then.
 };
 
 /// The target of a route that refers to a ListenerSet, in the index by parent.
@@ -103,7 +120,7 @@ struct Translator::State {
   void settleFilters(Work& work, Outcome& outcome);
   /// Says the status of GatewayClasses.
   void settleClasses(const Work& work, Outcome& outcome);
-  /// Judges Gateways, all their conflicts, and puts listeners and certificates into the model.
+  /// Judges Gateways, all their conflicts, and puts listeners into the model.
   void settleGateways(Work& work, Outcome& outcome);
   /// Translates and attaches routes.
   void settleRoutes(Work& work, Outcome& outcome);
@@ -111,6 +128,10 @@ struct Translator::State {
   void settleRefused(const Work& work, Outcome& outcome);
   /// Says the status of BackendTLSPolicies.
   void settlePolicies(Outcome& outcome);
+  /// Puts what snapshots say into the model.
+  void settleSnapshots(Work& work, Outcome& outcome);
+  /// Puts the certificates that listeners name into the model.
+  void settleCertificates(Outcome& outcome);
   /// Puts upstreams into the model.
   void settleUpstreams(Work& work, Outcome& outcome);
 
@@ -139,8 +160,8 @@ struct Translator::State {
   void count(RouteState& state, AttachedPlaces attached);
   /// Brings the reverse references to a route's parents up to date.
   void indexParents(const HttpRoute& spec, RouteState& state);
-  /// Keeps the upstreams `keys` in the model for a route, and no longer those it had.
-  void useUpstreams(RouteState& state, std::vector<std::string> keys, Work& work);
+  /// Keeps the upstreams `keys` in the model for a route, and no longer those that it `has`.
+  void useUpstreams(std::vector<std::string>& has, std::vector<std::string> keys, Work& work);
   /// Gateways through which requests come to what a policy targets, each with what is in the way.
   [[nodiscard]] std::map<std::string, Verdict> ancestorsOf(const BackendTlsPolicy& policy) const;
   /// The same of one of its targets.
@@ -148,6 +169,27 @@ struct Translator::State {
                     std::map<std::string, Verdict>& out) const;
   /// Says the status of a route of a kind that is refused.
   void refuseRoute(const OtherRoute& spec, Outcome& outcome);
+
+  /// Takes a RouteSnapshot in.
+  void takeSnapshot(const ObjectChange& change, Work& work, Outcome& outcome);
+  /// Keeps what is wrong with an object that does not decode.
+  void reject(const ObjectChange& change, const Problems& problems, Outcome& outcome);
+  /// Binds the filters of a snapshot's route and puts it into the model.
+  void redoSnapshotRoute(const std::string& name, Work& work, Outcome& outcome);
+  /// Parses a filter of a snapshot's route; false if it cannot run, and then says so of `rule`.
+  void bind(route::Filter& filter, const std::string& rule);
+  /// Puts the listeners of a snapshot that can be served into the model.
+  void redoSnapshotListeners(const std::string& key, const Snapshots::Object& object,
+                             Outcome& outcome);
+  /// Why a listener of a snapshot cannot be served; empty if it can. Takes away certificates that
+  /// cannot be used.
+  [[nodiscard]] std::string keepUsable(route::Listener& listener);
+  /// Says what is served of a snapshot, once something is.
+  void tellSnapshot(const std::string& key, StatusBatch& batch);
+  /// Everything that cannot be served of a snapshot.
+  [[nodiscard]] std::vector<Refusal> refusedOf(const std::string& key) const;
+  /// Snapshots that came with a generation up to `in_force` are served.
+  void serveSnapshots(std::uint64_t in_force, StatusBatch& batch);
 
   /// What is wrong with a route that no Gateway of ours is asked to take.
   void diagnoseUnattached(const std::string& key, std::vector<Diagnosis>& list);
@@ -170,9 +212,17 @@ struct Translator::State {
   ReverseIndex<RouteState> routes_by_parent, routes_by_service, routes_by_grants, routes_by_filter,
       routes_by_namespace;
 
+  Snapshots snapshots;
+  std::unordered_map<std::string, std::vector<std::string>> snapshot_upstreams;  // by route
+  std::map<std::string, std::string> unusable_listeners, unbound_listeners;      // of snapshots
+  std::map<std::string, std::string> unusable_rules;                             // likewise
+  std::map<std::string, SnapshotServed> changed_snapshots, served_snapshots;     // by index
+  std::deque<SnapshotAwaited> awaited_snapshots;
+
   ModelDiff model;
   StatusBook book;
   std::set<std::string> touched_gateways;  // whose status may differ; within settle()
+  bool certificates_touched = false;       // likewise
   std::set<std::string> touched_policies;  // likewise
 };
 

@@ -104,10 +104,11 @@ struct Match {
 /// One filter of a rule or backend, in list order.
 struct Filter {
   std::string type;  ///< Class id: "RequestHeaderModifier", …, or the plugin's for ExtensionRef.
-  std::string config;        ///< JSON as the plugin gets it.
-  std::string owner;         ///< "HTTPRoute ns/name" or "Filter ns/name": whose state it is.
-  FilterBindingPtr binding;  ///< Parsed configuration; null if unparsed (read from JSON).
-  std::string refused;       ///< Not empty: why it cannot run. The rule answers 500.
+  std::string config;         ///< JSON as the plugin gets it.
+  std::string owner;          ///< "HTTPRoute ns/name" or "Filter ns/name": whose state it is.
+  FilterBindingPtr binding;   ///< Parsed configuration; null if unparsed (read from JSON).
+  std::string refused;        ///< Not empty: why it cannot run. The rule answers 500.
+  bool refused_here = false;  ///< It was this process that refused what a snapshot had.
 };
 
 /// A share of a rule's requests.

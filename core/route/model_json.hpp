@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,6 +21,8 @@
 ///   the first of each type for readers that know no better;
 /// - backend: `protocol` (h2c, ws, wss), `balance` (leastRequest), `unresolved`, `filters[]`,
 ///   `tls{hostname,caCertificates[]?,wellKnownCACertificates?,subjectAltNames[]?,refused?}`;
+/// - spec: `parts[]{name,checksum}` where the routes are in objects of their own, and in those
+///   `partOf` (docs/snapshots.md);
 /// - mirror: `fraction{numerator,denominator}` where `fractionPercent` is not exact.
 ///
 /// Never written: endpoints, certificates, keys. Mirrors whose backend did not resolve do nothing
@@ -31,6 +34,8 @@ struct SnapshotHeader {
   std::string controller_name;  ///< Which controller wrote it.
   std::string updated_at;       ///< RFC 3339, UTC.
   std::string checksum;  ///< Readers only compare it; empty: snapshotChecksum() of what is written.
+  std::string part_of = {};     ///< Read only: name of the snapshot that this object is a part of.
+  std::int64_t generation = 0;  ///< Read only: metadata.generation; 0 where there is none.
 };
 
 /// Finds an upstream by key, or null.

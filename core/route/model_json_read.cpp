@@ -462,6 +462,10 @@ std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& pro
   content.header.controller_name = spec.text("controllerName");
   content.header.updated_at = spec.text("updatedAt");
   content.header.checksum = spec.text("checksum");
+  content.header.part_of = spec.text("partOf");
+  if (const auto metadata = document.object("metadata"))
+    content.header.generation =
+        metadata->number("generation", 0, std::numeric_limits<std::int64_t>::max()).value_or(0);
   content.model.full = true;
   std::map<std::string, Listener> listeners;
   spec.eachObject("listeners", [&](const Node& node) {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "world.hpp"
+
+namespace hyperway::gateway {
+namespace {
+
+constexpr std::string_view kHttp = "{'name':'default/gw/http','port':80,'protocol':'HTTP'}";
+
+// An entry of httpRoutesV1 for rule 0 of "default/NAME".
+std::string entry(const std::string& name, const std::string& more = "",
+                  const std::string& backend = "web") {
+  return "{'id':'default/" + name + "/0:default:gw:http','routeNamespace':'default','routeName':'" +
+         name +
+         "','gatewayNamespace':'default','gatewayName':'gw','listenerName':'http',"
+         "'listenerPort':80,'hostnames':['" +
+         name + ".example.com'],'backends':[{'namespace':'default','name':'" + backend +
+         "','port':80,'weight':1}]" + (more.empty() ? "" : "," + more) + "}";
+}
+
+std::string spec(const std::string& checksum, const std::string& listeners,
+                 const std::string& routes, const std::string& more = "") {
+  return "'spec':{'checksum':'" + checksum + "','listeners':[" + listeners + "],'httpRoutesV1':[" +
+         routes + "]" + (more.empty() ? "" : "," + more) + "}";
+}
+
+ObjectChange part(const std::string& name, const std::string& routes) {
+  return World::change("RouteSnapshot", "default", name, spec("c", "", routes, "'partOf':'snap'"),
+                       "'generation':1");
+}
+
+ObjectChange gone(const std::string& name) {
+  ObjectChange out = World::change("RouteSnapshot", "default", name, "", "");
+  out.json.clear();
+  return out;
+}
+
+// Lets the sinks have what changed last.
+void serve(World& world, std::uint64_t generation) {
+  (void)world.translator.handedOver(generation, generation);
+}
+
+std::vector<std::string> keys(const auto& list) {
+  std::vector<std::string> out;
+  for (const auto& item : list) out.push_back(item.key);
+  return out;
+}
+
+TEST_CASE("A snapshot is served with the endpoints that the cluster has") {
+  World world;
+  world.put("RouteSnapshot", "default", "snap", spec("1", std::string(kHttp), entry("a")));
+  CHECK(world.listeners.contains("default/gw/http"));
+  REQUIRE(world.routes.contains("HTTPRoute/default/a"));
+  REQUIRE(world.upstreams.contains("default/web:80"));
+  CHECK(world.upstreams["default/web:80"].endpoints.empty());
+  world.addService("default", "web");
+  REQUIRE(world.upstreams["default/web:80"].endpoints.size() == 1);
+  CHECK(world.upstreams["default/web:80"].endpoints[0] == route::Endpoint{"10.0.0.1", 8080});
+  world.remove("RouteSnapshot", "default", "snap");
+  CHECK(world.listeners.empty());
+  CHECK(world.routes.empty());
+  CHECK(world.upstreams.empty());
+}
+
+TEST_CASE("The listen map of a data plane says where a snapshot's ports are bound") {
+  TranslateOptions options;
+  options.listen_map[80] = {{"127.0.0.1", 8080}};
+  World world(std::move(options));
+  world.put("RouteSnapshot", "default", "snap", spec("1", std::string(kHttp), ""));
+  CHECK(world.listeners["default/gw/http"].binds == std::vector<route::Bind>{{"127.0.0.1", 8080}});
+}
+
+TEST_CASE("A listener of a snapshot waits for its certificate, and others do not wait for it") {
+  World world;
+  world.put(
+      "RouteSnapshot", "default", "snap",
+      spec("1",
+           std::string(kHttp) + ",{'name':'default/gw/https','port':443,'protocol':'HTTPS','tls':{"
+                                "'certificateRefs':[{'namespace':'shop','name':'cert'}]}}",
+           entry("a")));
+  serve(world, 1);
+  CHECK(world.listeners.contains("default/gw/http"));
+  CHECK_FALSE(world.listeners.contains("default/gw/https"));
+  const auto status = world.status("RouteSnapshot/default/snap");
+  REQUIRE(status.refused.size() == 1);
+  CHECK(status.refused[0].name == "default/gw/https");
+  CHECK(status.refused[0].reason == "Secret shop/cert does not exist");
+
+  world.put(
+      "Secret", "shop", "cert",
+      "'type':'kubernetes.io/tls','stringData':{'tls.crt':'-----BEGIN CERTIFICATE-----YQ==-----"
+      "END CERTIFICATE-----','tls.key':'-----BEGIN PRIVATE KEY-----YQ==-----END PRIVATE "
+      "KEY-----'}");
+  CHECK(world.listeners.contains("default/gw/https"));
+  CHECK(world.certificates.contains("shop/cert"));
+  CHECK(world.status("RouteSnapshot/default/snap").refused.empty());
+  world.remove("Secret", "shop", "cert");
+  CHECK_FALSE(world.listeners.contains("default/gw/https"));
+}
+
+TEST_CASE("A part that is replaced changes the routes that differ and no others") {
+  World world;
+  const auto index = World::change("RouteSnapshot", "default", "snap",
+                                   spec("1", std::string(kHttp), "", "'parts':[]"), "");
+  world.take(world.translator.apply(
+      {index, part("snap-0-x", entry("a") + "," + entry("b")), part("snap-1-y", entry("c"))}));
+  CHECK(world.routes.size() == 3);
+  world.take(world.translator.apply(
+      {gone("snap-0-x"), part("snap-0-z", entry("a") + "," + entry("b", "'requestTimeoutMs':5") +
+                                              "," + entry("d"))}));
+  CHECK(keys(world.last.model.routes) ==
+        std::vector<std::string>{"HTTPRoute/default/b", "HTTPRoute/default/d"});
+  CHECK(world.last.model.removed_routes.empty());
+  // A route may move to another part.
+  world.take(world.translator.apply(
+      {gone("snap-0-z"), gone("snap-1-y"), part("snap-1-v", entry("a") + "," + entry("c"))}));
+  CHECK(world.last.model.routes.empty());
+  CHECK(world.last.model.removed_routes ==
+        std::vector<std::string>{"HTTPRoute/default/b", "HTTPRoute/default/d"});
+}
+
+TEST_CASE("What does not read holds its whole snapshot back, and no other one") {
+  World world;
+  world.take(world.translator.apply({part("snap-0-x", entry("a"))}));
+  world.take(world.translator.apply(
+      {gone("snap-0-x"), part("snap-0-y", entry("a", "'requestTimeoutMs':'no'")),
+       part("snap-1-z", entry("b")),
+       World::change("RouteSnapshot", "other", "snap", spec("1", "", entry("c")), "")}));
+  CHECK(world.routes.contains("HTTPRoute/default/a"));
+  CHECK_FALSE(world.routes.contains("HTTPRoute/default/b"));
+  CHECK(world.routes.contains("HTTPRoute/default/c"));
+  REQUIRE(world.last.rejected.size() == 1);
+  CHECK(world.last.rejected[0].find("RouteSnapshot default/snap-0-y: /spec/httpRoutesV1/0/") == 0);
+  world.take(world.translator.apply({gone("snap-0-y"), part("snap-0-v", entry("d"))}));
+  CHECK_FALSE(world.routes.contains("HTTPRoute/default/a"));
+  CHECK(world.routes.contains("HTTPRoute/default/b"));
+  CHECK(world.routes.contains("HTTPRoute/default/d"));
+}
+
+TEST_CASE("A data plane binds the filters of a snapshot, and reports those that it cannot run") {
+  World world;
+  const auto filters = [](const std::string& type, const std::string& config) {
+    return "'filters':[{'type':'" + type + "','owner':'HTTPRoute default/a','config':" + config +
+           "}]";
+  };
+  const auto put = [&](const std::string& more) {
+    world.put("RouteSnapshot", "default", "snap", spec("1", std::string(kHttp), entry("a", more)));
+    serve(world, ++world.parser.calls);
+    return world.rules("a")->front().filters.front();
+  };
+  CHECK(put(filters("api_key", "{}")).binding != nullptr);
+  CHECK(world.status("RouteSnapshot/default/snap").refused.empty());
+  CHECK(put(filters("unheard_of", "{}")).refused ==
+        "no plugin for filter type unheard_of is loaded");
+  CHECK(world.status("RouteSnapshot/default/snap").refused ==
+        std::vector<Refusal>{{"default/a/0", "no plugin for filter type unheard_of is loaded"}});
+  CHECK(put(filters("api_key", "{'refuse':1}")).refused == "api_key: /key: is refused");
+
+  // A plugin that is loaded later, or replaced, changes that.
+  put(filters("later", "{}"));
+  world.parser.types.insert("later");
+  world.take(world.translator.rebindFilters({"later"}));
+  CHECK(world.rules("a")->front().filters.front().binding != nullptr);
+  CHECK(world.rules("a")->front().filters.front().refused.empty());
+  CHECK(world.status("RouteSnapshot/default/snap").refused.empty());
+  const auto before = world.rules("a")->front().filters.front().binding;
+  world.parser.replace("later");
+  world.take(world.translator.rebindFilters({"later"}));
+  CHECK(world.rules("a")->front().filters.front().binding != before);
+}
+
+TEST_CASE("A filter that the writer of a snapshot refused stays refused") {
+  World world;
+  world.put("RouteSnapshot", "default", "snap",
+            spec("1", std::string(kHttp),
+                 entry("a", "'filters':[{'type':'api_key','config':{},'refused':'by decree'}]")));
+  serve(world, 1);
+  CHECK(world.rules("a")->front().filters.front().refused == "by decree");
+  CHECK(world.status("RouteSnapshot/default/snap").refused.empty());
+}
+
+TEST_CASE("A snapshot counts as served once every sink has its generation") {
+  World world;
+  const auto put = [&](const std::string& checksum) {
+    world.put("RouteSnapshot", "default", "snap",
+              spec(checksum, std::string(kHttp), entry("a", "'requestTimeoutMs':" + checksum)),
+              "'generation':" + checksum);
+  };
+  const auto served = [&] { return world.status("RouteSnapshot/default/snap").checksum; };
+  put("1");
+  CHECK(world.translator.handedOver(7, 6).updated.empty());
+  CHECK(served().empty());
+  REQUIRE(world.translator.programmed({}, {}, 7).updated.size() == 1);
+  CHECK(served() == "1");
+  CHECK(world.status("RouteSnapshot/default/snap").generation == 1);
+  put("2");
+  (void)world.translator.handedOver(8, 7);
+  put("3");
+  (void)world.translator.handedOver(9, 7);
+  CHECK(world.translator.programmed({}, {}, 7).updated.empty());
+  (void)world.translator.programmed({}, {}, 8);
+  CHECK(served() == "2");
+  const auto batch =
+      world.translator.programmed({{"default/gw/http", false, "the port is busy"}}, {}, 9);
+  REQUIRE(batch.updated.size() == 1);
+  CHECK(batch.updated[0].checksum == "3");
+  CHECK(batch.updated[0].refused == std::vector<Refusal>{{"default/gw/http", "the port is busy"}});
+  CHECK(
+      toJson(batch.updated[0]) ==
+      json("{'checksum':'3','refused':[{'name':'default/gw/http','reason':'the port is busy'}]}"));
+}
+
+TEST_CASE("A sink that lost its place gets the routes of snapshots too") {
+  World world;
+  world.put("RouteSnapshot", "default", "snap", spec("1", std::string(kHttp), entry("a")));
+  const route::ModelBatch whole = world.translator.wholeModel();
+  CHECK(whole.full);
+  CHECK(keys(whole.routes) == std::vector<std::string>{"HTTPRoute/default/a"});
+  CHECK(keys(whole.listeners) == std::vector<std::string>{"default/gw/http"});
+}
+
+}  // namespace
+}  // namespace hyperway::gateway
