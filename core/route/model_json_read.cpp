@@ -461,7 +461,13 @@ std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& pro
   SnapshotContent content;
   content.header.controller_name = spec.text("controllerName");
   content.header.updated_at = spec.text("updatedAt");
-  content.header.checksum = spec.text("checksum");
+  // The ancestor wrote a number.
+  if (const auto checksum = spec.member("checksum")) {
+    std::string_view text;
+    content.header.checksum = checksum->get_string().get(text) == simdjson::SUCCESS
+                                  ? std::string(text)
+                                  : std::string(simdjson::minify(*checksum));
+  }
   content.header.part_of = spec.text("partOf");
   if (const auto metadata = document.object("metadata"))
     content.header.generation =

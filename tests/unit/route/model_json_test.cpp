@@ -225,6 +225,9 @@ TEST_CASE("A snapshot of an older writer reads as what it meant") {
   CHECK(rule.mirrors[0].numerator == 7);
   CHECK(rule.mirrors[0].denominator == 100);
   CHECK(content->model.certificates.empty());
+  CHECK(content->header.checksum == "12");
+  CHECK(readSnapshot(R"({"spec":{"checksum":12}})", problems)->header.checksum == "12");
+  CHECK(problems.list().empty());
 }
 
 TEST_CASE("Absent members have the contract's defaults") {
