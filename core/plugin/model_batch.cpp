@@ -96,13 +96,60 @@ void ModelBatchWriter::remember(const route::ModelBatch& batch) {
   if (batch.full) {
     ports_.clear();
     upstreams_.clear();
+    routes_.clear();
+    users_.clear();
   }
+  again_.clear();
+  const auto touch = [&](const std::string& key) {
+    if (const auto found = users_.find(key); found != users_.end())
+      again_.insert(found->second.begin(), found->second.end());
+  };
   for (const std::string& key : batch.removed_listeners) ports_.erase(key);
   for (const std::string& key : batch.removed_upstreams) upstreams_.erase(key);
-  for (const route::Listener& listener : batch.listeners) ports_[listener.key] = listener.port;
-  for (const route::Upstream& upstream : batch.upstreams)
-    upstreams_[upstream.key] = {
-        upstream.key, upstream.protocol, upstream.balance, {}, upstream.tls};
+  for (const route::Listener& listener : batch.listeners) {
+    std::uint16_t& port = ports_[listener.key];
+    if (port != listener.port) touch(listener.key);
+    port = listener.port;
+  }
+  for (const route::Upstream& upstream : batch.upstreams) {
+    route::Upstream now{upstream.key, upstream.protocol, upstream.balance, {}, upstream.tls};
+    const auto [known, is_new] = upstreams_.try_emplace(upstream.key);
+    if (is_new || !route::sameUpstream(known->second, now)) touch(upstream.key);
+    known->second = std::move(now);
+  }
+  for (const std::string& key : batch.removed_routes) forget(key);
+  for (const route::Route& route : batch.routes) keep(route);
+}
+
+void ModelBatchWriter::keep(const route::Route& route) {
+  forget(route.key);
+  for (const route::Attachment& attachment : route.attachments)
+    users_[attachment.listener].insert(route.key);
+  for (const route::Rule& rule : *route.rules) {
+    for (const route::Backend& backend : rule.backends)
+      if (!backend.upstream.empty()) users_[backend.upstream].insert(route.key);
+    for (const route::Mirror& mirror : rule.mirrors)
+      if (!mirror.upstream.empty()) users_[mirror.upstream].insert(route.key);
+  }
+  routes_.emplace(route.key, route);
+}
+
+void ModelBatchWriter::forget(const std::string& key) {
+  again_.erase(key);
+  const auto found = routes_.find(key);
+  if (found == routes_.end()) return;
+  const auto drop = [&](const std::string& target) {
+    const auto users = users_.find(target);
+    if (users == users_.end()) return;
+    users->second.erase(key);
+    if (users->second.empty()) users_.erase(users);
+  };
+  for (const route::Attachment& attachment : found->second.attachments) drop(attachment.listener);
+  for (const route::Rule& rule : *found->second.rules) {
+    for (const route::Backend& backend : rule.backends) drop(backend.upstream);
+    for (const route::Mirror& mirror : rule.mirrors) drop(mirror.upstream);
+  }
+  routes_.erase(found);
 }
 
 std::string ModelBatchWriter::write(const route::ModelBatch& batch) {
@@ -121,11 +168,13 @@ std::string ModelBatchWriter::write(const route::ModelBatch& batch) {
     out += route::snapshotListener(batch.listeners[i]);
   }
   out += "],\"routes\":[";
-  for (std::size_t i = 0; i < batch.routes.size(); ++i) {
-    out += i != 0 ? ",{\"key\":" : "{\"key\":";
-    appendJsonString(out, batch.routes[i].key);
-    out += ",\"rules\":[" + route::snapshotRoute(batch.routes[i], upstreams, ports) + "]}";
-  }
+  const auto append = [&](const route::Route& route) {
+    out += out.back() != '[' ? ",{\"key\":" : "{\"key\":";
+    appendJsonString(out, route.key);
+    out += ",\"rules\":[" + route::snapshotRoute(route, upstreams, ports) + "]}";
+  };
+  for (const route::Route& route : batch.routes) append(route);
+  for (const std::string& key : again_) append(routes_.at(key));
   out += ']';
   appendKeys(out, "removedListeners", batch.removed_listeners);
   appendKeys(out, "removedRoutes", batch.removed_routes);

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/result.hpp"
 #include "control/sink.hpp"
@@ -12,8 +14,9 @@
 
 namespace hyperway::plugin {
 
-/// Writes model changes as sink plugins take them (abi/draft/sink.h). Remembers ports and
-/// upstreams, since a route's text names both and they change on their own. [control]
+/// Writes model changes as sink plugins take them (abi/draft/sink.h). A route's text says things of
+/// its upstreams and listeners, which change on their own: a route is written again when they do.
+/// [control]
 class ModelBatchWriter {
  public:
   /// The batch as JSON. Certificates and endpoints are left out.
@@ -21,9 +24,14 @@ class ModelBatchWriter {
 
  private:
   void remember(const route::ModelBatch& batch);
+  void keep(const route::Route& route);
+  void forget(const std::string& key);
 
   std::map<std::string, std::uint16_t> ports_;
   std::map<std::string, route::Upstream> upstreams_;  // Without their endpoints.
+  std::unordered_map<std::string, route::Route> routes_;
+  std::unordered_map<std::string, std::set<std::string>> users_;  // upstream or listener -> routes
+  std::set<std::string> again_;  // routes of which the batch says nothing, and whose text differs
 };
 
 /// A batch for sinks that want to know of Gateways only.

@@ -104,7 +104,7 @@ TEST_CASE_FIXTURE(Fixture, "a source plugin publishes batches; an unreadable one
                     R"({"upserts": [{"kind": "A", "metadata": {"name": "x"}}]})") == HW_OK);
   CHECK(out.publish(HW_DOC_OBJECTS, HW_PUBLISH_END | HW_PUBLISH_SYNCED, {}, 2, "") == HW_OK);
   CHECK(out.publish(HW_DOC_OBJECTS, 0, {}, 3, "[]") == HW_INVALID);
-  CHECK(out.publish(HW_DOC_SNAPSHOT, 0, {}, 4, "{}") == HW_UNSUPPORTED);
+  CHECK(out.publish(2, 0, {}, 4, "{}") == HW_UNSUPPORTED);
   CHECK(out.publish(HW_DOC_OBJECTS, 1U << 9, {}, 5, "{}") == HW_UNSUPPORTED);
   out.health(sdk::Health::Degraded, "half a file");
   CHECK(port.seen == "1/HTTPRoute/1/1 6//2/0 degraded half a file ");
@@ -169,6 +169,53 @@ TEST_CASE_FIXTURE(
   CHECK(g_script.story.starts_with("8/0 "));
   g_script.apply = 99;
   CHECK_FALSE(sink->apply(9, batch));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a route is given to sinks again when what its text says of others changes") {
+  auto sink = makeSink(plugin, plugin->sinks()[0], "{}", problems);
+  REQUIRE(sink != nullptr);
+  route::Listener listener;
+  listener.key = "ns/gw/http";
+  listener.port = 80;
+  route::Rule rule;
+  rule.id = "ns/a/0";
+  rule.backends.resize(1);
+  rule.backends[0].upstream = "ns/svc:80";
+  route::Route route;
+  route.key = "HTTPRoute/ns/a";
+  route.name_space = "ns";
+  route.name = "a";
+  route.attachments = {{"ns/gw/http", {""}}};
+  route.rules = std::make_shared<const std::vector<route::Rule>>(1, rule);
+  route::ModelBatch batch;
+  batch.listeners = {listener};
+  batch.routes = {route};
+  batch.upstreams.push_back({"ns/svc:80", {}, {}, {{"10.9.8.7", 80}}});
+  CHECK(sink->apply(1, batch));
+  const auto given = [&](const route::ModelBatch& change) {
+    CHECK(sink->apply(2, change));
+    return g_script.story.find("HTTPRoute/ns/a") != std::string::npos;
+  };
+  route::ModelBatch endpoints;
+  endpoints.upstreams.push_back({"ns/svc:80", {}, {}, {{"10.9.8.8", 80}}});
+  CHECK_FALSE(given(endpoints));
+  route::ModelBatch protocol;
+  protocol.upstreams.push_back({"ns/svc:80", route::UpstreamProtocol::WebSocket, {}, {}});
+  CHECK(given(protocol));
+  CHECK(g_script.story.find(R"("protocol":"ws")") != std::string::npos);
+  CHECK_FALSE(given(protocol));
+  route::ModelBatch port;
+  listener.port = 81;
+  port.listeners = {listener};
+  CHECK(given(port));
+  CHECK(g_script.story.find(R"("listenerPort":81)") != std::string::npos);
+  route::ModelBatch removal;
+  removal.removed_routes = {route.key};
+  CHECK(sink->apply(3, removal));
+  listener.port = 82;
+  port.listeners = {listener};
+  CHECK_FALSE(given(port));
 }
 
 TEST_CASE_FIXTURE(Fixture, "a sink that wants Gateways only gets them, and no batch without them") {

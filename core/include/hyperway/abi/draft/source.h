@@ -17,9 +17,8 @@ extern "C" {
 enum {
   /// A JSON object {"upserts": [OBJECT...], "removals": [KEY...]}, either list may be absent. An
   /// OBJECT is a Kubernetes object; a KEY is {"group","kind","namespace","name"}.
-  HW_DOC_OBJECTS = 1,
-  /// A RouteSnapshot in the form of its CRD.
-  HW_DOC_SNAPSHOT = 2
+  /// RouteSnapshots are objects like all others; an index and its new parts belong into one batch.
+  HW_DOC_OBJECTS = 1
 };
 
 /// Bits of `flags` of publish.
