@@ -7,6 +7,8 @@ set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 
 if(TARGET hyperway)
   install(TARGETS hyperway RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES "${CMAKE_BINARY_DIR}/bin/hyperway_controller"
+    DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 # Beside the binary: bin/../lib/hyperway/plugins. They belong to this binary and not to a

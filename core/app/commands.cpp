@@ -44,6 +44,11 @@ std::string fileSourceJson(const std::vector<std::string>& paths) {
   return out + "]}";
 }
 
+// A controller that needs no configuration file.
+bool isControllerByFlags(const Options& options) {
+  return options.program == Program::Controller && options.config.empty();
+}
+
 // The settings of a plugin, with whose classes are ours: that tells it apart from other
 // installations.
 Poco::JSON::Object::Ptr withController(const std::string& config_json, const Settings& settings) {
@@ -73,12 +78,48 @@ std::string k8sSourceJson(const std::string& config_json, const Options& options
 void completeKubernetes(const Options& options, Settings& settings) {
   const auto is_k8s = [](const InstanceSpec& spec) { return spec.plugin == "k8s_source"; };
   const bool named = std::any_of(settings.sources.begin(), settings.sources.end(), is_k8s);
-  if (options.k8s_sync && !named) settings.sources.push_back({"k8s_source", "{}", 0});
+  const bool wanted = options.k8s_sync || isControllerByFlags(options);
+  if (wanted && !named) settings.sources.push_back({"k8s_source", "{}", 0});
   for (InstanceSpec& spec : settings.sources)
     if (is_k8s(spec)) spec.config_json = k8sSourceJson(spec.config_json, options, settings);
   for (InstanceSpec& spec : settings.sinks)
     if (spec.plugin == "gateway_deployer")
       spec.config_json = textOf(*withController(spec.config_json, settings));
+}
+
+// The settings of a snapshot_source or snapshot_sink, with what flags say of both.
+void nameSnapshot(const Options& options, Poco::JSON::Object& root) {
+  if (!options.snapshot_name.empty()) root.set("name", options.snapshot_name);
+  if (!options.snapshot_namespace.empty()) root.set("namespace", options.snapshot_namespace);
+}
+
+// Mode A: a data plane's source, or a controller's sink.
+void completeSnapshot(const Options& options, Settings& settings) {
+  const bool controller = options.program == Program::Controller;
+  const bool named =
+      std::any_of(settings.sources.begin(), settings.sources.end(),
+                  [](const InstanceSpec& spec) { return spec.plugin == "snapshot_source"; });
+  if (!controller && !options.snapshot_name.empty() && !named)
+    settings.sources.push_back({"snapshot_source", "{}", 0});
+  if (isControllerByFlags(options)) {
+    settings.serves = false;
+    settings.sinks.push_back({"snapshot_sink", "{}", 0});
+  }
+  for (InstanceSpec& spec : settings.sources) {
+    if (spec.plugin != "snapshot_source") continue;
+    Poco::JSON::Parser parser;
+    auto root = parser.parse(spec.config_json).extract<Poco::JSON::Object::Ptr>();
+    nameSnapshot(options, *root);
+    if (!options.snapshot_poll_seconds.empty())
+      root->set("poll_seconds", std::stoi(options.snapshot_poll_seconds));
+    spec.config_json = textOf(*root);
+  }
+  for (InstanceSpec& spec : settings.sinks) {
+    if (spec.plugin != "snapshot_sink") continue;
+    auto root = withController(spec.config_json, settings);
+    nameSnapshot(options, *root);
+    spec.config_json = textOf(*root);
+  }
 }
 
 // Flags are shorthand for settings of the file; where both speak, the flag counts.
@@ -90,11 +131,14 @@ void applyOptions(const Options& options, Settings& settings) {
   if (!options.k8s_controller_name.empty())
     settings.translate.controller_name = options.k8s_controller_name;
   completeKubernetes(options, settings);
+  completeSnapshot(options, settings);
   if (!options.socket.empty() && options.command == Command::Run)
     settings.admin_socket = options.socket;
   if (!options.log_dir.empty() || !options.log_file.empty())
     settings.log_path = (options.log_dir.empty() ? "/tmp" : options.log_dir) + '/' +
-                        (options.log_file.empty() ? "proxy.log" : options.log_file);
+                        (!options.log_file.empty()                ? options.log_file
+                         : options.program == Program::Controller ? "gateway-controller.log"
+                                                                  : "proxy.log");
   // Users of flags alone expect these paths where they always were (CONTRACT, Ops).
   if (options.config.empty()) settings.proxy.health_on_data_ports = true;
   for (const auto& own : {settings.admin, settings.admin_loopback})
@@ -188,14 +232,14 @@ int answer(const Options& options, Settings settings, const std::string& plugin_
   }
 }
 
-int dispatch(const std::vector<std::string>& arguments) {
+int dispatch(Program program, const std::vector<std::string>& arguments) {
   std::vector<ConfigProblem> problems;
-  const Options options = parseOptions(arguments, problems);
+  const Options options = parseOptions(arguments, problems, program);
   if (!problems.empty()) {
     printProblems(problems);
     return EX_USAGE;
   }
-  if (options.command == Command::Help) return say(usage()), EX_OK;
+  if (options.command == Command::Help) return say(usage(program)), EX_OK;
   if (options.command == Command::Version)
     return say("hyperway " + std::string(kVersion) + '\n'), EX_OK;
   if (options.command == Command::Schema) return say(configSchema()), EX_OK;
@@ -213,8 +257,8 @@ int dispatch(const std::vector<std::string>& arguments) {
     return answer(options, std::move(settings), plugin_directory);
   if (settings.sources.empty()) {
     complain(
-        "hyperway: nothing to serve: give --config with sources, --gateway-api-config-file or "
-        "--gateway-api-k8s-sync; see hyperway help\n");
+        "hyperway: nothing to serve: give --config with sources, --gateway-api-config-file, "
+        "--gateway-api-k8s-sync or --gateway-api-snapshot-name; see hyperway help\n");
     return EX_USAGE;
   }
   RunRequest request;
@@ -235,9 +279,9 @@ int dispatch(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-int runProgram(const std::vector<std::string>& arguments) {
+int runProgram(const std::string& name, const std::vector<std::string>& arguments) {
   try {
-    return dispatch(arguments);
+    return dispatch(programOf(name), arguments);
   } catch (const std::system_error& error) {
     complain(std::string("hyperway: ") + error.what() + '\n');
     return EX_OSERR;

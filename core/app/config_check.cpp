@@ -180,8 +180,6 @@ class TogetherChecker {
       if (plugin == "proxy" && config != nullptr)
         fail(*config, at + "/config", "the proxy has no settings here");
     }
-    if (!seen.contains("proxy"))
-      fail(sinks, "/sinks", "\"proxy\" must be among them: this version always serves itself");
   }
 
   void checkGateways(const ConfigNode& gateways, const ConfigNode& document) {

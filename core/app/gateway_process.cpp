@@ -35,7 +35,10 @@ std::string anchorProblem(const std::string& pem) { return tls::checkAuthorities
 GatewayProcess::GatewayProcess(Settings settings, std::string plugin_directory, std::string version)
     : settings_(std::move(settings)),
       plugin_directory_(std::move(plugin_directory)),
-      version_(std::move(version)) {}
+      version_(std::move(version)) {
+  // Nobody connects to a proxy that has no configuration.
+  if (!settings_.serves) settings_.proxy.workers = 1;
+}
 
 GatewayProcess::~GatewayProcess() { stop(); }
 
@@ -93,7 +96,7 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
   translate.check_certificate = pairProblem;
   translate.check_authorities = anchorProblem;
   pipeline_ = std::make_unique<control::Pipeline>(std::move(translate), *filters_);
-  pipeline_->addSink(adapter_);
+  if (settings_.serves) pipeline_->addSink(adapter_);
   if (!makeSinks(settings_, *registry_, sinks_, problems)) return false;
   for (const auto& sink : sinks_) pipeline_->addSink(*sink);
   if (!makeSources(settings_, *registry_, *pipeline_, sources_, problems)) return false;
@@ -168,7 +171,7 @@ admin::AdminAnswer GatewayProcess::readiness(bool verbose) const {
   out.body = is_ready         ? "ready\n"
              : draining_      ? "not ready: ending\n"
              : !health.synced ? "not ready: waiting for the first complete list of every source\n"
-                              : "not ready: the proxy has not taken its first configuration yet\n";
+                              : "not ready: the first configuration is not in force yet\n";
   if (!verbose) return out;
   out.body += "generation " + std::to_string(health.generation) + '\n';
   for (const std::string& line : health.degraded) out.body += "degraded: " + line + '\n';

@@ -3,5 +3,5 @@
 
 int main(int argc, char** argv) {
   return hyperway::app::runProgram(
-      std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+      argc > 0 ? argv[0] : "", std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
 }

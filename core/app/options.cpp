@@ -74,26 +74,32 @@ const std::vector<Flag>& flags() {
       {"-H", true, "\"NAME: VALUE\"  header of the request, for explain; may be repeated",
        [](Options& o, const std::string& v) { return takeHeader(v, o); }},
       {"--log-dir", true, "DIR  log to a file in DIR", into(&Options::log_dir)},
-      {"--log-file", true, "NAME  its name; default: proxy.log", into(&Options::log_file)},
+      {"--log-file", true,
+       "NAME  its name; default: proxy.log, of hyperway_controller gateway-controller.log",
+       into(&Options::log_file)},
       {"--gateway-api-k8s-sync", false, "mode B: read a cluster, as a Pod of it or by KUBECONFIG",
        [](Options& o, const std::string&) {
          o.k8s_sync = true;
          return std::string();
        }},
-      {"--gateway-api-k8s-namespace", true, "NS  mode B: read one namespace; empty: all",
+      {"--gateway-api-k8s-namespace", true,
+       "NS  mode B, hyperway_controller: read one namespace; empty: all",
        [](Options& o, const std::string& v) {
          o.k8s_namespace = v;
          return std::string();  // empty means all
        }},
       {"--gateway-api-k8s-poll-seconds", true,
-       "N  mode B: list all again so often, as a safety net; default: 30",
+       "N  mode B, hyperway_controller: list all again so often, as a safety net; default: 30",
        into(&Options::k8s_poll_seconds)},
       {"--gateway-api-k8s-controller-name", true, "NAME  which GatewayClasses are ours",
        into(&Options::k8s_controller_name)},
-      {"--gateway-api-snapshot-name", true, "NAME  mode A (not in this version)",
+      {"--gateway-api-snapshot-name", true,
+       "NAME  mode A: serve this RouteSnapshot; hyperway_controller: write it",
        into(&Options::snapshot_name)},
-      {"--gateway-api-snapshot-namespace", true, "NS  mode A", into(&Options::snapshot_namespace)},
-      {"--gateway-api-snapshot-poll-seconds", true, "N  mode A",
+      {"--gateway-api-snapshot-namespace", true, "NS  mode A: its namespace; default: default",
+       into(&Options::snapshot_namespace)},
+      {"--gateway-api-snapshot-poll-seconds", true,
+       "N  mode A: read it again so often, as a safety net; default: 5",
        into(&Options::snapshot_poll_seconds)},
   };
   return all;
@@ -121,8 +127,11 @@ std::string wrongPoll(const std::string& text) {
 
 class Reader {
  public:
-  Reader(const std::vector<std::string>& arguments, std::vector<ConfigProblem>& problems)
-      : arguments_(arguments), problems_(problems) {}
+  Reader(const std::vector<std::string>& arguments, std::vector<ConfigProblem>& problems,
+         Program program)
+      : arguments_(arguments), problems_(problems) {
+    options_.program = program;
+  }
 
   Options read() {
     std::size_t at = 0;
@@ -187,14 +196,16 @@ class Reader {
   }
 
   void checkTogether() {
-    if (options_.k8s_sync && !options_.snapshot_name.empty())
+    const bool controller = options_.program == Program::Controller;
+    if (!controller && options_.k8s_sync && !options_.snapshot_name.empty())
       fail(
           "--gateway-api-k8s-sync (mode B) and --gateway-api-snapshot-name (mode A) exclude each "
           "other; choose one");
-    else if (!options_.snapshot_name.empty())
+    if (controller && options_.command == Command::Run && options_.config.empty() &&
+        options_.snapshot_name.empty())
       fail(
-          "--gateway-api-snapshot-name needs the snapshot_source plugin, which this build does not "
-          "have");
+          "hyperway_controller needs --gateway-api-snapshot-name, or --config with a "
+          "snapshot_sink");
     if (!options_.k8s_poll_seconds.empty())
       if (const std::string wrong = wrongPoll(options_.k8s_poll_seconds); !wrong.empty())
         fail("--gateway-api-k8s-poll-seconds: " + wrong);
@@ -215,11 +226,26 @@ class Reader {
 }  // namespace
 
 Options parseOptions(const std::vector<std::string>& arguments,
-                     std::vector<ConfigProblem>& problems) {
-  return Reader(arguments, problems).read();
+                     std::vector<ConfigProblem>& problems, Program program) {
+  return Reader(arguments, problems, program).read();
 }
 
-std::string usage() {
+Program programOf(const std::string& path) {
+  return path.substr(path.rfind('/') + 1) == "hyperway_controller" ? Program::Controller
+                                                                   : Program::Gateway;
+}
+
+std::string usage(Program program) {
+  if (program == Program::Controller)
+    return "usage: hyperway_controller --gateway-api-snapshot-name NAME\n"
+           "           [--gateway-api-snapshot-namespace NS] [--gateway-api-k8s-namespace NS]\n"
+           "           [--gateway-api-k8s-poll-seconds N] [--gateway-api-k8s-controller-name "
+           "NAME]\n"
+           "           [--log-dir DIR] [--log-file NAME]\n"
+           "       hyperway_controller --config PATH\n\n"
+           "Reads the Gateway API of a cluster and writes one RouteSnapshot, for hyperway to "
+           "serve. "
+           "It is hyperway with\nother defaults; hyperway help has all flags and commands.\n";
   std::string out =
       "usage: hyperway [run] [--config PATH] [--gateway-api-config-file PATH]... [--workers N]\n"
       "       hyperway check [--strict] [--config PATH] [MANIFESTS...]\n"

@@ -153,7 +153,9 @@ void readPlugins(const ConfigNode& document, Settings& out) {
   with(document, "sources", [&](const ConfigNode& node) { out.sources = instances(node); });
   with(document, "sinks", [&](const ConfigNode& node) {
     out.sinks = instances(node);
-    std::erase_if(out.sinks, [](const InstanceSpec& spec) { return spec.plugin == "proxy"; });
+    const auto proxies =
+        std::erase_if(out.sinks, [](const InstanceSpec& spec) { return spec.plugin == "proxy"; });
+    out.serves = out.sinks.empty() || proxies > 0;
   });
   with(document, "plugins", [&](const ConfigNode& node) {
     out.plugins.clear();

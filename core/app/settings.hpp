@@ -28,6 +28,7 @@ struct Settings {
   gateway::TranslateOptions translate;      ///< Translation.
   std::vector<InstanceSpec> sources;        ///< In order.
   std::vector<InstanceSpec> sinks;          ///< In order, beside the proxy.
+  bool serves = true;                       ///< The proxy is among the sinks.
   std::vector<plugin::PluginSpec> plugins;  ///< Beside those that come with hyperway.
   std::optional<route::Bind>
       admin;  ///< Probe port as configured; absent: 9180 on loopback or the next free one.

@@ -122,9 +122,9 @@ class ExitCodes(Case):
                 done = self.gateway.run(*arguments)
                 self.assertEqual(done.returncode, code, done.stdout + done.stderr)
 
-    def test_modes_of_later_releases_are_refused_and_two_at_once_too(self):
+    def test_modes_of_a_cluster_need_one_and_exclude_each_other(self):
         for arguments, word in ((["--gateway-api-k8s-sync"], "this is no Pod"),
-                                (["--gateway-api-snapshot-name", "x"], "--gateway-api-snapshot-name"),
+                                (["--gateway-api-snapshot-name", "x"], "this is no Pod"),
                                 (["--gateway-api-k8s-sync", "--gateway-api-snapshot-name", "x"], "exclude"),
                                 (["--gateway-api-k8s-poll-seconds", "0"], "poll")):
             with self.subTest(arguments):

@@ -9,7 +9,8 @@ LAYER = re.compile(r"hyperway_add_layer\((\w+)\s*(.*?)\)\n", re.DOTALL)
 # Third-party and system headers that have an address: prefix -> folders that may include it.
 ADDRESSES = {
     "openssl/": ("core/tls", "plugins/k8s_client", "plugins/file_source"),
-    "openssl/evp.h": ("core/tls", "core/plugin", "plugins/k8s_client", "plugins/file_source"),
+    "openssl/evp.h": ("core/tls", "core/plugin", "plugins/k8s_client", "plugins/file_source",
+                      "plugins/snapshot_sink"),
     "nghttp2/": ("core/codec", "plugins/k8s_client"),
     "re2/": ("core/route",),
     "simdjson": ("core/route", "core/gateway", "core/plugin", "plugins"),

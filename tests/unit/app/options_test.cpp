@@ -64,8 +64,6 @@ TEST_CASE("Wrong usage says what would be right") {
            {{"explain", "GET"}, "explain needs a method and a URL"},
            {{"explain", "GET", "http://a/", "-H", "nope"}, "is no header"},
            {{"--gateway-api-k8s-sync", "--gateway-api-snapshot-name", "x"}, "exclude each other"},
-           {{"--gateway-api-snapshot-name", "x"},
-            "needs the snapshot_source plugin, which this build does not have"},
            {{"--gateway-api-k8s-poll-seconds", "0"}, "0 seconds would be a poll without pause"},
            {{"--gateway-api-snapshot-poll-seconds", "0"},
             "0 seconds would be a poll without pause"},
@@ -75,6 +73,30 @@ TEST_CASE("Wrong usage says what would be right") {
     CAPTURE(problems);
     CHECK(problems.find(row.problem) != std::string::npos);
   }
+}
+
+TEST_CASE("Flags alone run a data plane, or a controller under its own name") {
+  const Options reader =
+      good({"--gateway-api-snapshot-name", "s", "--gateway-api-snapshot-namespace", "ns",
+            "--gateway-api-snapshot-poll-seconds", "7"});
+  CHECK(reader.program == Program::Gateway);
+  CHECK(reader.snapshot_name == "s");
+  CHECK(reader.snapshot_namespace == "ns");
+  CHECK(reader.snapshot_poll_seconds == "7");
+  std::vector<ConfigProblem> problems;
+  const Options writer =
+      parseOptions({"--gateway-api-snapshot-name", "s", "--gateway-api-k8s-namespace", "shop",
+                    "--gateway-api-k8s-poll-seconds", "9"},
+                   problems, Program::Controller);
+  CHECK(problems.empty());
+  CHECK(writer.program == Program::Controller);
+  CHECK(writer.k8s_namespace == "shop");
+  (void)parseOptions({}, problems, Program::Controller);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].text().find("needs --gateway-api-snapshot-name") != std::string::npos);
+  CHECK(programOf("/usr/bin/hyperway_controller") == Program::Controller);
+  CHECK(programOf("hyperway") == Program::Gateway);
+  CHECK(usage(Program::Controller).find("--gateway-api-snapshot-name NAME") != std::string::npos);
 }
 
 TEST_CASE("Every flag of the contract is known") {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hyperway::snapshot_sink {
+
+/// What a batch of the host says (abi/draft/sink.h), cut into texts: nothing in them is read.
+struct Batch {
+  /// A listener as it goes into a snapshot.
+  struct Listener {
+    std::string key;   ///< "namespace/gateway/listener".
+    std::string text;  ///< An element of `listeners`.
+  };
+  /// A route as it goes into a snapshot.
+  struct Route {
+    std::string key;        ///< "HTTPRoute/namespace/name".
+    std::string text;       ///< Elements of `httpRoutesV1`, comma-separated.
+    std::size_t count = 0;  ///< How many.
+  };
+  bool full = false;                           ///< What is not named is gone.
+  std::vector<Listener> listeners;             ///< New or changed.
+  std::vector<std::string> removed_listeners;  ///< Keys.
+  std::vector<Route> routes;                   ///< New or changed.
+  std::vector<std::string> removed_routes;     ///< Keys.
+
+  /// True if nothing changes.
+  [[nodiscard]] bool empty() const noexcept {
+    return !full && listeners.empty() && removed_listeners.empty() && routes.empty() &&
+           removed_routes.empty();
+  }
+};
+
+/// Reads a batch; nothing, with a sentence in `error`, if it is none.
+[[nodiscard]] std::optional<Batch> readBatch(std::string_view json, std::string& error);
+
+}  // namespace hyperway::snapshot_sink

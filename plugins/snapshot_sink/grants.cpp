@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "grants.hpp"
+
+#include <utility>
+
+#include "digest.hpp"
+#include "hyperway/sdk/json.hpp"
+#include "k8s_client/json_text.hpp"
+#include "objects.hpp"
+
+namespace hyperway::snapshot_sink {
+namespace {
+
+using k8s_client::appendText;
+using k8s_client::Reply;
+using sdk::json::Parser;
+using sdk::json::Value;
+using namespace std::chrono_literals;
+
+constexpr std::string_view kRbac = "rbac.authorization.k8s.io/v1";
+constexpr auto kRefusedAgain = 30s;
+constexpr k8s_client::Duration kKnown = 200ms;
+
+Value parse(std::string_view text) {
+  auto parsed = Parser::parse(text);
+  auto* value = std::get_if<Value>(&parsed);
+  return value != nullptr ? std::move(*value) : Value();
+}
+
+k8s_client::Reflector::Options optionsFor(std::string path) {
+  k8s_client::Reflector::Options options;
+  options.path = std::move(path);
+  return options;
+}
+
+// The names that our Role grants; what somebody made of it grants nothing, and is put right.
+std::set<std::string> grantedBy(std::string_view rules) {
+  std::set<std::string> out;
+  const Value list = parse(rules);
+  if (list.items().size() != 1) return out;
+  if (const Value* names = list.items().front().find("resourceNames"))
+    for (const Value& name : names->items()) out.insert(name.text());
+  return out;
+}
+
+void addSecret(const Value& reference, Secrets& out) {
+  const Value* name_space = reference.find("namespace");
+  const Value* name = reference.find("name");
+  if (name_space != nullptr && name != nullptr) out[name_space->text()].insert(name->text());
+}
+
+}  // namespace
+
+Secrets secretsOf(std::string_view listeners) {
+  Secrets out;
+  const Value list = parse("[" + std::string(listeners) + "]");
+  for (const Value& listener : list.items()) {
+    if (const Value* tls = listener.find("tls"))
+      if (const Value* references = tls->find("certificateRefs"))
+        for (const Value& reference : references->items()) addSecret(reference, out);
+    if (const Value* reference = listener.find("backendCertificateRef")) addSecret(*reference, out);
+  }
+  return out;
+}
+
+Grants::Follower::Follower(Grants& grants, bool bindings, std::string path)
+    : reflector(grants.api_, optionsFor(std::move(path)), *this),
+      grants_(grants),
+      bindings_(bindings) {}
+
+void Grants::Follower::onObject(const k8s_client::ObjectText& object) {
+  if (object.name() != grants_.name_) return;
+  if (bindings_)
+    grants_.bindings_.insert(object.nameSpace());
+  else
+    grants_.roles_[object.nameSpace()] = grantedBy(object.member("rules"));
+  grants_.changed_();
+}
+
+void Grants::Follower::onTrouble(const k8s_client::Error& error) {
+  troubled = true;
+  grants_.attempted_(bindings_ ? "list of RoleBindings" : "list of Roles", error);
+  grants_.changed_();
+}
+
+void Grants::Follower::onRemoved(std::string_view key) {
+  const std::string name_space(key.substr(0, key.find('/')));
+  if (bindings_)
+    grants_.bindings_.erase(name_space);
+  else
+    grants_.roles_.erase(name_space);
+  grants_.changed_();
+}
+
+Grants::Grants(k8s_client::Api& api, const Settings& settings, Changed changed, Attempted attempted)
+    : api_(api),
+      account_namespace_(
+          settings.data_plane_account.substr(0, settings.data_plane_account.find('/'))),
+      account_(settings.data_plane_account.substr(settings.data_plane_account.find('/') + 1)),
+      name_("hyperway-snapshot-" +
+            Digest(settings.name_space + '/' + settings.name).hex().substr(0, 16)),
+      label_(labelOf(settings.name)),
+      changed_(std::move(changed)),
+      attempted_(std::move(attempted)),
+      roles_follower_(
+          *this, false,
+          k8s_client::withQuery(path(false, "", ""),
+                                {{"labelSelector", std::string(kSnapshotLabel) + '=' + label_}})),
+      bindings_follower_(
+          *this, true,
+          k8s_client::withQuery(path(true, "", ""),
+                                {{"labelSelector", std::string(kSnapshotLabel) + '=' + label_}})) {}
+
+Grants::~Grants() { *alive_ = false; }
+
+void Grants::start() {
+  if (account_.empty()) return;
+  roles_follower_.reflector.start();
+  bindings_follower_.reflector.start();
+}
+
+std::string Grants::path(bool binding, std::string_view name_space, std::string_view name) const {
+  return k8s_client::path(kRbac, name_space, binding ? "rolebindings" : "roles", name);
+}
+
+bool Grants::provide(const Secrets& wanted) {
+  if (account_.empty()) return true;
+  // Servers take a moment until they know of a new right; routes do not wait for one that is
+  // refused.
+  if (not_before_ > api_.now()) return refused_;
+  for (const Follower* follower : {&roles_follower_, &bindings_follower_})
+    if (!follower->reflector.listed()) return follower->troubled;  // Routes do not wait for rights.
+  if (flying_ > 0) return false;
+  for (const auto& [name_space, names] : wanted) {
+    const auto known = roles_.find(name_space);
+    if (known == roles_.end() || known->second != names) apply(false, name_space, names);
+    if (!bindings_.contains(name_space)) apply(true, name_space, names);
+  }
+  for (const auto& [name_space, names] : roles_)
+    if (!wanted.contains(name_space)) remove(false, name_space);
+  for (const std::string& name_space : bindings_)
+    if (!wanted.contains(name_space)) remove(true, name_space);
+  return flying_ == 0;
+}
+
+void Grants::apply(bool binding, const std::string& name_space,
+                   const std::set<std::string>& names) {
+  std::string body = R"({"apiVersion":"rbac.authorization.k8s.io/v1","kind":)";
+  body += binding ? R"("RoleBinding")" : R"("Role")";
+  body += R"(,"metadata":{"namespace":)";
+  appendText(body, name_space);
+  body += R"(,"name":)";
+  appendText(body, name_);
+  body += R"(,"labels":{"app.kubernetes.io/managed-by":"hyperway",)";
+  appendText(body, kSnapshotLabel);
+  body += ':';
+  appendText(body, label_);
+  body += "}}";
+  if (binding) {
+    body += R"(,"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":)";
+    appendText(body, name_);
+    body += R"(},"subjects":[{"kind":"ServiceAccount","namespace":)";
+    appendText(body, account_namespace_);
+    body += R"(,"name":)";
+    appendText(body, account_);
+    body += "}]}";
+  } else {
+    body += R"(,"rules":[{"apiGroups":[""],"resources":["secrets"],"verbs":["list","watch"],)"
+            R"("resourceNames":[)";
+    for (const std::string& name : names) {
+      if (body.back() != '[') body += ',';
+      appendText(body, name);
+    }
+    body += "]}]}";
+  }
+  send(k8s_client::applyRequest(path(binding, name_space, name_), std::move(body), true),
+       std::string(binding ? "RoleBinding " : "Role ") + name_space + '/' + name_);
+}
+
+void Grants::remove(bool binding, const std::string& name_space) {
+  send(k8s_client::removeRequest(path(binding, name_space, name_)),
+       std::string(binding ? "removal of RoleBinding " : "removal of Role ") + name_space + '/' +
+           name_);
+}
+
+void Grants::send(k8s_client::Request request, const std::string& what) {
+  ++flying_;
+  api_.call(std::move(request), [this, alive = alive_, what](Reply reply) {
+    if (!*alive) return;
+    --flying_;
+    const bool gone = reply.error.notFound() && what.starts_with("removal");
+    attempted_(what, gone ? k8s_client::Error() : reply.error);
+    refused_ = !reply.ok() && !gone;
+    not_before_ = api_.now() + (refused_ ? k8s_client::Duration(kRefusedAgain) : kKnown);
+    api_.after(not_before_ - api_.now(), [this, alive] {
+      if (*alive) changed_();
+    });
+    changed_();
+  });
+}
+
+}  // namespace hyperway::snapshot_sink

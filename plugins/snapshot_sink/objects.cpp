@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "objects.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "digest.hpp"
+#include "k8s_client/json_text.hpp"
+
+namespace hyperway::snapshot_sink {
+namespace {
+
+using k8s_client::appendText;
+using sdk::json::Parser;
+using sdk::json::Value;
+
+constexpr std::size_t kMostLabel = 63;
+
+Value parse(std::string_view text) {
+  auto parsed = Parser::parse(text);
+  auto* value = std::get_if<Value>(&parsed);
+  return value != nullptr ? std::move(*value) : Value();
+}
+
+std::string textOf(const Value& object, std::string_view name) {
+  const Value* found = object.find(name);
+  return found != nullptr ? found->text() : std::string();
+}
+
+void member(std::string& out, std::string_view name, std::string_view text) {
+  if (out.back() != '{') out += ',';
+  appendText(out, name);
+  out += ':';
+  appendText(out, text);
+}
+
+std::string begin(const Settings& settings, std::string_view name) {
+  std::string out = "{";
+  member(out, "apiVersion", kGroupVersion);
+  member(out, "kind", "RouteSnapshot");
+  out += R"(,"metadata":{)";
+  member(out, "namespace", settings.name_space);
+  member(out, "name", name);
+  out += R"(,"labels":{)";
+  member(out, "app.kubernetes.io/managed-by", "hyperway");
+  return out;
+}
+
+// Objects by their members in any order, lists item by item.
+bool same(const Value& a, const Value& b) {
+  // 1.0 comes back as 1.
+  const auto number = [](const Value& value) {
+    return value.type() == Value::Type::Integer || value.type() == Value::Type::Real;
+  };
+  if (number(a) && number(b)) return a.real() == b.real();
+  if (a.type() != b.type()) return false;
+  if (a.type() == Value::Type::Object)
+    return a.members().size() == b.members().size() &&
+           std::all_of(a.members().begin(), a.members().end(), [&](const auto& one) {
+             const Value* other = b.find(one.name);
+             return other != nullptr && same(one.value, *other);
+           });
+  if (a.type() == Value::Type::Array)
+    return std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(), same);
+  return k8s_client::toText(a) == k8s_client::toText(b);
+}
+
+}  // namespace
+
+std::string labelOf(const std::string& name) {
+  if (name.size() <= kMostLabel) return name;
+  std::string out = name.substr(0, kMostLabel - 17);
+  while (out.ends_with('.') || out.ends_with('-')) out.pop_back();
+  return out + '-' + Digest(name).hex().substr(0, 16);
+}
+
+// Every field is named, empty ones too, so that nobody else's entries stay in one.
+std::string indexSpec(const Settings& settings, const Content& content) {
+  std::string out = "{";
+  member(out, "controllerName", settings.controller_name);
+  member(out, "checksum", content.checksum());
+  out += R"(,"listeners":[)" + content.listeners() + R"(],"httpRoutesV1":[)";
+  if (content.isInline()) out += content.routes();
+  out += R"(],"parts":[)";
+  for (const Content::Part& part : content.parts()) {
+    out += out.back() == '[' ? "{" : ",{";
+    member(out, "name", part.name);
+    member(out, "checksum", part.checksum);
+    out += '}';
+  }
+  out += ']';
+  for (const char* name : {"grpcRoutes", "tlsRoutes", "tcpRoutes", "udpRoutes", "routeDiagnostics",
+                           "gatewayListenerStatuses", "gatewayClassStatuses"})
+    out += ",\"" + std::string(name) + "\":[]";
+  return out + '}';
+}
+
+std::string indexBody(const Settings& settings, const std::string& spec,
+                      const std::string& updated_at) {
+  std::string out = begin(settings, settings.name) + R"(}},"spec":{)";
+  member(out, "updatedAt", updated_at);
+  return out + ',' + spec.substr(1) + '}';
+}
+
+std::string partBody(const Settings& settings, const Content& content, const Content::Part& part,
+                     const std::string& uid) {
+  std::string out = begin(settings, part.name);
+  member(out, kSnapshotLabel, labelOf(settings.name));
+  out += R"(},"ownerReferences":[{)";
+  member(out, "apiVersion", kGroupVersion);
+  member(out, "kind", "RouteSnapshot");
+  member(out, "name", settings.name);
+  member(out, "uid", uid);
+  out += R"(}]},"spec":{)";
+  member(out, "controllerName", settings.controller_name);
+  member(out, "partOf", settings.name);
+  member(out, "checksum", part.checksum);
+  return out + R"(,"httpRoutesV1":[)" + content.routesOf(part.bucket) + "]}}";
+}
+
+std::string statusBody(const Settings& settings, const Content& content, const Observed& index,
+                       const std::string& now) {
+  std::string out = "{";
+  member(out, "apiVersion", kGroupVersion);
+  member(out, "kind", "RouteSnapshot");
+  out += R"(,"metadata":{)";
+  member(out, "namespace", settings.name_space);
+  member(out, "name", settings.name);
+  const std::string generation = R"(,"observedGeneration":)" + std::to_string(index.generation);
+  out += R"(},"status":{)";
+  member(out, "lastSyncedAt", now);
+  member(out, "lastAppliedChecksum", content.checksum());
+  out += generation + R"(,"routeRuleCount":)" + std::to_string(content.ruleCount()) +
+         R"(,"listenerCount":)" + std::to_string(content.listenerCount()) + R"(,"conditions":[{)";
+  member(out, "type", "Ready");
+  member(out, "status", "True");
+  member(out, "reason", "Synced");
+  member(out, "message",
+         content.leftOut().empty()
+             ? "the snapshot is what the cluster wants"
+             : std::to_string(content.leftOut().size()) +
+                   " routes or listeners are left out: the API server refuses them");
+  member(out, "lastTransitionTime", index.ready_since.empty() ? now : index.ready_since);
+  return out + generation + "}]}}";
+}
+
+std::string withoutPlanes(const Observed& index, const std::set<std::string>& gone) {
+  std::string out = R"({"metadata":{)";
+  member(out, "resourceVersion", index.resource_version);
+  out += R"(},"status":{"dataPlanes":[)";
+  for (const DataPlane& plane : index.data_planes) {
+    if (gone.contains(plane.key())) continue;
+    if (out.back() != '[') out += ',';
+    out += plane.text;
+  }
+  return out + "]}}";
+}
+
+Observed readObserved(const k8s_client::ObjectText& object, bool whole) {
+  Observed out;
+  out.name = object.name();
+  out.uid = object.uid();
+  out.resource_version = object.resourceVersion();
+  const Value metadata = parse(object.member("metadata"));
+  if (const Value* generation = metadata.find("generation")) out.generation = generation->integer();
+  out.deleting = metadata.find("deletionTimestamp") != nullptr;
+  if (!whole) return out;
+  out.spec = object.member("spec");
+  const Value status = parse(object.member("status"));
+  out.status_checksum = textOf(status, "lastAppliedChecksum");
+  if (const Value* generation = status.find("observedGeneration"))
+    out.status_generation = generation->integer();
+  if (const Value* conditions = status.find("conditions"))
+    for (const Value& condition : conditions->items())
+      if (textOf(condition, "type") == "Ready" && textOf(condition, "status") == "True")
+        out.ready_since = textOf(condition, "lastTransitionTime");
+  const Value* planes = status.find("dataPlanes");
+  if (planes == nullptr) return out;
+  for (const Value& entry : planes->items()) {
+    DataPlane plane;
+    plane.name = textOf(entry, "name");
+    plane.name_space = textOf(entry, "namespace");
+    plane.checksum = textOf(entry, "checksum");
+    plane.text = k8s_client::toText(entry);
+    if (const Value* refused = entry.find("refused"))
+      for (const Value& one : refused->items())
+        plane.refused.push_back({textOf(one, "name"), textOf(one, "reason")});
+    out.data_planes.push_back(std::move(plane));
+  }
+  return out;
+}
+
+std::string differenceOf(std::string_view has, std::string_view wanted) {
+  const Value a = parse(has), b = parse(wanted);
+  for (const auto& one : b.members()) {
+    const Value* other = a.find(one.name);
+    // A server drops nothing of an empty list's meaning by leaving it out.
+    const bool empty = one.value.type() == Value::Type::Array && one.value.items().empty();
+    if (other == nullptr && empty) continue;
+    if (other == nullptr || !same(*other, one.value)) return "spec." + one.name;
+  }
+  return {};
+}
+
+std::string listenersOf(std::string_view spec) {
+  std::string out;
+  const Value value = parse(spec);
+  if (const Value* listeners = value.find("listeners"))
+    for (const Value& listener : listeners->items())
+      out += (out.empty() ? "" : ",") + k8s_client::toText(listener);
+  return out;
+}
+
+std::vector<std::string> partNamesOf(std::string_view spec) {
+  std::vector<std::string> out;
+  const Value value = parse(spec);
+  if (const Value* parts = value.find("parts"))
+    for (const Value& part : parts->items()) out.push_back(textOf(part, "name"));
+  return out;
+}
+
+}  // namespace hyperway::snapshot_sink

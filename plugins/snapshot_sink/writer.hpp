@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "acknowledgements.hpp"
+#include "batch.hpp"
+#include "content.hpp"
+#include "grants.hpp"
+#include "k8s_client/api.hpp"
+#include "k8s_client/reflector.hpp"
+#include "objects.hpp"
+#include "settings.hpp"
+
+namespace hyperway::snapshot_sink {
+
+/// Keeps the RouteSnapshot and its parts at the API server as they should be, and learns from its
+/// status what is programmed. Nothing differs: nothing is written. The loop's thread.
+class Writer {
+ public:
+  /// Who is told.
+  struct Listener {
+    /// The snapshot is at the server as of `generation`, or whoever leads sees to it.
+    std::function<void(std::uint64_t generation)> written;
+    /// Listeners whose state changed.
+    std::function<void(const std::vector<Acknowledgements::Report>&)> programmed;
+    /// What does not work, in the user's words; empty: all is well.
+    std::function<void(const std::string& trouble)> trouble;
+    /// An object was written or removed, or was not.
+    std::function<void(const std::string& what, const k8s_client::Error& error)> attempted;
+    /// The time as metav1.Time has it.
+    std::function<std::string()> now;
+  };
+
+  /// `api` outlives this.
+  Writer(k8s_client::Api& api, Settings settings, Listener listener, Cut cut = {});
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer();
+
+  /// Begins to follow what there is.
+  void start();
+  /// Takes a batch that came as `generation`.
+  void take(std::uint64_t generation, Batch batch);
+  /// Whether we are the one who writes.
+  void lead(bool leads);
+
+ private:
+  // Follows the index, or the parts.
+  class Follower final : public k8s_client::Reflector::Observer {
+   public:
+    Follower(Writer& writer, std::string what, std::string path);
+    void onObject(const k8s_client::ObjectText& object) override;
+    void onRemoved(std::string_view key) override;
+    void onListed() override;
+    void onTrouble(const k8s_client::Error& error) override;
+    void onWell() override;
+    k8s_client::Reflector reflector;
+
+   private:
+    Writer& writer_;
+    const std::string what_;
+  };
+  struct Part {
+    std::string uid;
+    bool intact = true;  // nobody edited it
+    bool deleting = false;
+    std::optional<k8s_client::TimePoint> unused_since;
+  };
+
+  [[nodiscard]] std::string path(std::string_view name, std::string_view subresource = {}) const;
+  void onSeen(const Follower& from, const k8s_client::ObjectText& object);
+  void onGone(const Follower& from, std::string_view key);
+  void learnIndex(Observed seen);
+  void changed(k8s_client::Duration after);
+  void consider();
+  [[nodiscard]] Secrets secretsToGrant() const;
+  [[nodiscard]] bool writeParts(const std::vector<Content::Part>& parts);
+  void sendPart(const Content::Part& part);
+  void removePart(const std::string& name, const std::string& uid);
+  void writeIndex(const std::string& spec);
+  void onIndexWritten(const std::string& spec, k8s_client::Reply reply);
+  void writeStatus();
+  void collect(const std::vector<Content::Part>& parts);
+  void judge();
+  void askForPods();
+  void forgetPods();
+  [[nodiscard]] bool leaveOutWhatIsRefused(const k8s_client::Error& error,
+                                           std::optional<std::size_t> bucket);
+  void failed(const std::string& what, const k8s_client::Error& error);
+  void tell(const std::string& subject, const std::string& trouble);
+  void wakeAt(k8s_client::TimePoint time);
+  [[nodiscard]] k8s_client::Api::Done then(std::function<void(k8s_client::Reply)> done);
+
+  k8s_client::Api& api_;
+  const Settings settings_;
+  const Listener listener_;
+  std::shared_ptr<Writer*> self_;  // answers may come after our end
+  Content content_;
+  Acknowledgements acknowledgements_;
+  Follower index_follower_, part_follower_;
+  Grants grants_;
+
+  std::uint64_t generation_ = 0;
+  bool has_batch_ = false, leads_ = false, due_ = false;
+  std::set<k8s_client::TimePoint> alarms_;
+
+  std::optional<Observed> index_;
+  std::map<std::string, Part> parts_;  // by name
+  // The index at this generation is what this spec says, as far as the server keeps it.
+  std::int64_t settled_generation_ = 0;
+  std::string settled_spec_, updated_at_, updated_for_;
+  std::size_t flying_ = 0;
+  unsigned failures_ = 0, repeats_ = 0;
+  std::string repeated_;
+  k8s_client::TimePoint not_before_{}, last_repeat_{};
+  std::map<std::string, std::string> troubles_;  // by what is troubled
+
+  bool status_flying_ = false;
+  k8s_client::TimePoint status_not_before_{};
+  std::set<std::string> gone_pods_;              // "namespace/name"
+  bool asking_ = false;                          // the next look at Pods is due some time
+  std::map<std::string, std::string> left_out_;  // route or listener -> why
+};
+
+}  // namespace hyperway::snapshot_sink

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace hyperway::snapshot_source {
+
+/// What was handed to the host, in a file, so that a data plane that starts without an API server
+/// serves what it served before (ARCHITECTURE decision 2). The file has private keys: mode 0600,
+/// and best on a volume in memory. It is a log of objects that ends with the last commit(); it is
+/// written anew when most of it is of no use any more. One thread.
+class Cache {
+ public:
+  /// `path` is the file; empty: nothing is kept.
+  explicit Cache(std::string path) : path_(std::move(path)) {}
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+  ~Cache();
+
+  /// What the file has, by "Kind namespace/name"; nothing if there is none, or none that is whole.
+  [[nodiscard]] std::map<std::string, std::string> load() const;
+  /// An object is there, new or changed.
+  void put(std::string_view kind, std::string_view key, std::string_view text);
+  /// An object is gone.
+  void remove(std::string_view kind, std::string_view key);
+  /// What was put and removed since the last time belongs together, and is whole now. Returns what
+  /// is wrong, or nothing.
+  [[nodiscard]] std::string commit();
+
+ private:
+  [[nodiscard]] std::string write(std::string_view text);
+  [[nodiscard]] std::string writeAnew();
+
+  const std::string path_;
+  int file_ = -1;
+  bool ours_ = false;  // the file at `path_` was written by this object
+  bool off_ = false;   // it could not be written for too long
+  std::string pending_;
+  std::unordered_map<std::string, std::size_t> sizes_;  // of records that count, by kind and key
+  std::size_t live_ = 0, written_ = 0;                  // bytes
+};
+
+}  // namespace hyperway::snapshot_source

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster_addresses.hpp"
+#include "hyperway/sdk/json.hpp"
+#include "k8s_client/json_text.hpp"
+
+namespace hyperway::snapshot_source {
+namespace {
+
+using k8s_client::Error;
+using k8s_client::ObjectText;
+using k8s_client::Reply;
+using sdk::json::Parser;
+using sdk::json::Value;
+using namespace std::chrono_literals;
+
+constexpr std::size_t kAtOnce = 32;                // parts asked for
+constexpr std::size_t kBatchBytes = 512 << 10;     // handed on at once, but for an index
+constexpr std::chrono::milliseconds kPoll{30000};  // of Services, EndpointSlices and Secrets
+constexpr auto kPatience = 3s;                     // with an API server, before the cache counts
+constexpr std::string_view kServices = "v1", kSlices = "discovery.k8s.io/v1";
+
+k8s_client::Reflector::Options optionsFor(std::string path, std::chrono::milliseconds poll) {
+  k8s_client::Reflector::Options options;
+  options.path = std::move(path);
+  options.poll = poll;
+  options.list_gap = std::min(options.list_gap, poll);
+  return options;
+}
+
+std::string byName(std::string_view group_version, std::string_view name_space,
+                   std::string_view resource, std::string_view name) {
+  return k8s_client::withQuery(k8s_client::path(group_version, name_space, resource),
+                               {{"fieldSelector", "metadata.name=" + std::string(name)}});
+}
+
+// A KEY of a batch; `key` is "namespace/name".
+void appendKey(std::string& out, std::string_view group, std::string_view kind,
+               std::string_view key) {
+  const std::size_t slash = key.find('/');
+  out += out.empty() ? R"({"group":)" : R"(,{"group":)";
+  k8s_client::appendText(out, group);
+  out += R"(,"kind":)";
+  k8s_client::appendText(out, kind);
+  out += R"(,"namespace":)";
+  k8s_client::appendText(out, key.substr(0, slash));
+  out += R"(,"name":)";
+  k8s_client::appendText(out, key.substr(slash + 1));
+  out += '}';
+}
+
+}  // namespace
+
+Reader::Follower::Follower(Reader& reader, std::string said, std::string path,
+                           std::chrono::milliseconds poll, Seen seen, Gone gone)
+    : reflector(reader.api_, optionsFor(std::move(path), poll), *this),
+      what(std::move(said)),
+      reader_(reader),
+      seen_(seen),
+      gone_(gone) {}
+
+void Reader::Follower::onTrouble(const Error& problem) {
+  error = problem;
+  reader_.states_changed_ = true;
+}
+
+void Reader::Follower::onWell() {
+  error = {};
+  reader_.states_changed_ = true;
+}
+
+Reader::Reader(k8s_client::Api& api, Settings settings, Identity identity, Listener listener)
+    : api_(api),
+      settings_(std::move(settings)),
+      listener_(std::move(listener)),
+      self_(std::make_shared<Reader*>(this)),
+      presence_(
+          api, std::move(identity), settings_.name_space, settings_.name,
+          [this](const std::string& text) {
+            presence_trouble_ = text;
+            states_changed_ = true;
+          },
+          listener_.now),
+      index_(*this, "RouteSnapshot " + settings_.name_space + '/' + settings_.name,
+             byName(kGroupVersion, settings_.name_space, kResource, settings_.name), settings_.poll,
+             &Reader::onIndex, &Reader::onIndexGone),
+      services_(*this, "Services",
+                k8s_client::path(kServices, settings_.backends_namespace, "services"), kPoll,
+                &Reader::onService, &Reader::onServiceGone),
+      slices_(*this, "EndpointSlices",
+              k8s_client::path(kSlices, settings_.backends_namespace, "endpointslices"), kPoll,
+              &Reader::onSlice, &Reader::onSliceGone),
+      cache_(settings_.cache) {}
+
+Reader::~Reader() {
+  *self_ = nullptr;
+  if (retry_) api_.cancel(*retry_);
+}
+
+void Reader::start() {
+  if (!settings_.cache.empty())
+    api_.after(kPatience, [self = self_] {
+      if (*self != nullptr) (*self)->serveFromCache();
+    });
+  index_.reflector.start();
+  services_.reflector.start();
+  slices_.reflector.start();
+}
+
+// ---- the snapshot
+// ---------------------------------------------------------------------------------
+
+void Reader::onIndex(const ObjectText& object) {
+  exists_ = true;
+  states_changed_ = true;
+  presence_.observe(object.member("status"));
+  const std::int64_t generation = generationOf(object);
+  if (generation != 0 && generation == generation_ && object.uid() == uid_) return;
+  generation_ = generation;
+  uid_ = object.uid();
+  auto index = readIndex(object);
+  if (!index) return;  // Nothing is said that could be served; a schema forbids it.
+  std::vector<std::string> missing;
+  for (const auto& [name, checksum] : index->parts)
+    if (!parts_.contains(name) && !fetched_.contains(name)) missing.push_back(name);
+  std::erase_if(fetched_, [&](const auto& one) { return !index->parts.contains(one.first); });
+  waiting_ = Waiting{std::move(*index), std::move(missing), 0, {}};
+  ++number_;
+  if (retry_) api_.cancel(*std::exchange(retry_, std::nullopt));
+  failures_ = 0;
+  askForParts();
+}
+
+void Reader::onIndexGone(std::string_view /*key*/) {
+  exists_ = false;
+  uid_.clear();
+  states_changed_ = true;
+  waiting_.reset();
+  ++number_;
+  presence_.lost();
+}
+
+void Reader::askForParts() {
+  while (!waiting_->missing.empty() && waiting_->asked < kAtOnce) {
+    const std::string name = std::move(waiting_->missing.back());
+    waiting_->missing.pop_back();
+    askForPart(name);
+  }
+  if (waiting_->asked == 0 && waiting_->missing.empty() && !retry_) bringIntoForce();
+}
+
+// A listener whose certificate is on the way would be refused for a moment.
+bool Reader::awaitsSecrets() {
+  std::set<std::string> wanted = wanted_secrets_;
+  wanted.insert(waiting_->index.secrets.begin(), waiting_->index.secrets.end());
+  followSecrets(wanted);
+  return std::any_of(waiting_->index.secrets.begin(), waiting_->index.secrets.end(),
+                     [this](const auto& key) {
+                       const Follower& follower = *secrets_.at(key);
+                       return !follower.reflector.listed() && !follower.error;
+                     });
+}
+
+void Reader::askForPart(const std::string& name) {
+  ++waiting_->asked;
+  k8s_client::Request request;
+  request.path = k8s_client::path(kGroupVersion, settings_.name_space, kResource, name);
+  api_.call(std::move(request), [self = self_, number = number_, name](Reply reply) {
+    if (*self != nullptr) (*self)->onPart(number, name, std::move(reply));
+  });
+}
+
+void Reader::onPart(std::uint64_t number, const std::string& name, Reply reply) {
+  if (!waiting_) return;
+  const auto part = waiting_->index.parts.find(name);
+  // Also the answer to an older index's question is good, if this one names the part too.
+  if (part != waiting_->index.parts.end() && reply.ok()) {
+    ObjectText object;
+    std::string wrong = "it cannot be read";
+    auto text = object.read(reply.body) ? readPart(object, part->second, wrong) : std::nullopt;
+    if (text) {
+      fetched_[name] = std::move(*text);
+    } else {
+      reply.error.kind = Error::Kind::Invalid;
+      reply.error.message = wrong;
+    }
+  }
+  if (number != number_) return;
+  --waiting_->asked;
+  if (!reply.ok()) {
+    waiting_->trouble = "part " + name + " cannot be had: " + reply.error.text();
+    states_changed_ = true;
+    retryParts();
+  }
+  askForParts();
+}
+
+void Reader::retryParts() {
+  if (retry_) return;
+  const auto wait = k8s_client::backOff(++failures_, 50ms, 2000ms, 0.5);
+  retry_ = api_.after(wait, [this] {
+    retry_.reset();
+    if (!waiting_) return;
+    for (const auto& [name, checksum] : waiting_->index.parts)
+      if (!parts_.contains(name) && !fetched_.contains(name) &&
+          std::find(waiting_->missing.begin(), waiting_->missing.end(), name) ==
+              waiting_->missing.end())
+        waiting_->missing.push_back(name);
+    ++number_;  // Answers that are still under way are asked for once more.
+    waiting_->asked = 0;
+    askForParts();
+  });
+}
+
+// In one batch: an index with new parts, and the removal of those that it does not name any more.
+void Reader::bringIntoForce() {
+  if (awaitsSecrets()) return;
+  Waiting now = std::move(*waiting_);
+  waiting_.reset();
+  std::string upserts = std::move(now.index.text), removals;
+  cache_.put("RouteSnapshot", settings_.name_space + '/' + settings_.name, upserts);
+  for (const auto& [name, text] : std::exchange(fetched_, {})) {
+    upserts += ',' + text;
+    cache_.put("RouteSnapshot", settings_.name_space + '/' + name, text);
+  }
+  for (const std::string& name : parts_) {
+    if (now.index.parts.contains(name)) continue;
+    const std::string key = settings_.name_space + '/' + name;
+    appendKey(removals, "hyperway.arloor.dev", "RouteSnapshot", key);
+    cache_.remove("RouteSnapshot", key);
+  }
+  parts_.clear();
+  for (const auto& [name, checksum] : now.index.parts) parts_.insert(name);
+  wanted_secrets_ = std::move(now.index.secrets);
+  has_index_ = true;
+  states_changed_ = true;
+  followSecrets(wanted_secrets_);
+  // Certificates come before the listeners that show them.
+  if (!upserts_.empty() || !removals_.empty())
+    listener_.publish(std::exchange(upserts_, {}), std::exchange(removals_, {}), false);
+  listener_.publish(upserts, removals, false);
+}
+
+// ---- what it refers to
+// ----------------------------------------------------------------------------
+
+void Reader::followSecrets(const std::set<std::string>& wanted) {
+  for (auto at = secrets_.begin(); at != secrets_.end();) {
+    if (wanted.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    if (at->second->reflector.has(at->first)) addRemoval("", "Secret", at->first);
+    at = secrets_.erase(at);
+  }
+  for (const std::string& key : wanted) {
+    auto& follower = secrets_[key];
+    if (follower) continue;
+    const std::size_t slash = key.find('/');
+    follower = std::make_unique<Follower>(
+        *this, "Secret " + key,
+        byName("v1", key.substr(0, slash), "secrets", key.substr(slash + 1)), kPoll,
+        &Reader::onSecret, &Reader::onSecretGone);
+    follower->reflector.start();
+  }
+}
+
+void Reader::onSecret(const ObjectText& object) { addUpsert(object, "v1", "Secret"); }
+void Reader::onSecretGone(std::string_view key) { addRemoval("", "Secret", key); }
+
+void Reader::onService(const ObjectText& object) {
+  addUpsert(object, kServices, "Service");
+  std::string slice = clusterAddressSlice(object);
+  std::string& known = cluster_addresses_[object.key()];
+  if (known == slice) return;
+  known = std::move(slice);
+  if (uses_cluster_addresses_ && !known.empty()) addClusterAddress(object.key(), known);
+}
+
+void Reader::onServiceGone(std::string_view key) {
+  addRemoval("", "Service", key);
+  if (uses_cluster_addresses_)
+    addRemoval("discovery.k8s.io", "EndpointSlice", clusterAddressName(std::string(key)));
+  cluster_addresses_.erase(std::string(key));
+}
+
+void Reader::onSlice(const ObjectText& object) { addUpsert(object, kSlices, "EndpointSlice"); }
+void Reader::onSliceGone(std::string_view key) {
+  addRemoval("discovery.k8s.io", "EndpointSlice", key);
+}
+
+void Reader::useClusterAddresses(bool use) {
+  if (std::exchange(uses_cluster_addresses_, use) == use) return;
+  for (const auto& [service, slice] : cluster_addresses_) {
+    if (slice.empty()) continue;
+    if (use)
+      addClusterAddress(service, slice);
+    else
+      addRemoval("discovery.k8s.io", "EndpointSlice", clusterAddressName(service));
+  }
+}
+
+// ---- the way to the host
+// --------------------------------------------------------------------------
+
+void Reader::addUpsert(const ObjectText& object, std::string_view group_version,
+                       std::string_view kind) {
+  if (!upserts_.empty()) upserts_ += ',';
+  const std::size_t begin = upserts_.size();
+  object.appendSlim(upserts_, group_version, kind, false);
+  cache_.put(kind, object.key(), std::string_view(upserts_).substr(begin));
+  if (upserts_.size() >= kBatchBytes)
+    listener_.publish(std::exchange(upserts_, {}), std::exchange(removals_, {}), false);
+}
+
+void Reader::addClusterAddress(const std::string& service, std::string_view slice) {
+  if (!upserts_.empty()) upserts_ += ',';
+  upserts_ += slice;
+  cache_.put("EndpointSlice", clusterAddressName(service), slice);
+}
+
+void Reader::addRemoval(std::string_view group, std::string_view kind, std::string_view key) {
+  // Order counts where one batch has both for one object: removals are read first.
+  if (!upserts_.empty())
+    listener_.publish(std::exchange(upserts_, {}), std::exchange(removals_, {}), false);
+  appendKey(removals_, group, kind, key);
+  cache_.remove(kind, key);
+}
+
+bool Reader::isSynced() const {
+  return has_index_ && services_.settled() && slices_.settled() &&
+         std::all_of(secrets_.begin(), secrets_.end(),
+                     [](const auto& one) { return one.second->settled(); });
+}
+
+void Reader::endTurn() {
+  if (std::exchange(states_changed_, false)) {
+    if (waiting_) askForParts();
+    useClusterAddresses(slices_.error.status == 403 && !slices_.reflector.listed());
+    tellTrouble();
+  }
+  forgetWhatTheCacheHadAlone();
+  // Before the first of everything is there, an older and whole cache is better than a part.
+  if (synced_ || isSynced())
+    if (std::string wrong = cache_.commit(); wrong != cache_trouble_) {
+      cache_trouble_ = std::move(wrong);
+      tellTrouble();
+    }
+  const bool now_synced = !synced_ && isSynced();
+  if (upserts_.empty() && removals_.empty() && !now_synced) return;
+  synced_ = synced_ || now_synced;
+  listener_.publish(std::exchange(upserts_, {}), std::exchange(removals_, {}), now_synced);
+  if (now_synced) tellTrouble();
+}
+
+// The API server has not answered: what was served when this process ended is better than nothing.
+void Reader::serveFromCache() {
+  if (synced_ || has_index_) return;
+  const auto objects = cache_.load();
+  const std::string key = settings_.name_space + '/' + settings_.name;
+  const auto found = objects.find("RouteSnapshot " + key);
+  ObjectText object;
+  if (found == objects.end() || !object.read(found->second)) return;
+  auto index = readIndex(object);
+  if (!index) return;
+  std::string upserts;
+  for (const auto& [name, text] : objects) {
+    upserts += (upserts.empty() ? "" : ",") + text;
+    const std::size_t space = name.find(' ');
+    cached_[name.substr(0, space)].insert(name.substr(space + 1));
+    cache_.put(name.substr(0, space), name.substr(space + 1), text);
+  }
+  cached_.erase("RouteSnapshot");  // The next index says what of it stays.
+  for (const auto& [name, checksum] : index->parts) parts_.insert(name);
+  wanted_secrets_ = std::move(index->secrets);
+  followSecrets(wanted_secrets_);
+  has_index_ = synced_ = from_cache_ = states_changed_ = true;
+  listener_.publish(upserts, "", true);
+  tellTrouble();
+}
+
+// Once a kind is listed, what only the cache had of it is gone.
+void Reader::forgetWhatTheCacheHadAlone() {
+  const auto forget = [this](const std::string& kind, std::string_view group, const auto& has) {
+    const auto found = cached_.find(kind);
+    if (found == cached_.end()) return;
+    const auto keys = std::move(found->second);
+    cached_.erase(found);
+    for (const std::string& key : keys)
+      if (!has(key)) addRemoval(group, kind, key);
+  };
+  if (cached_.empty()) return;
+  if (services_.reflector.listed())
+    forget("Service", "", [this](const auto& key) { return services_.reflector.has(key); });
+  if (slices_.reflector.listed())
+    forget("EndpointSlice", "discovery.k8s.io",
+           [this](const auto& key) { return slices_.reflector.has(key); });
+  const bool secrets = std::all_of(secrets_.begin(), secrets_.end(),
+                                   [](const auto& one) { return one.second->reflector.listed(); });
+  if (secrets && index_.reflector.listed())
+    forget("Secret", "", [this](const auto& key) {
+      const auto follower = secrets_.find(key);
+      return follower != secrets_.end() && follower->second->reflector.has(key);
+    });
+}
+
+void Reader::tellTrouble() {
+  std::string text;
+  const auto add = [&](const std::string& more) {
+    if (!more.empty()) text += (text.empty() ? "" : "; ") + more;
+  };
+  const Error& index = index_.error;
+  if (!exists_ && (index_.reflector.listed() || index.status == 404)) {
+    add(index_.what + (has_index_ ? " does not exist" : " does not exist yet") +
+        (index.status == 404 ? ", and the API server knows no RouteSnapshots: the CRD is missing"
+                             : ""));
+  } else if (index) {
+    add(index_.what + ": " + index.text());
+  }
+  if (waiting_) add(waiting_->trouble);
+  if (slices_.error.status == 403 && !slices_.reflector.listed())
+    add("EndpointSlices are forbidden: Services are reached by their cluster addresses");
+  else if (slices_.error)
+    add("EndpointSlices: " + slices_.error.text());
+  if (services_.error) add("Services: " + services_.error.text());
+  for (const auto& [key, follower] : secrets_)
+    if (follower->error) add(follower->what + ": " + follower->error.text());
+  add(presence_trouble_);
+  add(cache_trouble_);
+  if (from_cache_ && !index_.reflector.listed()) add("what is served is from the cache");
+  if (!text.empty() && synced_) text += "; the last good state is served";
+  if (text == trouble_) return;
+  trouble_ = std::move(text);
+  listener_.trouble(trouble_);
+}
+
+void Reader::report(std::string_view statuses) {
+  const auto parsed = Parser::parse(statuses);
+  const auto* list = std::get_if<Value>(&parsed);
+  if (list == nullptr) return;
+  const auto text = [](const Value& object, std::string_view name) {
+    const Value* found = object.find(name);
+    return found != nullptr ? found->text() : std::string();
+  };
+  for (const Value& one : list->items()) {
+    const Value* status = one.find("status");
+    const Value* generation = one.find("generation");
+    if (text(one, "kind") != "RouteSnapshot" || text(one, "name") != settings_.name ||
+        text(one, "namespace") != settings_.name_space || status == nullptr)
+      continue;
+    presence_.serves(generation != nullptr ? generation->integer() : 0,
+                     k8s_client::toText(*status));
+  }
+}
+
+}  // namespace hyperway::snapshot_source

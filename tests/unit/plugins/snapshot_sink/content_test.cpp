@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "content.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace hyperway::snapshot_sink {
+namespace {
+
+Batch::Route route(int number, std::size_t size = 100) {
+  std::string text = "{\"n\":" + std::to_string(number) + ",\"x\":\"";
+  text += std::string(size, 'x') + "\"}";
+  return {"HTTPRoute/ns/r" + std::to_string(number), std::move(text), 1};
+}
+
+Batch routes(int first, int last, std::size_t size = 100) {
+  Batch batch;
+  for (int i = first; i < last; ++i) batch.routes.push_back(route(i, size));
+  return batch;
+}
+
+std::set<std::string> names(const Content& content) {
+  std::set<std::string> out;
+  for (const Content::Part& part : content.parts()) out.insert(part.name);
+  return out;
+}
+
+std::size_t differing(const std::set<std::string>& a, const std::set<std::string>& b) {
+  std::size_t count = 0;
+  for (const std::string& name : a) count += b.contains(name) ? 0 : 1;
+  return count;
+}
+
+constexpr Cut kSmall{4000, 2000, 1000, 6};
+
+TEST_CASE("A small configuration stays in one object, a large one goes into parts and back") {
+  Content content("snap", kSmall);
+  content.take(routes(0, 20));
+  CHECK(content.isInline());
+  CHECK(content.parts().empty());
+  CHECK(content.ruleCount() == 20);
+  const std::string checksum = content.checksum();
+  content.take(routes(20, 40));
+  CHECK_FALSE(content.isInline());
+  CHECK(content.parts().size() > 1);
+  // Back only when it is much smaller: an edit near the border moves nothing.
+  Batch removal;
+  for (int i = 25; i < 40; ++i) removal.removed_routes.push_back(route(i).key);
+  content.take(removal);
+  CHECK_FALSE(content.isInline());
+  removal.removed_routes.clear();
+  for (int i = 10; i < 25; ++i) removal.removed_routes.push_back(route(i).key);
+  content.take(removal);
+  CHECK(content.isInline());
+  content.take(routes(0, 20));
+  CHECK(content.checksum() == checksum);
+}
+
+TEST_CASE("One route's edit replaces one part") {
+  Content content("snap", kSmall);
+  content.take(routes(0, 200));
+  const auto before = names(content);
+  REQUIRE(before.size() > 10);
+  Batch edit;
+  edit.routes.push_back(route(77, 101));
+  content.take(edit);
+  const auto after = names(content);
+  CHECK(differing(before, after) == 1);
+  CHECK(differing(after, before) == 1);
+  edit.routes = {route(77)};
+  content.take(edit);
+  CHECK(names(content) == before);
+}
+
+TEST_CASE("Parts have all routes, each once, and their names are names of objects") {
+  Content content("snap", kSmall);
+  content.take(routes(0, 200));
+  std::size_t found = 0;
+  for (const Content::Part& part : content.parts()) {
+    const std::string text = content.routesOf(part.bucket);
+    for (int i = 0; i < 200; ++i)
+      found += text.find("{\"n\":" + std::to_string(i) + ',') != std::string::npos ? 1 : 0;
+    CHECK(part.name.ends_with('-' + part.checksum));
+    CHECK(part.checksum.size() == 32);
+  }
+  CHECK(found == 200);
+  Content longest(std::string(199, 'a') + ".b" + std::string(50, 'c'), kSmall);
+  longest.take(routes(0, 200));
+  for (const Content::Part& part : longest.parts()) {
+    CHECK(part.name.size() <= 253);
+    CHECK(part.name.find(".-") == std::string::npos);
+  }
+}
+
+TEST_CASE("The same content has the same checksum and parts, whatever the way to it") {
+  Content one("snap", kSmall), other("snap", kSmall);
+  Batch listeners;
+  listeners.listeners = {{"ns/gw/a", "{}"}, {"ns/gw/b", "{\"port\":1}"}};
+  one.take(listeners);
+  one.take(routes(0, 100));
+  for (int i = 99; i >= 0; --i) other.take(routes(i, i + 1));
+  Batch reversed;
+  reversed.listeners = {listeners.listeners[1], listeners.listeners[0]};
+  other.take(reversed);
+  CHECK(one.checksum() == other.checksum());
+  CHECK(names(one) == names(other));
+  CHECK(one.listeners() == "{},{\"port\":1}");
+  Batch full = routes(0, 100);
+  full.full = true;
+  full.listeners = listeners.listeners;
+  other.take(full);
+  CHECK(one.checksum() == other.checksum());
+  full.listeners.pop_back();
+  other.take(full);
+  CHECK(one.checksum() != other.checksum());
+}
+
+TEST_CASE("What the server refuses is found by its place, and left out until it changes") {
+  Content content("snap", kSmall);
+  Batch batch = routes(0, 3);
+  batch.routes[0].count = 2;
+  batch.listeners = {{"ns/gw/a", "{}"}};
+  content.take(batch);
+  CHECK(content.routeAt(0) == "HTTPRoute/ns/r0");
+  CHECK(content.routeAt(1) == "HTTPRoute/ns/r0");
+  CHECK(content.routeAt(2) == "HTTPRoute/ns/r1");
+  CHECK(content.routeAt(9).empty());
+  content.leaveOut("HTTPRoute/ns/r1");
+  content.leaveOut("ns/gw/a");
+  CHECK(content.leftOut() == std::set<std::string>{"HTTPRoute/ns/r1", "ns/gw/a"});
+  CHECK(content.routeAt(2) == "HTTPRoute/ns/r2");
+  CHECK(content.listeners().empty());
+  content.take(routes(1, 2));
+  CHECK(content.leftOut() == std::set<std::string>{"ns/gw/a"});
+  CHECK(content.routeAt(2) == "HTTPRoute/ns/r1");
+  content.take(routes(3, 200));
+  content.take(routes(200, 201, 5000));
+  for (const Content::Part& part : content.parts()) {
+    if (content.largestOf(part.bucket) != "HTTPRoute/ns/r200") continue;
+    CHECK_FALSE(content.routeAt(part.bucket, 0).empty());
+    return;
+  }
+  FAIL("the largest route is in no part");
+}
+
+TEST_CASE("A batch of the host is cut into texts") {
+  std::string error;
+  const auto batch = readBatch(
+      R"({"listeners":[{"name":"ns/gw/a","port":80}],"removedListeners":["ns/gw/b"],)"
+      R"("routes":[{"key":"HTTPRoute/ns/r","rules":[{"id":"1"},{"id":"2"}]},)"
+      R"({"key":"HTTPRoute/ns/none","rules":[]}],"removedRoutes":["HTTPRoute/ns/old"],"gateways":[]})",
+      error);
+  REQUIRE(batch);
+  CHECK(batch->listeners[0].key == "ns/gw/a");
+  CHECK(batch->listeners[0].text == R"({"name":"ns/gw/a","port":80})");
+  CHECK(batch->routes[0].text == R"({"id":"1"},{"id":"2"})");
+  CHECK(batch->routes[0].count == 2);
+  CHECK(batch->routes[1].text.empty());
+  CHECK(batch->removed_listeners == std::vector<std::string>{"ns/gw/b"});
+  CHECK(batch->removed_routes == std::vector<std::string>{"HTTPRoute/ns/old"});
+  CHECK_FALSE(batch->empty());
+  CHECK_FALSE(readBatch("[]", error));
+  CHECK(error.starts_with("the batch cannot be read"));
+}
+
+}  // namespace
+}  // namespace hyperway::snapshot_sink

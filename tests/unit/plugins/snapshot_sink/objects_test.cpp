@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "objects.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+namespace hyperway::snapshot_sink {
+namespace {
+
+Settings settings() {
+  Settings out;
+  out.name = "snap";
+  out.name_space = "ns";
+  return out;
+}
+
+Content content(std::size_t size) {
+  Content out("snap", {1000, 500, 500, 4});
+  Batch batch;
+  batch.listeners = {{"ns/gw/a", R"({"name":"ns/gw/a"})"}};
+  for (int i = 0; i < 4; ++i)
+    batch.routes.push_back(
+        {"HTTPRoute/ns/" + std::to_string(i), "{\"x\":\"" + std::string(size, 'x') + "\"}", 1});
+  out.take(std::move(batch));
+  return out;
+}
+
+TEST_CASE("An index has the contract's fields, and routes or the names of parts") {
+  const std::string small = indexSpec(settings(), content(1));
+  CHECK(small.find(R"("controllerName":"hyperway.arloor.dev/gateway-controller")") !=
+        std::string::npos);
+  CHECK(small.find(R"("listeners":[{"name":"ns/gw/a"}])") != std::string::npos);
+  CHECK(small.find(R"("httpRoutesV1":[{"x":"x"})") != std::string::npos);
+  CHECK(small.find(R"("parts":[])") != std::string::npos);
+  const Content large = content(1000);
+  const std::string spec = indexSpec(settings(), large);
+  CHECK(spec.find(R"("httpRoutesV1":[])") != std::string::npos);
+  for (const auto& name : partNamesOf(spec)) CHECK(name.starts_with("snap-"));
+  CHECK(partNamesOf(spec).size() == large.parts().size());
+  const std::string body = indexBody(settings(), spec, "2026-01-02T03:04:05Z");
+  CHECK(body.find(R"("spec":{"updatedAt":"2026-01-02T03:04:05Z","controllerName")") !=
+        std::string::npos);
+  const std::string part = partBody(settings(), large, large.parts()[0], "uid-1");
+  CHECK(part.find(R"("hyperway.arloor.dev/snapshot":"snap")") != std::string::npos);
+  CHECK(part.find(R"("uid":"uid-1")") != std::string::npos);
+  CHECK(part.find(R"("partOf":"snap")") != std::string::npos);
+  k8s_client::ObjectText object;
+  CHECK(object.read(body));
+  CHECK(object.read(part));
+}
+
+TEST_CASE("Specs are compared as values, and the first member that differs is named") {
+  CHECK(differenceOf(R"({"b":[1,2],"a":{"x":1,"y":"z"},"updatedAt":"then"})",
+                     R"({"a":{"y":"z","x":1.0},"b":[1,2]})")
+            .empty());
+  CHECK(differenceOf(R"({"a":[1,2]})", R"({"a":[2,1]})") == "spec.a");
+  CHECK(differenceOf(R"({"a":1})", R"({"a":1,"parts":[{"name":"x"}]})") == "spec.parts");
+  // A server of an older definition leaves out what it does not know; of an empty list nothing is
+  // lost.
+  CHECK(differenceOf(R"({"a":1})", R"({"a":1,"grpcRoutes":[]})").empty());
+  CHECK(differenceOf(R"({"grpcRoutes":[1]})", R"({"grpcRoutes":[]})") == "spec.grpcRoutes");
+}
+
+TEST_CASE("A status is read, and data planes that are gone are taken out of it") {
+  k8s_client::ObjectText object;
+  REQUIRE(object.read(
+      R"({"metadata":{"name":"snap","namespace":"ns","uid":"u","resourceVersion":"7","generation":3},)"
+      R"("spec":{"checksum":"c"},"status":{"lastAppliedChecksum":"c","observedGeneration":3,)"
+      R"("conditions":[{"type":"Ready","status":"True","lastTransitionTime":"then"}],)"
+      R"("dataPlanes":[{"name":"p","namespace":"ns","checksum":"c"},)"
+      R"({"name":"q","namespace":"ns","checksum":"d","refused":[{"name":"l","reason":"r"}]}]}})"));
+  const Observed seen = readObserved(object, true);
+  CHECK(seen.generation == 3);
+  CHECK(seen.status_checksum == "c");
+  CHECK(seen.status_generation == 3);
+  CHECK(seen.ready_since == "then");
+  REQUIRE(seen.data_planes.size() == 2);
+  CHECK(seen.data_planes[1].key() == "ns/q");
+  CHECK(seen.data_planes[1].refused[0].reason == "r");
+  CHECK(withoutPlanes(seen, {"ns/q"}) ==
+        R"({"metadata":{"resourceVersion":"7"},"status":{"dataPlanes":[)"
+        R"({"name":"p","namespace":"ns","checksum":"c"}]}})");
+  CHECK(readObserved(object, false).data_planes.empty());
+}
+
+TEST_CASE("The label of a snapshot with a long name is a label") {
+  CHECK(labelOf("snap") == "snap");
+  const std::string one = labelOf(std::string(62, 'a') + ".b"),
+                    other = labelOf(std::string(64, 'a'));
+  CHECK(one.size() <= 63);
+  CHECK(one != other);
+}
+
+}  // namespace
+}  // namespace hyperway::snapshot_sink

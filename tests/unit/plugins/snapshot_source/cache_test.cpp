@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cache.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+
+namespace hyperway::snapshot_source {
+namespace {
+
+class Folder {
+ public:
+  Folder() {
+    char name[] = "/tmp/hyperway-cache-XXXXXX";
+    REQUIRE(::mkdtemp(name) != nullptr);
+    path_ = name;
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path_); }
+  [[nodiscard]] std::string file() const { return path_ + "/cache"; }
+
+ private:
+  std::string path_;
+};
+
+using Objects = std::map<std::string, std::string>;
+
+TEST_CASE("A cache gives back what was there at the last commit") {
+  const Folder folder;
+  {
+    Cache cache(folder.file());
+    CHECK(cache.load().empty());
+    cache.put("Service", "ns/a", "{\"a\":\n1}");
+    cache.put("Service", "ns/b", "{}");
+    CHECK(cache.commit().empty());
+    cache.put("Service", "ns/a", "{\"a\":2}");
+    cache.remove("Service", "ns/b");
+    CHECK(cache.commit().empty());
+    cache.put("Secret", "ns/c", "{}");
+  }
+  CHECK(Cache(folder.file()).load() == Objects{{"Service ns/a", "{\"a\":2}"}});
+  struct stat info {};
+  REQUIRE(::stat(folder.file().c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777U) == 0600U);
+}
+
+TEST_CASE("What was written of a batch before the end of a process does not count") {
+  const Folder folder;
+  {
+    Cache cache(folder.file());
+    cache.put("RouteSnapshot", "ns/index", "{1}");
+    CHECK(cache.commit().empty());
+  }
+  std::ofstream(folder.file(), std::ios::app) << "+RouteSnapshot ns/index\t{2}\n+Service ns/a\t{";
+  CHECK(Cache(folder.file()).load() == Objects{{"RouteSnapshot ns/index", "{1}"}});
+}
+
+TEST_CASE("A cache is written anew when most of it is of no use") {
+  const Folder folder;
+  Cache cache(folder.file());
+  const std::string large(100000, 'x');
+  for (int i = 0; i < 100; ++i) {
+    cache.put("Service", "ns/a", "{\"" + large + std::to_string(i) + "\":1}");
+    cache.put("Service", "ns/b", "{}");
+    CHECK(cache.commit().empty());
+  }
+  CHECK(std::filesystem::file_size(folder.file()) < 3000000);
+  const auto objects = cache.load();
+  REQUIRE(objects.size() == 2);
+  CHECK(objects.at("Service ns/a").ends_with("99\":1}"));
+}
+
+TEST_CASE("A cache that cannot be written says so, and is tried again") {
+  const Folder folder;
+  Cache cache(folder.file() + "/none/cache");
+  cache.put("Service", "ns/a", "{}");
+  CHECK(cache.commit().find("cannot be made") != std::string::npos);
+  Cache none("");
+  none.put("Service", "ns/a", "{}");
+  CHECK(none.commit().empty());
+  CHECK(none.load().empty());
+}
+
+}  // namespace
+}  // namespace hyperway::snapshot_source
