@@ -44,12 +44,15 @@ class Gateway:
     listen    {port in manifests: port on 127.0.0.1}; made for the Gateways' listeners if not given; False:
               no map, ports are bound as the manifests say.
     settings  laid over the configuration file (see config.py).
+    program   another name to start it under.
     flags     given instead of a configuration file: the arguments after the program's name, with
               {manifests} for the folder; then `admin` is the admin port they lead to.
     """
 
     def __init__(self, *objects, listen=None, settings=None, flags=None, workers=1, start=True,
-                 descriptors=None, access_log=None, ready=True, environment=None, admin=None):
+                 descriptors=None, access_log=None, ready=True, environment=None, admin=None,
+                 program="hyperway"):
+        self.program = program
         self.folder = tempfile.mkdtemp(prefix="hw-")
         self.manifests = os.path.join(self.folder, "manifests")
         os.mkdir(self.manifests)
@@ -148,7 +151,7 @@ class Gateway:
 
         self._stdout = open(self.out_file, "ab")
         with open(self.log_file, "ab") as err:
-            self.process = subprocess.Popen([*self.command, binary(), *arguments], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*self.command, self.binary(), *arguments], stdin=subprocess.DEVNULL,
                                             stdout=self._stdout, stderr=err, cwd=self.folder,
                                             env=environment, preexec_fn=limits)
         if ready:
@@ -162,6 +165,12 @@ class Gateway:
         with open(part, "w", encoding="utf-8") as file:
             yaml.safe_dump(document, file, sort_keys=False)
         os.rename(part, self.config_file)
+
+    def binary(self):
+        """What is started: the binary, or a name of it beside it."""
+        if self.program == "hyperway":
+            return binary()
+        return os.path.join(os.path.dirname(binary()), self.program)
 
     @property
     def pid(self):

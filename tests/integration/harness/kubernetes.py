@@ -22,10 +22,12 @@ GATEWAY = "gateway.networking.k8s.io/v1"
 SERVED = {
     GATEWAY: {"gatewayclasses": "GatewayClass", "gateways": "Gateway", "httproutes": "HTTPRoute",
               "referencegrants": "ReferenceGrant", "backendtlspolicies": "BackendTLSPolicy"},
-    "v1": {"services": "Service", "namespaces": "Namespace", "secrets": "Secret", "configmaps": "ConfigMap"},
+    "v1": {"services": "Service", "namespaces": "Namespace", "secrets": "Secret", "configmaps": "ConfigMap",
+           "pods": "Pod"},
     "discovery.k8s.io/v1": {"endpointslices": "EndpointSlice"},
-    "hyperway.arloor.dev/v1alpha1": {"filters": "Filter"},
+    "hyperway.arloor.dev/v1alpha1": {"filters": "Filter", "routesnapshots": "RouteSnapshot"},
     "coordination.k8s.io/v1": {"leases": "Lease"},
+    "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
 }
 PLURAL = {kind: (group, resource) for group, kinds in SERVED.items() for resource, kind in kinds.items()}
 
@@ -326,7 +328,9 @@ class Kubernetes:
                 instead = fault(method, headers[":path"])
                 if instead:
                     return self.reply(connection, stream, *instead)
-            return self.route(connection, stream, method, url.path, query, json.loads(body) if body else None)
+            applies = headers.get("content-type", "").startswith("application/apply-patch")
+            return self.route(connection, stream, "APPLY" if applies else method, url.path, query,
+                              json.loads(body) if body else None)
 
     def reply(self, connection, stream, status, body, headers=()):
         """A whole answer."""
@@ -352,14 +356,18 @@ class Kubernetes:
         if rest[0] not in kinds:
             return self.missing(connection, stream)
         if len(rest) > 1:
+            if method == "APPLY":
+                return self.server_side_apply(connection, stream, rest[0], f"{namespace}/{rest[1]}", rest[2:], body)
             return self.one(connection, stream, method, rest[0], f"{namespace}/{rest[1]}", body)
         if method == "POST":
             return self.create(connection, stream, rest[0], f"{namespace}/{body['metadata']['name']}", body)
         name = query.get("fieldSelector", "").removeprefix("metadata.name=")
+        label, _, value = query.get("labelSelector", "").partition("=")
 
         def matches(item):
             meta = item["metadata"]
-            return namespace in ("", meta.get("namespace", "")) and name in ("", meta["name"])
+            return (namespace in ("", meta.get("namespace", "")) and name in ("", meta["name"])
+                    and (not label or meta.get("labels", {}).get(label) == value))
         if "watch" in query:
             return self.watch(connection, stream, rest[0], matches, int(query["resourceVersion"]))
         return self.list(connection, stream, rest[0], matches, query)
@@ -406,6 +414,9 @@ class Kubernetes:
             return self.missing(connection, stream)
         if method == "GET":
             return self.reply(connection, stream, 200, item)
+        if method == "DELETE":
+            self.delete(item)
+            return self.reply(connection, stream, 200, {"kind": "Status", "status": "Success"})
         if body["metadata"].get("resourceVersion") not in (None, item["metadata"]["resourceVersion"]):
             return self.reply(connection, stream, 409, {"kind": "Status", "reason": "Conflict"})
         changed = json.loads(json.dumps(item))
@@ -415,3 +426,35 @@ class Kubernetes:
             changed["spec"] = body["spec"]
         self.store(resource, key, changed)
         return self.reply(connection, stream, 200, changed)
+
+    def server_side_apply(self, connection, stream, resource, key, subresource, body):
+        """PATCH by apply: makes what is not there; of lists, data planes alone are merged, by their names."""
+        item = self.objects.get((resource, key))
+        if item is None and subresource:
+            return self.missing(connection, stream)
+        causes = [] if subresource else self.wrong(resource, body)
+        if causes:
+            return self.reply(connection, stream, 422, {
+                "kind": "Status", "reason": "Invalid", "message": "is invalid", "details": {"causes": causes}})
+        changed = json.loads(json.dumps(item or {"apiVersion": body["apiVersion"], "kind": body["kind"],
+                                                 "metadata": dict(body["metadata"])}))
+        if subresource:
+            status = changed.setdefault("status", {})
+            planes = {plane["name"]: plane for plane in status.get("dataPlanes", [])}
+            planes.update({plane["name"]: plane for plane in body["status"].get("dataPlanes", [])})
+            status.update(body["status"])
+            status["dataPlanes"] = list(planes.values())
+        else:
+            changed.update({key: value for key, value in body.items() if key != "metadata"})
+            if item is None:
+                self.made += 1
+                changed["metadata"]["uid"] = f"{key}-{self.made}"
+        self.store(resource, key, changed)
+        return self.reply(connection, stream, 200, changed)
+
+    made = 0
+
+    @staticmethod
+    def wrong(resource, body):
+        """A schema: causes, as in a Status, why an applied object is refused."""
+        return []
