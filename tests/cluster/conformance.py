@@ -23,7 +23,10 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 NEWEST = "1.7.0"
 # What is applied for each shape, in this order.
 SHAPES = {"direct": ["deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.yaml",
-                     "deploy/gateway-api-direct.yaml", "tests/cluster/filter.yaml"]}
+                     "deploy/gateway-api-direct.yaml", "tests/cluster/filter.yaml"],
+          "snapshot-shared": ["deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
+                              "deploy/gateway-api-snapshot-shared-rbac.yaml",
+                              "deploy/gateway-api-snapshot-shared.yaml", "tests/cluster/filter.yaml"]}
 # Addresses for GatewayStaticAddresses: of the cluster's load balancers, and of nobody's.
 ADDRESSES = ["-usable-address=10.78.0.200", "-unusable-address=192.0.2.1"]
 

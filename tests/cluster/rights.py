@@ -4,7 +4,7 @@
 
 usage: rights.py AUDIT_LOG MANIFEST ACCOUNT
 
-ACCOUNT is NAMESPACE/NAME of a ServiceAccount, MANIFEST has its roles. One line for each request that was
+ACCOUNT is NAMESPACE/NAME of a ServiceAccount, MANIFEST has its roles and their bindings. One line for each request that was
 refused (once for each kind and verb), and one for each verb of a rule that no request needed; any of
 them fails.
 """
@@ -15,11 +15,22 @@ import sys
 import yaml
 
 
-def granted(documents):
-    """{(group, resource, verb): where} of all rules of Roles and ClusterRoles."""
+def bound_to(documents, account):
+    """(kind, name) of the roles that a ServiceAccount, NAMESPACE/NAME, is bound to."""
+    return {(document["roleRef"]["kind"], document["roleRef"]["name"])
+            for document in documents if document["kind"] in ("RoleBinding", "ClusterRoleBinding")
+            for subject in document.get("subjects") or []
+            if f"{subject.get('namespace')}/{subject['name']}" == account}
+
+
+def granted(documents, account=None):
+    """{(group, resource, verb): where} of all rules of Roles and ClusterRoles, or of an account's."""
     rights = {}
+    documents = [document for document in documents if document]
+    bound = bound_to(documents, account) if account else None
     for document in documents:
-        if document and document["kind"] in ("Role", "ClusterRole"):
+        if document["kind"] in ("Role", "ClusterRole") and (
+                bound is None or (document["kind"], document["metadata"]["name"]) in bound):
             for rule in document.get("rules") or []:
                 for group in rule.get("apiGroups", []):
                     for resource in rule.get("resources", []):
@@ -81,7 +92,7 @@ def main(argv):
         return 2
     events = read_audit(argv[0], argv[2])
     with open(argv[1], encoding="utf-8") as file:
-        lines = findings(granted(yaml.safe_load_all(file)), events)
+        lines = findings(granted(yaml.safe_load_all(file), argv[2]), events)
     if not events:
         lines.insert(0, f"no request of {argv[2]} is in the log")
     for line in lines:

@@ -18,6 +18,18 @@ rules:
 ---
 kind: ClusterRoleBinding
 metadata: {name: reader}
+roleRef: {kind: ClusterRole, name: reader}
+subjects: [{kind: ServiceAccount, namespace: ns, name: me}]
+---
+kind: Role
+metadata: {name: of-somebody-else}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get]}
+---
+kind: RoleBinding
+metadata: {name: of-somebody-else}
+roleRef: {kind: Role, name: of-somebody-else}
+subjects: [{kind: ServiceAccount, namespace: ns, name: them}]
 """
 
 

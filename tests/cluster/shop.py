@@ -19,6 +19,9 @@ PODS = "/api/v1/namespaces/hyperway-system/pods"
 
 MERGED = ("deploy/filters-crd.yaml", "deploy/gateway-api-merged-rbac.yaml", "deploy/gateway-api-merged.yaml")
 SHARED = ("deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.yaml", "deploy/gateway-api-direct.yaml")
+SNAPSHOTS = "/apis/hyperway.arloor.dev/v1alpha1/namespaces/hyperway-system/routesnapshots"
+SNAPSHOT_SHARED = ("deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
+                   "deploy/gateway-api-snapshot-shared-rbac.yaml", "deploy/gateway-api-snapshot-shared.yaml")
 NODE = "10.77.0.1"  # of the cluster's network: a backend there needs no Pod
 PORT, SECURE_PORT = 8080, 8443  # of a Pod in the merged shape, for the Gateways' ports 80 and 443
 ADMIN = 9180  # of a Pod
