@@ -84,7 +84,7 @@ struct alignas(64) CompiledRule {
     return backends.empty() ? 0 : backends.back().weight_end;
   }
   /// Asks for the line that a request will read.
-  void prefetch() const noexcept { __builtin_prefetch(this); }
+  void prefetch() const noexcept { prefetchLine(this); }
   /// Asks for what that line leads to.
   void prefetchBehind() const noexcept {
     prefetchBytes(backends.data(), offsetof(CompiledBackend, upstream));
