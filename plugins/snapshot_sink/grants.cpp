@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "grants.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "digest.hpp"
@@ -125,22 +126,24 @@ std::string Grants::path(bool binding, std::string_view name_space, std::string_
 
 bool Grants::provide(const Secrets& wanted) {
   if (account_.empty()) return true;
-  // Servers take a moment until they know of a new right; routes do not wait for one that is
-  // refused.
-  if (not_before_ > api_.now()) return refused_;
+  // Routes do not wait for a right that cannot be given.
+  if (refused_until_ > api_.now()) return true;
   for (const Follower* follower : {&roles_follower_, &bindings_follower_})
-    if (!follower->reflector.listed()) return follower->troubled;  // Routes do not wait for rights.
+    if (!follower->reflector.listed()) return follower->troubled;
   if (flying_ > 0) return false;
   for (const auto& [name_space, names] : wanted) {
     const auto known = roles_.find(name_space);
-    if (known == roles_.end() || known->second != names) apply(false, name_space, names);
-    if (!bindings_.contains(name_space)) apply(true, name_space, names);
+    if (known == roles_.end() || known->second != names)
+      apply(false, name_space, names);
+    else if (!bindings_.contains(name_space))  // Of a Role that is there: it is looked up.
+      apply(true, name_space, names);
   }
   for (const auto& [name_space, names] : roles_)
     if (!wanted.contains(name_space)) remove(false, name_space);
   for (const std::string& name_space : bindings_)
     if (!wanted.contains(name_space)) remove(true, name_space);
-  return flying_ == 0;
+  // Servers take a moment until they know of a new right.
+  return flying_ == 0 && known_at_ <= api_.now();
 }
 
 void Grants::apply(bool binding, const std::string& name_space,
@@ -174,27 +177,45 @@ void Grants::apply(bool binding, const std::string& name_space,
     body += "]}]}";
   }
   send(k8s_client::applyRequest(path(binding, name_space, name_), std::move(body), true),
-       std::string(binding ? "RoleBinding " : "Role ") + name_space + '/' + name_);
+       std::string(binding ? "RoleBinding " : "Role ") + name_space + '/' + name_,
+       [this, binding, name_space, names] {
+         if (binding)
+           bindings_.insert(name_space);
+         else
+           roles_[name_space] = names;
+         known_at_ = api_.now() + kKnown;
+       });
 }
 
 void Grants::remove(bool binding, const std::string& name_space) {
   send(k8s_client::removeRequest(path(binding, name_space, name_)),
        std::string(binding ? "removal of RoleBinding " : "removal of Role ") + name_space + '/' +
-           name_);
+           name_,
+       [this, binding, name_space] {
+         if (binding)
+           bindings_.erase(name_space);
+         else
+           roles_.erase(name_space);
+       });
 }
 
-void Grants::send(k8s_client::Request request, const std::string& what) {
+void Grants::send(k8s_client::Request request, const std::string& what,
+                  std::function<void()> done) {
   ++flying_;
-  api_.call(std::move(request), [this, alive = alive_, what](Reply reply) {
+  api_.call(std::move(request), [this, alive = alive_, what, done = std::move(done)](Reply reply) {
     if (!*alive) return;
     --flying_;
     const bool gone = reply.error.notFound() && what.starts_with("removal");
     attempted_(what, gone ? k8s_client::Error() : reply.error);
-    refused_ = !reply.ok() && !gone;
-    not_before_ = api_.now() + (refused_ ? k8s_client::Duration(kRefusedAgain) : kKnown);
-    api_.after(not_before_ - api_.now(), [this, alive] {
-      if (*alive) changed_();
-    });
+    if (reply.ok() || gone)
+      done();
+    else
+      refused_until_ = api_.now() + kRefusedAgain;
+    const auto next = std::max(refused_until_, known_at_);
+    if (next > api_.now())
+      api_.after(next - api_.now(), [this, alive] {
+        if (*alive) changed_();
+      });
     changed_();
   });
 }

@@ -62,7 +62,7 @@ class Grants {
                                  std::string_view name) const;
   void apply(bool binding, const std::string& name_space, const std::set<std::string>& names);
   void remove(bool binding, const std::string& name_space);
-  void send(k8s_client::Request request, const std::string& what);
+  void send(k8s_client::Request request, const std::string& what, std::function<void()> done);
 
   k8s_client::Api& api_;
   const std::string account_namespace_, account_, name_, label_;
@@ -73,8 +73,7 @@ class Grants {
   Secrets roles_;                   // by namespace, what each grants
   std::set<std::string> bindings_;  // namespaces
   std::size_t flying_ = 0;
-  bool refused_ = false;  // the last write
-  k8s_client::TimePoint not_before_{};
+  k8s_client::TimePoint refused_until_{}, known_at_{};
 };
 
 }  // namespace hyperway::snapshot_sink
