@@ -31,6 +31,20 @@ SHAPES = {"direct": ["deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.
 ADDRESSES = ["-usable-address=10.78.0.200", "-unusable-address=192.0.2.1"]
 
 
+def large():
+    """Routes beside those of the suite, more than go into one object of mode A, as a manifest."""
+    api = "gateway.networking.k8s.io/v1"
+    meta = lambda name: {"name": name, "namespace": "default"}  # noqa: E731
+    documents = [{"apiVersion": api, "kind": "Gateway", "metadata": meta("beside-the-suite"), "spec": {
+        "gatewayClassName": "hyperway", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}}]
+    for name in ("one", "two"):
+        matches = [{"path": {"type": "PathPrefix", "value": f"/{i}/{name}/".ljust(1000, "x")}} for i in range(60)]
+        rule = {"matches": matches, "filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 302}}]}
+        documents.append({"apiVersion": api, "kind": "HTTPRoute", "metadata": meta("large-" + name), "spec": {
+            "parentRefs": [{"name": "beside-the-suite"}], "rules": [rule, {**rule, "matches": matches}]}})
+    return "---\n".join(json.dumps(document) + "\n" for document in documents)
+
+
 def version():
     """The version of this tree."""
     with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as file:
@@ -81,12 +95,12 @@ def suite_command(suite, tests, arguments, report):
     return ["sh", "-c", wait, os.path.join(arguments.build, "cluster"), *command]
 
 
-def cluster_command(build, suite, state, shape):
-    """What starts our own cluster with the shape in it, and runs what follows inside."""
+def cluster_command(build, suite, state, manifests):
+    """What starts our own cluster with the manifests in it, and runs what follows inside."""
     command = [os.path.join(build, "cluster"), "run", "--dir", state,
                "--images", os.path.join(HERE, "images.yaml"),
                "--apply", os.path.join(suite, "crds/experimental")]
-    for manifest in SHAPES[shape]:
+    for manifest in manifests:
         command += ["--apply", os.path.join(ROOT, manifest)]
     return command + ["--"]
 
@@ -122,7 +136,12 @@ def main(argv):
     if arguments.kubeconfig:
         environment["KUBECONFIG"] = os.path.abspath(arguments.kubeconfig)
     else:
-        command = cluster_command(arguments.build, suite, path("state-{}"), arguments.shape) + command
+        beside = os.path.abspath(path("beside-{}.yaml"))
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(large())
+        command = cluster_command(arguments.build, suite, path("state-{}"),
+                                  [*SHAPES[arguments.shape], *([beside] if "snapshot" in arguments.shape else [])]
+                                  ) + command
     progress = Progress(len(tests))
     with open(path("{}.json"), "w", encoding="utf-8") as log, \
             subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as run, \
