@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 
 namespace hyperway::snapshot_source {
 namespace {
@@ -19,21 +20,16 @@ constexpr char kPut = '+', kRemove = '-', kCommit = '=';
 constexpr std::size_t kMostPending = std::size_t{64} << 20;  // then it is given up
 constexpr std::size_t kLeast = std::size_t{1} << 20;  // below that much waste nothing is done
 
+constexpr std::string_view kSecret = "Secret";
+
 std::string reasonOf(const std::string& what) { return what + ": " + std::strerror(errno); }
 
-}  // namespace
-
-Cache::~Cache() {
-  if (file_ >= 0) ::close(file_);
-}
-
-std::map<std::string, std::string> Cache::load() const {
-  std::map<std::string, std::string> out, pending;
-  std::ifstream in(path_, std::ios::binary);
-  if (path_.empty() || !in) return out;
+// Takes in what the log says up to its last commit.
+void replay(std::istream& log, std::map<std::string, std::string>& out) {
+  std::map<std::string, std::string> pending;
   std::string line;
-  while (std::getline(in, line)) {
-    if (in.eof()) break;  // a last line without its end
+  while (std::getline(log, line)) {
+    if (log.eof()) break;  // a last line without its end
     if (line.empty()) continue;
     const std::size_t tab = std::min(line.find('\t'), line.size());
     const std::string key = line.substr(1, tab - 1);
@@ -49,6 +45,18 @@ std::map<std::string, std::string> Cache::load() const {
         out[name] = std::move(text);
     pending.clear();
   }
+}
+
+}  // namespace
+
+Cache::~Cache() {
+  if (file_ >= 0) ::close(file_);
+}
+
+std::map<std::string, std::string> Cache::load() const {
+  std::map<std::string, std::string> out;
+  std::ifstream in(path_, std::ios::binary);
+  if (!path_.empty() && in) replay(in, out);
   return out;
 }
 
@@ -58,6 +66,7 @@ void Cache::put(std::string_view kind, std::string_view key, std::string_view te
   std::string record = kPut + name + '\t' + std::string(text) + '\n';
   std::replace(record.begin(), record.end() - 1, '\n', ' ');
   std::size_t& size = sizes_[std::move(name)];
+  outdated_secret_ = outdated_secret_ || (kind == kSecret && size != 0);
   live_ += record.size() - size;
   size = record.size();
   pending_ += record;
@@ -69,13 +78,15 @@ void Cache::remove(std::string_view kind, std::string_view key) {
   if (const auto known = sizes_.find(name); known != sizes_.end()) {
     live_ -= known->second;
     sizes_.erase(known);
+    outdated_secret_ = outdated_secret_ || kind == kSecret;
   }
   ((pending_ += kRemove) += name) += '\n';
 }
 
 std::string Cache::commit() {
   if (path_.empty() || off_ || pending_.empty()) return {};
-  std::string wrong = file_ < 0 ? writeAnew() : write(pending_ + kCommit + '\n');
+  const bool anew = file_ < 0 || outdated_secret_;
+  std::string wrong = anew ? writeAnew() : write(pending_ + kCommit + '\n');
   if (wrong.empty()) pending_.clear();
   if (wrong.empty() && written_ > 2 * live_ + kLeast) wrong = writeAnew();
   if (wrong.empty()) return wrong;
@@ -104,19 +115,26 @@ std::string Cache::write(std::string_view text) {
 std::string Cache::writeAnew() {
   std::map<std::string, std::string> objects;
   if (ours_) objects = load();
+  std::istringstream pending(pending_ + kCommit + '\n');
+  replay(pending, objects);
   const std::string part = path_ + ".new";
-  const int fresh = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  // Never into a file that somebody else made, wherever it leads.
+  ::unlink(part.c_str());
+  const int fresh =
+      ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fresh < 0) return reasonOf("the cache " + part + " cannot be made");
   if (file_ >= 0) ::close(file_);
   file_ = fresh;
   written_ = 0;
   std::string all;
   for (const auto& [name, text] : objects) all += kPut + name + '\t' + text + '\n';
-  all += pending_ + kCommit + '\n';
+  all += kCommit;
+  all += '\n';
   if (std::string wrong = write(all); !wrong.empty()) return wrong;
   if (std::rename(part.c_str(), path_.c_str()) != 0)
     return reasonOf("the cache " + path_ + " cannot be replaced");
   ours_ = true;
+  outdated_secret_ = false;
   return {};
 }
 

@@ -12,7 +12,8 @@ namespace hyperway::snapshot_source {
 /// What was handed to the host, in a file, so that a data plane that starts without an API server
 /// serves what it served before (ARCHITECTURE decision 2). The file has private keys: mode 0600,
 /// and best on a volume in memory. It is a log of objects that ends with the last commit(); it is
-/// written anew when most of it is of no use any more. One thread.
+/// written anew when most of it is of no use any more, and when a Secret changed or went, so that
+/// no key outlives its use. One thread.
 class Cache {
  public:
   /// `path` is the file; empty: nothing is kept.
@@ -37,8 +38,9 @@ class Cache {
 
   const std::string path_;
   int file_ = -1;
-  bool ours_ = false;  // the file at `path_` was written by this object
-  bool off_ = false;   // it could not be written for too long
+  bool ours_ = false;             // the file at `path_` was written by this object
+  bool off_ = false;              // it could not be written for too long
+  bool outdated_secret_ = false;  // in the file, or in what waits for the next commit
   std::string pending_;
   std::unordered_map<std::string, std::size_t> sizes_;  // of records that count, by kind and key
   std::size_t live_ = 0, written_ = 0;                  // bytes

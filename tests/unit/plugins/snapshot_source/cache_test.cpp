@@ -77,6 +77,46 @@ TEST_CASE("A cache is written anew when most of it is of no use") {
   CHECK(objects.at("Service ns/a").ends_with("99\":1}"));
 }
 
+std::string textOf(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+TEST_CASE("A key that was replaced or removed is in the file no more") {
+  const Folder folder;
+  Cache cache(folder.file());
+  cache.put("Service", "ns/a", "{}");
+  cache.put("Secret", "ns/one", "{\"first\"}");
+  cache.put("Secret", "ns/two", "{\"second\"}");
+  CHECK(cache.commit().empty());
+  cache.put("Secret", "ns/one", "{\"third\"}");
+  cache.put("Secret", "ns/one", "{\"fourth\"}");  // twice in one commit
+  CHECK(cache.commit().empty());
+  CHECK(textOf(folder.file()).find("first") == std::string::npos);
+  CHECK(textOf(folder.file()).find("third") == std::string::npos);
+  cache.remove("Secret", "ns/two");
+  CHECK(cache.commit().empty());
+  CHECK(textOf(folder.file()).find("second") == std::string::npos);
+  cache.put("Secret", "ns/new", "{\"fifth\"}");
+  cache.remove("Secret", "ns/new");  // never seen by anybody
+  CHECK(cache.commit().empty());
+  CHECK(textOf(folder.file()).find("fifth") == std::string::npos);
+  CHECK(cache.load() == Objects{{"Service ns/a", "{}"}, {"Secret ns/one", "{\"fourth\"}"}});
+}
+
+TEST_CASE("A cache is never written into a file that somebody else made") {
+  const Folder folder;
+  const std::string other = folder.file() + ".other";
+  std::ofstream(other) << "mine";
+  std::filesystem::create_symlink(other, folder.file() + ".new");
+  Cache cache(folder.file());
+  cache.put("Secret", "ns/a", "{}");
+  CHECK(cache.commit().empty());
+  CHECK(textOf(other) == "mine");
+  CHECK_FALSE(std::filesystem::is_symlink(folder.file()));
+  CHECK(cache.load().size() == 1);
+}
+
 TEST_CASE("A cache that cannot be written says so, and is tried again") {
   const Folder folder;
   Cache cache(folder.file() + "/none/cache");
