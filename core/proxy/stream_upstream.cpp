@@ -17,6 +17,8 @@ constexpr std::uint32_t kConnectRetries =
 constexpr std::uint32_t kBrokenRetries =
     1;  // where the rule says nothing: idempotent requests only
 constexpr std::uint16_t kStaleRetries = 3;
+// More than can be configured, and no more than a clock of nanoseconds has room for.
+constexpr std::chrono::milliseconds kLongestBackoff = std::chrono::hours{400'000};
 
 /// A head of its own for one attempt's backend filters.
 http::RequestHead* copyHead(const http::RequestHead& head, Arena& arena) {
@@ -251,6 +253,7 @@ void Stream::scheduleRetry() noexcept {
   }
   wait *= 1U << std::min<unsigned>(
               attempts_ - 1U, 6);  // the configured time is the least (Gateway API HTTPRouteRetry)
+  wait = std::min(wait, kLongestBackoff);
   attempt_timer_.set(worker_.loop.timers(), worker_.loop.now() + wait);
 }
 

@@ -27,6 +27,9 @@ using json::Node;
 
 constexpr std::int64_t kMaxWeight = 1'000'000;  // Gateway API BackendRef.weight
 constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
+// The most that a Duration of the Gateway API can say. More is read as that much: a clock that
+// counts nanoseconds has room for six times as many.
+constexpr std::int64_t kMostMs = std::int64_t{4} * 99'999 * 3'600'000;
 
 using Kinds = std::array<std::pair<std::string_view, MatchKind>, 3>;
 constexpr Kinds kPathKinds{{{"exact", MatchKind::Exact},
@@ -67,6 +70,13 @@ std::optional<std::string> hostOf(std::string_view text) {
   }
   if (!ok || before == '.') return {};
   return host;
+}
+
+/// A length of time, if present and right.
+std::optional<std::chrono::milliseconds> readMs(const Node& node, std::string_view name) {
+  const auto ms = node.number(name, 0, std::numeric_limits<std::int64_t>::max());
+  if (!ms) return {};
+  return std::chrono::milliseconds(std::min(*ms, kMostMs));
 }
 
 constexpr const char* kBadHost = "has to be a host name, or \"*.\" and one";
@@ -338,13 +348,8 @@ class RouteReader {
                        : readKnownFilters(node, "HTTPRoute " + route.name_space + "/" + route.name);
     node.eachObject("requestMirrors", [&](const Node& item) { readMirror(item, rule.mirrors); });
     node.eachObject("backends", [&](const Node& item) { readBackend(item, rule.backends); });
-    using std::chrono::milliseconds;
-    if (const auto ms = node.number("requestTimeoutMs", 0, kMaxInt32)) {
-      rule.request_timeout = milliseconds(*ms);
-    }
-    if (const auto ms = node.number("backendRequestTimeoutMs", 0, kMaxInt32)) {
-      rule.backend_timeout = milliseconds(*ms);
-    }
+    rule.request_timeout = readMs(node, "requestTimeoutMs");
+    rule.backend_timeout = readMs(node, "backendRequestTimeoutMs");
     if (const auto retry = node.object("retry")) rule.retry = readRetry(*retry);
     return rule;
   }
@@ -370,11 +375,13 @@ class RouteReader {
 
   void readBackend(const Node& node, std::vector<Backend>& out) {
     Backend backend;
-    backend.name_space = node.needName("namespace");
-    backend.name = node.needName("name");
+    const bool unresolved = node.flag("unresolved");
+    // Its names stand for nothing, and may be any text.
+    backend.name_space = unresolved ? node.needText("namespace") : node.needName("namespace");
+    backend.name = unresolved ? node.needText("name") : node.needName("name");
     backend.weight = static_cast<std::uint32_t>(node.number("weight", 0, kMaxWeight).value_or(1));
     backend.filters = readFilters(node);
-    if (node.flag("unresolved")) {
+    if (unresolved) {
       // What did not resolve may have no port either.
       backend.port = static_cast<std::uint16_t>(node.number("port", 0, 65535).value_or(0));
     } else {
@@ -395,7 +402,7 @@ class RouteReader {
         retry.codes.push_back(static_cast<std::uint16_t>(code));
       }
     });
-    retry.backoff = std::chrono::milliseconds(node.number("backoffMs", 0, kMaxInt32).value_or(0));
+    retry.backoff = readMs(node, "backoffMs").value_or(std::chrono::milliseconds{0});
     return retry;
   }
 

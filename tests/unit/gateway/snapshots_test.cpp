@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "route/model_json.hpp"
 #include "world.hpp"
 
 namespace hyperway::gateway {
@@ -170,6 +171,52 @@ TEST_CASE("A data plane binds the filters of a snapshot, and reports those that 
   world.parser.replace("later");
   world.take(world.translator.rebindFilters({"later"}));
   CHECK(world.rules("a")->front().filters.front().binding != before);
+}
+
+// One route that does not read would hold the snapshot back for all.
+TEST_CASE("Whatever the translator makes of a route reads back as it was") {
+  World world;
+  world.addBasics();
+  const std::string longest = "99999h99999h99999h99999h";
+  const std::string web = "'backendRefs':[{'name':'web','port':80}]";
+  world.addRoute("long", "{'timeouts':{'request':'" + longest + "','backendRequest':'" + longest +
+                             "'},'retry':{'backoff':'" + longest + "'}," + web + "}");
+  world.addRoute("names", "{'backendRefs':[{'name':'a/b','port':80},{'name':'web','port':80}]}");
+  int number = 0;
+  for (const std::string backend :
+       {"'name':'a:b','namespace':'x/y:z'", "'name':'','port':80", "'name':'web'",
+        "'name':'web','port':70000", "'name':'web','port':-1", "'name':'web','port':65536",
+        "'group':'a/b','kind':'c:d','name':'web','port':80"})
+    world.addRoute("backend-" + std::to_string(++number),
+                   "{'backendRefs':[{" + backend +
+                       "}],'filters':[{'type':'RequestMirror',"
+                       "'requestMirror':{'backendRef':{" +
+                       backend + "}}}]}");
+  for (const std::string match :
+       {"'path':{'value':'/a/%2F/../b//c d'}", "'path':{'type':'Exact','value':'/a%zz'}",
+        "'path':{'value':'x'}", "'path':{'value':''}", "'method':'M:/'",
+        "'headers':[{'name':'','value':'1'}]", "'headers':[{'name':'X:/','value':''}]",
+        "'queryParams':[{'name':'','value':''}]", "'queryParams':[{'name':'/:','value':'/'}]"})
+    world.addRoute("match-" + std::to_string(++number),
+                   "{'name':'a/b:c','matches':[{" + match + "}]," + web + "}");
+  for (const std::string host : {"A.b.", "a..b", "*", "*.a.b", "x/y:z", "", "a_b.c"})
+    world.addRoute("host-" + std::to_string(++number), "{" + web + "}",
+                   "'hostnames':['" + host + "']");
+  REQUIRE(world.routes.contains("HTTPRoute/default/long"));
+  REQUIRE(world.routes.contains("HTTPRoute/default/names"));
+
+  route::ModelBatch model;
+  model.full = true;
+  for (const auto& [key, listener] : world.listeners) model.listeners.push_back(listener);
+  for (const auto& [key, one] : world.routes) model.routes.push_back(one);
+  for (const auto& [key, upstream] : world.upstreams) model.upstreams.push_back(upstream);
+  const std::string written = route::snapshotSpec(model, {});
+  Problems problems;
+  const auto content = route::readSnapshot(written, problems);
+  REQUIRE(content);
+  for (const Problem& problem : problems.list())
+    FAIL_CHECK((problem.pointer + ": " + problem.message));
+  CHECK(route::snapshotSpec(content->model, {}) == written);
 }
 
 TEST_CASE("A filter that the writer of a snapshot refused stays refused") {

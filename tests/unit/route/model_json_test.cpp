@@ -315,6 +315,18 @@ TEST_CASE("What is wrong is said with its JSON pointer, all of it, and left out"
   }
 }
 
+TEST_CASE("Lengths of time and names of what did not resolve are bounded by no other part") {
+  const Rule rule =
+      ruleOf(R"("requestTimeoutMs":359996400000,"backendRequestTimeoutMs":2147483648,)"
+             R"("retry":{"backoffMs":9223372036854775807},)"
+             R"("backends":[{"namespace":"a/b","name":"c:d/","port":0,"unresolved":true}])");
+  CHECK(rule.request_timeout == std::chrono::hours(99'999));
+  CHECK(rule.backend_timeout == std::chrono::milliseconds(2147483648));
+  CHECK(rule.retry->backoff == std::chrono::hours(4 * 99'999));  // of which a clock has room
+  CHECK(rule.backends[0].name == "c:d/");
+  CHECK(rule.backends[0].upstream.empty());
+}
+
 TEST_CASE("A bad entry leaves the others in place") {
   std::string json = withRule("");
   const std::string bad = withRule(R"("requestTimeoutMs":"soon")");
