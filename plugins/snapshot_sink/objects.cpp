@@ -78,6 +78,7 @@ std::string labelOf(const std::string& name) {
 std::string indexSpec(const Settings& settings, const Content& content) {
   std::string out = "{";
   member(out, "controllerName", settings.controller_name);
+  member(out, "partOf", "");
   member(out, "checksum", content.checksum());
   out += R"(,"listeners":[)" + content.listeners() + R"(],"httpRoutesV1":[)";
   if (content.isInline()) out += content.routes();
@@ -192,10 +193,12 @@ Observed readObserved(const k8s_client::ObjectText& object, bool whole) {
 
 std::string differenceOf(std::string_view has, std::string_view wanted) {
   const Value a = parse(has), b = parse(wanted);
+  if (b.type() != Value::Type::Object) return "spec";
   for (const auto& one : b.members()) {
     const Value* other = a.find(one.name);
-    // A server drops nothing of an empty list's meaning by leaving it out.
-    const bool empty = one.value.type() == Value::Type::Array && one.value.items().empty();
+    // A server drops nothing of an empty list's or text's meaning by leaving it out.
+    const bool empty = (one.value.type() == Value::Type::Array && one.value.items().empty()) ||
+                       (one.value.type() == Value::Type::String && one.value.text().empty());
     if (other == nullptr && empty) continue;
     if (other == nullptr || !same(*other, one.value)) return "spec." + one.name;
   }

@@ -34,6 +34,8 @@ TEST_CASE("An index has the contract's fields, and routes or the names of parts"
   CHECK(small.find(R"("listeners":[{"name":"ns/gw/a"}])") != std::string::npos);
   CHECK(small.find(R"("httpRoutesV1":[{"x":"x"})") != std::string::npos);
   CHECK(small.find(R"("parts":[])") != std::string::npos);
+  // An index that somebody made a part is none for readers.
+  CHECK(small.find(R"("partOf":"")") != std::string::npos);
   const Content large = content(1000);
   const std::string spec = indexSpec(settings(), large);
   CHECK(spec.find(R"("httpRoutesV1":[])") != std::string::npos);
@@ -61,6 +63,11 @@ TEST_CASE("Specs are compared as values, and the first member that differs is na
   // lost.
   CHECK(differenceOf(R"({"a":1})", R"({"a":1,"grpcRoutes":[]})").empty());
   CHECK(differenceOf(R"({"grpcRoutes":[1]})", R"({"grpcRoutes":[]})") == "spec.grpcRoutes");
+  CHECK(differenceOf(R"({"a":1})", R"({"a":1,"partOf":""})").empty());
+  CHECK(differenceOf(R"({"a":1,"partOf":"x"})", R"({"a":1,"partOf":""})") == "spec.partOf");
+  // What cannot be compared is not the same.
+  CHECK(differenceOf("{}", "{") == "spec");
+  CHECK(differenceOf("{", "{\"a\":1}") == "spec.a");
 }
 
 TEST_CASE("A status is read, and data planes that are gone are taken out of it") {
