@@ -124,6 +124,11 @@ std::string Grants::path(bool binding, std::string_view name_space, std::string_
   return k8s_client::path(kRbac, name_space, binding ? "rolebindings" : "roles", name);
 }
 
+bool Grants::has(const std::string& name_space, const std::string& name) const {
+  const auto known = roles_.find(name_space);
+  return known != roles_.end() && known->second.contains(name);
+}
+
 bool Grants::provide(const Secrets& wanted) {
   if (account_.empty()) return true;
   // Routes do not wait for a right that cannot be given.

@@ -40,6 +40,8 @@ class Grants {
   void start();
   /// Writes what differs from `wanted`. True if nothing does, or if what does cannot be had.
   [[nodiscard]] bool provide(const Secrets& wanted);
+  /// True if a Secret is granted now, as far as is known.
+  [[nodiscard]] bool has(const std::string& name_space, const std::string& name) const;
 
  private:
   class Follower final : public k8s_client::Reflector::Observer {

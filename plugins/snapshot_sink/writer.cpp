@@ -207,12 +207,14 @@ void Writer::consider() {
   collect(parts);
 }
 
-// What the index names, and what it is going to name: whoever reads either may read them.
+// What the index is going to name, and what it names still, for whoever reads it: nothing that was
+// not granted before, because others may edit the index.
 Secrets Writer::secretsToGrant() const {
   Secrets out = secretsOf(content_.listeners());
-  if (index_)
-    for (const auto& [name_space, names] : secretsOf(listenersOf(index_->spec)))
-      out[name_space].insert(names.begin(), names.end());
+  if (!index_) return out;
+  for (const auto& [name_space, names] : secretsOf(listenersOf(index_->spec)))
+    for (const std::string& name : names)
+      if (grants_.has(name_space, name)) out[name_space].insert(name);
   return out;
 }
 
