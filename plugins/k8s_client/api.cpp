@@ -60,7 +60,12 @@ std::string Error::text() const {
   return out;
 }
 
+bool Error::fieldUnknown() const noexcept {
+  return status >= 500 && message.find("failed to create typed patch object") != std::string::npos;
+}
+
 bool Error::transient() const noexcept {
+  if (fieldUnknown()) return false;
   switch (kind) {
     case Kind::None:
     case Kind::TooLarge:

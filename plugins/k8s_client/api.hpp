@@ -53,7 +53,10 @@ struct Error {
   [[nodiscard]] bool notFound() const noexcept { return status == 404; }
   /// 409: somebody else was first, or it exists already.
   [[nodiscard]] bool conflict() const noexcept { return status == 409; }
-  /// True if the same request may succeed later: no connection, time-outs, 429, 5xx.
+  /// Server-side apply of a field that the resource's schema does not have, which is a 500.
+  [[nodiscard]] bool fieldUnknown() const noexcept;
+  /// True if the same request may succeed later: no connection, time-outs, 429, 5xx but for
+  /// fieldUnknown().
   [[nodiscard]] bool transient() const noexcept;
 };
 

@@ -159,7 +159,8 @@ void Presence::write() {
     std::string trouble =
         reply.ok() || reply.error.notFound()
             ? std::string()
-            : "the status of the snapshot cannot be written: " + reply.error.text();
+            : "the status of the snapshot cannot be written: " + reply.error.text() +
+                  (reply.error.fieldUnknown() ? ": is the RouteSnapshot CRD an older one?" : "");
     if (trouble != last_trouble_) {
       last_trouble_ = std::move(trouble);
       trouble_(last_trouble_);

@@ -31,6 +31,16 @@ TEST_CASE("An answer that is no Status is told by its first line, and Retry-Afte
   CHECK(errorOf(503, "99999999999999999999", "").retry_after == std::nullopt);
 }
 
+TEST_CASE("A field that the schema lacks is a refusal, whatever its status") {
+  const Error error = errorOf(500, "",
+                              R"({"kind":"Status","message":"failed to create typed patch )"
+                              R"(object (ns/a; v1, Kind=X): .spec.y: field not declared"})");
+  CHECK(error.fieldUnknown());
+  CHECK_FALSE(error.transient());
+  CHECK_FALSE(errorOf(500, "", "etcd is away").fieldUnknown());
+  CHECK(errorOf(500, "", "etcd is away").transient());
+}
+
 TEST_CASE("Paths are those of the API, with names and values escaped") {
   CHECK(path("v1", "shop", "services", "a") == "/api/v1/namespaces/shop/services/a");
   CHECK(path("apps/v1", "", "deployments") == "/apis/apps/v1/deployments");
