@@ -170,6 +170,11 @@ std::vector<Content::Part> Content::parts() const {
   return out;
 }
 
+bool Content::hasPart(const std::string& name) const {
+  const auto all = parts();
+  return std::any_of(all.begin(), all.end(), [&](const Part& one) { return one.name == name; });
+}
+
 std::string Content::largestOf(std::size_t bucket) const {
   std::string_view largest;
   std::size_t most = 0;

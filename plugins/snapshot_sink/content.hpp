@@ -58,6 +58,8 @@ class Content {
   [[nodiscard]] std::string routeAt(std::size_t bucket, std::size_t index) const;
   /// The parts that there should be; none if isInline().
   [[nodiscard]] std::vector<Part> parts() const;
+  /// True if there should be a part of that name, and so with the same routes.
+  [[nodiscard]] bool hasPart(const std::string& name) const;
   /// The route of a bucket that has the longest text; empty if there is none.
   [[nodiscard]] std::string largestOf(std::size_t bucket) const;
   /// Elements of `httpRoutesV1` of a bucket, in the order of their keys.

@@ -43,6 +43,15 @@ bool isTooLarge(const Error& error) {
   return error.status == 413 || error.message.find("too large") != std::string::npos;
 }
 
+// It is about what was sent.
+bool isRefused(const Error& error) { return error.status == 422 || isTooLarge(error); }
+
+// Until the next attempt, when this was the one of that number.
+std::chrono::milliseconds waitAfter(const Error& error, unsigned failures) {
+  return error.transient() || error.conflict() ? k8s_client::backOff(failures, 100ms, 5000ms, 0.5)
+                                               : std::chrono::milliseconds(kRefusedAgain);
+}
+
 }  // namespace
 
 Writer::Follower::Follower(Writer& writer, std::string what, std::string path)
@@ -229,6 +238,10 @@ bool Writer::writeParts(const std::vector<Content::Part>& parts) {
     }
     complete = false;
     if (known != parts_.end() && known->second.deleting) continue;  // Its event goes on.
+    if (known != parts_.end() && known->second.not_before > api_.now()) {
+      wakeAt(known->second.not_before);
+      continue;
+    }
     if (flying_ >= kAtOnce) break;
     if (known != parts_.end())
       removePart(part.name, known->second.uid);
@@ -245,9 +258,11 @@ void Writer::sendPart(const Content::Part& part) {
   api_.call(std::move(request), then([this, part](Reply reply) {
               --flying_;
               listener_.attempted("part " + part.name, reply.error);
+              // Places in a refusal of another content mean nothing, and this one may be fine.
+              const bool outdated = isRefused(reply.error) && !content_.hasPart(part.name);
               if (reply.ok())
                 parts_[part.name];  // Its event says more.
-              else if (!leaveOutWhatIsRefused(reply.error, part.bucket))
+              else if (!outdated && !leaveOutWhatIsRefused(reply.error, part.bucket))
                 failed("part " + part.name, reply.error);
               changed(0ms);
             }));
@@ -261,10 +276,18 @@ void Writer::removePart(const std::string& name, const std::string& uid) {
               listener_.attempted("removal of part " + name, gone ? Error() : reply.error);
               if (gone)
                 parts_.erase(name);
-              else
-                failed("part " + name, reply.error);
+              else if (const auto part = parts_.find(name); part != parts_.end())
+                notRemoved(part->second, reply.error);
+              if (!gone)
+                tell("remove", "part " + name + " cannot be removed: " + reply.error.text());
               changed(0ms);
             }));
+}
+
+// Nothing but this part waits for the next attempt.
+void Writer::notRemoved(Part& part, const Error& error) {
+  part.deleting = false;
+  part.not_before = api_.now() + waitAfter(error, ++part.failures);
 }
 
 void Writer::writeIndex(const std::string& spec) {
@@ -275,9 +298,6 @@ void Writer::writeIndex(const std::string& spec) {
         last_repeat_ + k8s_client::backOff(repeats_ - kFreeRepeats + 1, 1000ms, 60000ms, 0.5);
     if (next > now) return wakeAt(next);
   }
-  ++repeats_;
-  repeated_ = spec;
-  last_repeat_ = now;
   // Of the content: what is put right again is as old as it was.
   if (updated_for_ != content_.checksum()) {
     updated_for_ = content_.checksum();
@@ -292,6 +312,8 @@ void Writer::writeIndex(const std::string& spec) {
 void Writer::onIndexWritten(const std::string& spec, Reply reply) {
   --flying_;
   listener_.attempted("index", reply.error);
+  // As with parts.
+  const bool outdated = isRefused(reply.error) && spec != indexSpec(settings_, content_);
   k8s_client::ObjectText object;
   if (reply.ok() && object.read(reply.body)) {
     Observed seen = readObserved(object, true);
@@ -304,7 +326,11 @@ void Writer::onIndexWritten(const std::string& spec, Reply reply) {
     learnIndex(std::move(seen));
     settled_generation_ = generation;
     settled_spec_ = spec;
-  } else if (!reply.ok() && !leaveOutWhatIsRefused(reply.error, std::nullopt)) {
+    // Only what was written can be undone.
+    ++repeats_;
+    repeated_ = spec;
+    last_repeat_ = api_.now();
+  } else if (!reply.ok() && !outdated && !leaveOutWhatIsRefused(reply.error, std::nullopt)) {
     failed("RouteSnapshot " + settings_.name_space + '/' + settings_.name, reply.error);
   }
   changed(0ms);
@@ -337,11 +363,9 @@ bool Writer::leaveOutWhatIsRefused(const Error& error, std::optional<std::size_t
 }
 
 void Writer::failed(const std::string& what, const Error& error) {
-  const auto wait = error.transient() || error.conflict()
-                        ? k8s_client::backOff(++failures_, 100ms, 5000ms, 0.5)
-                        : std::chrono::milliseconds(kRefusedAgain);
-  not_before_ = api_.now() + wait;
-  tell("write", what + " cannot be written: " + error.text());
+  not_before_ = api_.now() + waitAfter(error, ++failures_);
+  tell("write", what + " cannot be written: " + error.text() +
+                    (error.fieldUnknown() ? ": is the RouteSnapshot CRD an older one?" : ""));
 }
 
 void Writer::writeStatus() {
@@ -370,10 +394,13 @@ void Writer::collect(const std::vector<Content::Part>& parts) {
   std::set<std::string> named;
   for (const Content::Part& part : parts) named.insert(part.name);
   const auto now = api_.now();
+  bool stuck = false;
   for (auto& [name, part] : parts_) {
-    if (named.contains(name) || part.deleting || part.uid.empty()) continue;
+    if (named.contains(name) || part.uid.empty()) continue;
+    stuck = stuck || part.failures > 0;
+    if (part.deleting) continue;
     if (!part.unused_since) part.unused_since = now;
-    const auto due = *part.unused_since + kUnused;
+    const auto due = std::max(*part.unused_since + kUnused, part.not_before);
     if (due > now) {
       wakeAt(due);
     } else if (flying_ < kAtOnce) {
@@ -381,6 +408,7 @@ void Writer::collect(const std::vector<Content::Part>& parts) {
       part.deleting = true;
     }
   }
+  if (!stuck) tell("remove", "");
 }
 
 // ---- what is programmed

@@ -72,6 +72,8 @@ class Writer {
     bool intact = true;  // nobody edited it
     bool deleting = false;
     std::optional<k8s_client::TimePoint> unused_since;
+    k8s_client::TimePoint not_before{};  // its removal failed
+    unsigned failures = 0;
   };
 
   [[nodiscard]] std::string path(std::string_view name, std::string_view subresource = {}) const;
@@ -84,6 +86,7 @@ class Writer {
   [[nodiscard]] bool writeParts(const std::vector<Content::Part>& parts);
   void sendPart(const Content::Part& part);
   void removePart(const std::string& name, const std::string& uid);
+  void notRemoved(Part& part, const k8s_client::Error& error);
   void writeIndex(const std::string& spec);
   void onIndexWritten(const std::string& spec, k8s_client::Reply reply);
   void writeStatus();
