@@ -424,7 +424,8 @@ std::optional<Listener> readListener(const Node& node) {
     else
       node.wrong("hostname", kBadHost);
   }
-  if (const auto tls = node.object("tls")) {
+  const auto tls = node.object("tls");
+  if (tls) {
     tls->eachObject("certificateRefs", [&](const Node& ref) {
       listener.certificates.push_back(ref.needName("namespace") + "/" + ref.needName("name"));
     });
@@ -438,9 +439,8 @@ std::optional<Listener> readListener(const Node& node) {
   }
   if (const auto ref = node.object("backendCertificateRef"))
     listener.backend_certificate = ref->needName("namespace") + "/" + ref->needName("name");
-  listener.protocol =
-      choice(node, "protocol", listener.certificates.empty() ? Protocol::Http : Protocol::Https,
-             kProtocols);
+  // Also without certificateRefs: what is meant to be secret is not served in plain text.
+  listener.protocol = choice(node, "protocol", tls ? Protocol::Https : Protocol::Http, kProtocols);
   node.eachObject("binds", [&](const Node& bind) {
     listener.binds.push_back({bind.needText("address"), bind.needPort("port")});
   });

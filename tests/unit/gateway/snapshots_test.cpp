@@ -102,6 +102,22 @@ TEST_CASE("A listener of a snapshot waits for its certificate, and others do not
   CHECK_FALSE(world.listeners.contains("default/gw/https"));
 }
 
+TEST_CASE(
+    "A listener of the ancestor that has its certificate inside is not served in plain text") {
+  World world;
+  world.put("RouteSnapshot", "default", "snap",
+            spec("1",
+                 "{'name':'default/gw/https','port':443,'tls':{'certPem':'x','keyPem':'y'}},"
+                 "{'name':'default/gw/http','port':80,'tls':null}",
+                 ""));
+  serve(world, 1);
+  CHECK(world.listeners.contains("default/gw/http"));
+  CHECK_FALSE(world.listeners.contains("default/gw/https"));
+  const auto status = world.status("RouteSnapshot/default/snap");
+  REQUIRE(status.refused.size() == 1);
+  CHECK(status.refused[0].reason == "has no certificate");
+}
+
 TEST_CASE("A part that is replaced changes the routes that differ and no others") {
   World world;
   const auto index = World::change("RouteSnapshot", "default", "snap",
