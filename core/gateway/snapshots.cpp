@@ -46,7 +46,8 @@ bool Snapshots::take(const ObjectChange& change, Problems& problems) {
   pending = {};
   pending.unreadable = !content || problems.failed();
   if (pending.unreadable) return false;
-  Content& fresh = pending.content.emplace();
+  pending.content = Content{};
+  Content& fresh = *pending.content;
   fresh.object = {content->header.checksum, content->header.generation, part, {}, {}};
   for (route::Listener& listener : content->model.listeners)
     fresh.object.listeners.emplace(listener.key, std::move(listener));
