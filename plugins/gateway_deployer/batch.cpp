@@ -2,16 +2,13 @@
 #include "batch.hpp"
 
 #include "hyperway/sdk/json.hpp"
+#include "k8s_client/json_text.hpp"
 
 namespace hyperway::gateway_deployer {
 namespace {
 
 namespace json = sdk::json;
-
-std::string textOf(const json::Value& object, std::string_view name) {
-  const json::Value* found = object.find(name);
-  return found != nullptr ? found->text() : std::string();
-}
+using k8s_client::textOf;
 
 std::map<std::string, std::string> pairsOf(const json::Value& object, std::string_view name) {
   std::map<std::string, std::string> out;

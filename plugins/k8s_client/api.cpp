@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "hyperway/sdk/json.hpp"
+#include "k8s_client/json_text.hpp"
 
 namespace hyperway::k8s_client {
 namespace {
@@ -19,11 +20,6 @@ std::optional<std::chrono::seconds> secondsOf(std::string_view text) {
   const auto read = std::from_chars(text.data(), end, number);
   if (text.empty() || read.ec != std::errc{} || read.ptr != end) return std::nullopt;
   return std::chrono::seconds(std::min(number, 3600U));
-}
-
-std::string textOf(const Value& object, std::string_view name) {
-  const Value* found = object.find(name);
-  return found != nullptr ? found->text() : std::string();
 }
 
 void readStatus(const Value& status, Error& out) {

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include "hyperway/sdk/json.hpp"
 
@@ -25,6 +27,19 @@ inline void appendText(std::string& out, std::string_view text) {
     out += kHex[byte & 15];
   }
   out += '"';
+}
+
+/// What `text` says; null if it is no JSON.
+[[nodiscard]] inline sdk::json::Value valueOf(std::string_view text) {
+  auto parsed = sdk::json::Parser::parse(text);
+  auto* const value = std::get_if<sdk::json::Value>(&parsed);
+  return value != nullptr ? std::move(*value) : sdk::json::Value();
+}
+
+/// The text of a member; empty if there is none, or it is no text.
+[[nodiscard]] inline std::string textOf(const sdk::json::Value& object, std::string_view name) {
+  const sdk::json::Value* const found = object.find(name);
+  return found != nullptr ? found->text() : std::string();
 }
 
 /// Appends `value` as JSON, without white space, members in their order.

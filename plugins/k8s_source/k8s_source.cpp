@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <ctime>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -20,6 +19,7 @@
 #include "k8s_client/client.hpp"
 #include "k8s_client/json_text.hpp"
 #include "k8s_client/lease.hpp"
+#include "k8s_client/time_text.hpp"
 #include "kinds.hpp"
 #include "references.hpp"
 #include "status_batch.hpp"
@@ -43,15 +43,6 @@ std::string hostName() {
   char name[256] = {};
   if (::gethostname(name, sizeof name - 1) != 0) return "hyperway";
   return name;
-}
-
-std::string timeText(std::chrono::nanoseconds wall) {
-  const auto seconds =
-      static_cast<std::time_t>(std::chrono::duration_cast<std::chrono::seconds>(wall).count());
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts));
 }
 
 ObjectId idOf(std::string_view kind, std::string_view key) {
@@ -361,7 +352,7 @@ class K8sSource::Cluster final : public Follower {
       return k8s_client::path(found->second->groupVersion(), id.name_space,
                               found->second->kind().resource, id.name);
     };
-    out.now = [this] { return timeText(clock_.wall()); };
+    out.now = [this] { return k8s_client::timeText(clock_.wall()); };
     out.report = [this](const ObjectId& id, StatusWriter::Result result, const Error& error,
                         bool known) { onWrite(id, result, error, known); };
     return out;

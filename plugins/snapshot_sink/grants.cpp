@@ -14,19 +14,13 @@ namespace {
 
 using k8s_client::appendText;
 using k8s_client::Reply;
-using sdk::json::Parser;
+using k8s_client::valueOf;
 using sdk::json::Value;
 using namespace std::chrono_literals;
 
 constexpr std::string_view kRbac = "rbac.authorization.k8s.io/v1";
 constexpr auto kRefusedAgain = 30s;
 constexpr k8s_client::Duration kKnown = 200ms;
-
-Value parse(std::string_view text) {
-  auto parsed = Parser::parse(text);
-  auto* value = std::get_if<Value>(&parsed);
-  return value != nullptr ? std::move(*value) : Value();
-}
 
 k8s_client::Reflector::Options optionsFor(std::string path) {
   k8s_client::Reflector::Options options;
@@ -37,7 +31,7 @@ k8s_client::Reflector::Options optionsFor(std::string path) {
 // The names that our Role grants; what somebody made of it grants nothing, and is put right.
 std::set<std::string> grantedBy(std::string_view rules) {
   std::set<std::string> out;
-  const Value list = parse(rules);
+  const Value list = valueOf(rules);
   if (list.items().size() != 1) return out;
   if (const Value* names = list.items().front().find("resourceNames"))
     for (const Value& name : names->items()) out.insert(name.text());
@@ -54,7 +48,7 @@ void addSecret(const Value& reference, Secrets& out) {
 
 Secrets secretsOf(std::string_view listeners) {
   Secrets out;
-  const Value list = parse("[" + std::string(listeners) + "]");
+  const Value list = valueOf("[" + std::string(listeners) + "]");
   for (const Value& listener : list.items()) {
     if (const Value* tls = listener.find("tls"))
       if (const Value* references = tls->find("certificateRefs"))

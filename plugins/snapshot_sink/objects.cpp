@@ -11,21 +11,11 @@ namespace hyperway::snapshot_sink {
 namespace {
 
 using k8s_client::appendText;
-using sdk::json::Parser;
+using k8s_client::textOf;
+using k8s_client::valueOf;
 using sdk::json::Value;
 
 constexpr std::size_t kMostLabel = 63;
-
-Value parse(std::string_view text) {
-  auto parsed = Parser::parse(text);
-  auto* value = std::get_if<Value>(&parsed);
-  return value != nullptr ? std::move(*value) : Value();
-}
-
-std::string textOf(const Value& object, std::string_view name) {
-  const Value* found = object.find(name);
-  return found != nullptr ? found->text() : std::string();
-}
 
 void member(std::string& out, std::string_view name, std::string_view text) {
   if (out.back() != '{') out += ',';
@@ -162,12 +152,12 @@ Observed readObserved(const k8s_client::ObjectText& object, bool whole) {
   out.name = object.name();
   out.uid = object.uid();
   out.resource_version = object.resourceVersion();
-  const Value metadata = parse(object.member("metadata"));
+  const Value metadata = valueOf(object.member("metadata"));
   if (const Value* generation = metadata.find("generation")) out.generation = generation->integer();
   out.deleting = metadata.find("deletionTimestamp") != nullptr;
   if (!whole) return out;
   out.spec = object.member("spec");
-  const Value status = parse(object.member("status"));
+  const Value status = valueOf(object.member("status"));
   out.status_checksum = textOf(status, "lastAppliedChecksum");
   if (const Value* generation = status.find("observedGeneration"))
     out.status_generation = generation->integer();
@@ -192,7 +182,7 @@ Observed readObserved(const k8s_client::ObjectText& object, bool whole) {
 }
 
 std::string differenceOf(std::string_view has, std::string_view wanted) {
-  const Value a = parse(has), b = parse(wanted);
+  const Value a = valueOf(has), b = valueOf(wanted);
   if (b.type() != Value::Type::Object) return "spec";
   for (const auto& one : b.members()) {
     const Value* other = a.find(one.name);
@@ -207,7 +197,7 @@ std::string differenceOf(std::string_view has, std::string_view wanted) {
 
 std::string listenersOf(std::string_view spec) {
   std::string out;
-  const Value value = parse(spec);
+  const Value value = valueOf(spec);
   if (const Value* listeners = value.find("listeners"))
     for (const Value& listener : listeners->items())
       out += (out.empty() ? "" : ",") + k8s_client::toText(listener);
@@ -216,7 +206,7 @@ std::string listenersOf(std::string_view spec) {
 
 std::vector<std::string> partNamesOf(std::string_view spec) {
   std::vector<std::string> out;
-  const Value value = parse(spec);
+  const Value value = valueOf(spec);
   if (const Value* parts = value.find("parts"))
     for (const Value& part : parts->items()) out.push_back(textOf(part, "name"));
   return out;

@@ -4,13 +4,13 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <ctime>
 #include <future>
 #include <random>
 #include <utility>
 
 #include "k8s_client/config.hpp"
 #include "k8s_client/json_text.hpp"
+#include "k8s_client/time_text.hpp"
 
 namespace hyperway::snapshot_sink {
 namespace {
@@ -24,15 +24,6 @@ std::string identity() {
   if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
   return std::string(host) + '_' + std::to_string(::getpid()) + '_' +
          std::to_string(std::random_device{}());
-}
-
-std::string timeText(std::chrono::nanoseconds wall) {
-  const auto seconds =
-      static_cast<std::time_t>(std::chrono::duration_cast<std::chrono::seconds>(wall).count());
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts));
 }
 
 }  // namespace
@@ -67,7 +58,7 @@ bool SnapshotSink::begin(std::string& error) {
   listener.attempted = [this](const std::string& what, const k8s_client::Error& problem) {
     tellAttempt(what, problem);
   };
-  listener.now = [this] { return timeText(clock_.wall()); };
+  listener.now = [this] { return k8s_client::timeText(clock_.wall()); };
   writer_ = std::make_unique<Writer>(*client_, settings_, std::move(listener));
   k8s_client::Lease::Options options;
   options.name_space = settings_.lease_namespace;

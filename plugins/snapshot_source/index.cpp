@@ -4,24 +4,15 @@
 #include <simdjson.h>
 
 #include "hyperway/sdk/json.hpp"
+#include "k8s_client/json_text.hpp"
 
 namespace hyperway::snapshot_source {
 namespace {
 
 namespace ondemand = simdjson::ondemand;
-using sdk::json::Parser;
+using k8s_client::textOf;
+using k8s_client::valueOf;
 using sdk::json::Value;
-
-Value parse(std::string_view text) {
-  auto parsed = Parser::parse(text);
-  auto* value = std::get_if<Value>(&parsed);
-  return value != nullptr ? std::move(*value) : Value();
-}
-
-std::string textOf(const Value& object, std::string_view name) {
-  const Value* found = object.find(name);
-  return found != nullptr ? found->text() : std::string();
-}
 
 // Some members of a spec as text; routes, which are most of it, are passed over.
 std::map<std::string_view, std::string> membersOf(std::string_view spec) {
@@ -54,7 +45,7 @@ void addSecret(const Value& reference, std::set<std::string>& out) {
 }  // namespace
 
 std::int64_t generationOf(const k8s_client::ObjectText& object) {
-  const Value metadata = parse(object.member("metadata"));
+  const Value metadata = valueOf(object.member("metadata"));
   const Value* generation = metadata.find("generation");
   return generation != nullptr ? generation->integer() : 0;
 }
@@ -64,7 +55,7 @@ std::optional<Index> readIndex(const k8s_client::ObjectText& object) {
   if (members.empty()) return std::nullopt;
   const auto member = [&](std::string_view name) {
     const auto found = members.find(name);
-    return found != members.end() ? parse(found->second) : Value();
+    return found != members.end() ? valueOf(found->second) : Value();
   };
   Index out;
   object.appendSlim(out.text, kGroupVersion, "RouteSnapshot", false);
@@ -91,7 +82,7 @@ std::optional<std::string> readPart(const k8s_client::ObjectText& object, std::s
   }
   const auto members = membersOf(object.member("spec"));
   const auto found = members.find("checksum");
-  if (found == members.end() || parse(found->second).text() != checksum) {
+  if (found == members.end() || valueOf(found->second).text() != checksum) {
     error = "it is not the part that was named";
     return std::nullopt;
   }

@@ -16,24 +16,14 @@ namespace {
 
 using k8s_client::appendText;
 using k8s_client::Reply;
-using sdk::json::Parser;
+using k8s_client::textOf;
+using k8s_client::valueOf;
 using sdk::json::Value;
 using namespace std::chrono_literals;
 
 constexpr auto kGap = 1s;
 constexpr auto kRefusedAgain = 30s;
 constexpr std::size_t kMostManager = 128;  // as the API server has it
-
-Value parse(std::string_view text) {
-  auto parsed = Parser::parse(text);
-  auto* value = std::get_if<Value>(&parsed);
-  return value != nullptr ? std::move(*value) : Value();
-}
-
-std::string textOf(const Value& object, std::string_view name) {
-  const Value* found = object.find(name);
-  return found != nullptr ? found->text() : std::string();
-}
 
 // The refusals of an entry in one form, whatever the order of members.
 std::string refusedOf(const Value& entry) {
@@ -79,7 +69,7 @@ Presence::~Presence() {
 }
 
 void Presence::serves(std::int64_t generation, std::string_view status) {
-  const Value value = parse(status);
+  const Value value = valueOf(status);
   checksum_ = textOf(value, "checksum");
   refused_ = refusedOf(value);
   generation_ = generation;
@@ -90,7 +80,7 @@ void Presence::serves(std::int64_t generation, std::string_view status) {
 void Presence::observe(std::string_view status) {
   there_ = true;
   seen_.clear();
-  const Value value = parse(status);
+  const Value value = valueOf(status);
   if (const Value* planes = value.find("dataPlanes"))
     for (const Value& plane : planes->items()) {
       if (textOf(plane, "name") != identity_.name) continue;

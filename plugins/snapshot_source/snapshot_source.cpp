@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshot_source.hpp"
 
-#include <ctime>
 #include <stdexcept>
 #include <utility>
 
 #include "k8s_client/client.hpp"
+#include "k8s_client/time_text.hpp"
 #include "reader.hpp"
 #include "settings.hpp"
 
 namespace hyperway::snapshot_source {
-namespace {
-
-std::string timeText(std::chrono::nanoseconds wall) {
-  const auto seconds =
-      static_cast<std::time_t>(std::chrono::duration_cast<std::chrono::seconds>(wall).count());
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts));
-}
-
-}  // namespace
 
 class SnapshotSource::Cluster {
  public:
@@ -65,7 +53,7 @@ class SnapshotSource::Cluster {
       troubled_.set(trouble.empty() ? 0 : 1);
       port_.health(trouble.empty() ? sdk::Health::Ok : sdk::Health::Degraded, trouble);
     };
-    out.now = [this] { return timeText(clock_.wall()); };
+    out.now = [this] { return k8s_client::timeText(clock_.wall()); };
     return out;
   }
 
