@@ -37,8 +37,7 @@ type containerSpec struct {
 	Env     []string
 	Dir     string // working directory
 
-	User, Group  int  // who the process runs as; 0 has all rights
-	ReadOnlyRoot bool // nothing outside of the volumes can be written
+	Privileges privileges
 
 	Hostname, PodIP, ResolvConf string
 }
@@ -219,16 +218,20 @@ func (w *podWorker) containerSpec(c *v1.Container) (*containerSpec, error) {
 	if err != nil {
 		return nil, err
 	}
+	may, err := privilegesOf(w.pod.Spec.SecurityContext, c.SecurityContext, image)
+	if err != nil {
+		return nil, err
+	}
 	env, err := w.environment(c, image)
 	if err != nil {
 		return nil, err
 	}
 	spec := &containerSpec{
-		Root:     filepath.Join(w.dir(), "root-"+c.Name),
-		Dir:      c.WorkingDir,
-		Hostname: w.pod.Name, PodIP: w.net.ip.String(), ResolvConf: resolvConf(w.pod.Namespace),
+		Root:       filepath.Join(w.dir(), "root-"+c.Name),
+		Dir:        c.WorkingDir,
+		Privileges: may,
+		Hostname:   w.pod.Name, PodIP: w.net.ip.String(), ResolvConf: resolvConf(w.pod.Namespace),
 	}
-	spec.applySecurity(w.pod.Spec.SecurityContext, c.SecurityContext)
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		spec.Env = append(spec.Env, name+"="+env[name])
 	}
@@ -274,25 +277,6 @@ func (w *podWorker) containerSpec(c *v1.Container) (*containerSpec, error) {
 		spec.Command = append(spec.Command, expansion.Expand(word, variables))
 	}
 	return spec, os.MkdirAll(spec.Root, 0o755)
-}
-
-// applySecurity takes over what is supported of a Pod's and a container's
-// security context.
-func (s *containerSpec) applySecurity(pod *v1.PodSecurityContext, container *v1.SecurityContext) {
-	set := func(to *int, from *int64) {
-		if from != nil {
-			*to = int(*from)
-		}
-	}
-	if pod != nil {
-		set(&s.User, pod.RunAsUser)
-		set(&s.Group, pod.RunAsGroup)
-	}
-	if container != nil {
-		set(&s.User, container.RunAsUser)
-		set(&s.Group, container.RunAsGroup)
-		s.ReadOnlyRoot = container.ReadOnlyRootFilesystem != nil && *container.ReadOnlyRootFilesystem
-	}
 }
 
 // environment returns the variables of a container.
@@ -451,33 +435,10 @@ func containerMain() error {
 	if err != nil {
 		return err
 	}
-	if err := spec.becomeUser(); err != nil {
+	if err := spec.Privileges.take(); err != nil {
 		return err
 	}
 	return fmt.Errorf("%s: %w", path, syscall.Exec(path, spec.Command, spec.Env))
-}
-
-// becomeUser gives up the rights of root, all capabilities with them.
-func (s *containerSpec) becomeUser() error {
-	if s.ReadOnlyRoot {
-		if err := syscall.Mount("", "/", "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-			return fmt.Errorf("read-only root: %w", err)
-		}
-	}
-	if s.User == 0 && s.Group == 0 {
-		return nil
-	}
-	// What the process itself writes to is the node's.
-	for _, fd := range []int{1, 2} {
-		syscall.Fchown(fd, s.User, s.Group)
-	}
-	if err := syscall.Setgroups([]int{s.Group}); err != nil {
-		return err
-	}
-	if err := syscall.Setgid(s.Group); err != nil {
-		return err
-	}
-	return syscall.Setuid(s.User)
 }
 
 // enterRoot makes the machine's own root filesystem the container's, seen

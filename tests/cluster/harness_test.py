@@ -122,17 +122,105 @@ class ClusterTest(unittest.TestCase):
             s := self.pods("crashing")[0]["status"]["containerStatuses"][0])["restartCount"] and s)
         self.assertEqual(status["lastState"]["terminated"]["exitCode"], 3)
 
-    def test_a_container_runs_as_the_user_it_asks_for_and_cannot_write_outside(self):
-        script = ("test \"$(id -u):$(id -g)\" = 65532:65533 && grep -q 'CapEff:.0*$' /proc/self/status && "
-                  "! touch /etc/new 2>/dev/null && touch /scratch/new")
-        path = self.make_pod(
-            "unprivileged",
-            {"image": "shell", "args": ["-c", script],
-             "securityContext": {"readOnlyRootFilesystem": True},
-             "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
-            securityContext={"runAsUser": 65532, "runAsGroup": 65533}, restartPolicy="Never",
-            volumes=[{"name": "scratch", "emptyDir": {}}])
+    def privileges(self, name, container=None, pod=None):
+        """What the kernel says of a process in a container with these security contexts: {field: words}."""
+        path = self.make_pod(name, {"image": "shell", "args": ["-c", "cat /proc/self/status"],
+                                    "securityContext": container or {}},
+                             securityContext=pod or {}, restartPolicy="Never")
         self.phase(path, "Succeeded")
+        lines = self.cluster.kubectl("logs", name).splitlines()
+        return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+
+    def test_a_process_has_the_user_groups_and_capabilities_that_are_asked_for_and_no_more(self):
+        with open("/proc/self/status", encoding="utf-8") as file:  # no container has what the machine lacks
+            machine = int(next(line for line in file if line.startswith("CapBnd")).split()[1], 16)
+        usual, bind = 0xa80425fb, 1 << 10  # of container runtimes; CAP_NET_BIND_SERVICE
+        restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        user = {"runAsUser": 65532, "runAsGroup": 65533, "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"}}
+        for name, container, pod, expected in (
+                ("usual", {}, {}, ("0", "0", {"0"}, usual, usual, "0")),
+                ("root-with-one", {"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}, {},
+                 ("0", "0", {"0"}, bind, bind, "0")),
+                ("root-without-one", {"capabilities": {"drop": ["NET_BIND_SERVICE"]}}, {},
+                 ("0", "0", {"0"}, usual - bind, usual - bind, "0")),
+                ("privileged", {"privileged": True}, {}, ("0", "0", {"0"}, machine, machine, "0")),
+                ("user", {}, {"runAsUser": 7}, ("7", "0", {"0"}, 0, usual, "0")),
+                ("own-user", {"runAsUser": 8, "runAsGroup": 9}, user, ("8", "9", {"9"}, 0, usual, "0")),
+                ("restricted", restricted, user, ("65532", "65533", {"65533"}, 0, 0, "1")),
+                ("groups", restricted, {**user, "fsGroup": 11, "supplementalGroups": [12, 13]},
+                 ("65532", "65533", {"65533", "11", "12", "13"}, 0, 0, "1"))):
+            with self.subTest(name):
+                uid, gid, groups, effective, bounding, no_new = expected
+                found = self.privileges(name, container, pod)
+                self.assertEqual(found["Uid"], [uid] * 4)
+                self.assertEqual(found["Gid"], [gid] * 4)
+                self.assertEqual(set(found["Groups"]), groups)
+                self.assertEqual([int(found[s][0], 16) for s in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")],
+                                 [effective & machine, effective & machine, bounding & machine, 0, 0])
+                self.assertEqual(found["NoNewPrivs"], [no_new])
+
+    def test_a_container_that_would_run_as_root_against_its_will_does_not_start(self):
+        path = self.make_pod("no-root", {"image": "shell", "args": ["-c", "true"]},
+                             securityContext={"runAsNonRoot": True})
+        waiting = self.cluster.until("it is refused", lambda: self.cluster.get(path)["status"][
+            "containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError" and
+            self.cluster.get(path)["status"]["containerStatuses"][0]["state"]["waiting"])
+        self.assertIn("runAsNonRoot", waiting["message"])
+
+    def test_a_read_only_root_can_be_written_nowhere_but_on_volumes(self):
+        script = "for d in / /etc /usr /var /home; do ! touch $d/new 2>/dev/null || exit 1; done; touch /scratch/new"
+        for name, user in (("read-only-for-root", 0), ("read-only", 65532)):
+            path = self.make_pod(
+                name, {"image": "shell", "args": ["-c", script],
+                       "securityContext": {"readOnlyRootFilesystem": True, "runAsUser": user},
+                       "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
+                restartPolicy="Never", volumes=[{"name": "scratch", "emptyDir": {}}])
+            with self.subTest(name):
+                self.phase(path, "Succeeded")
+
+    def test_volumes_belong_to_the_group_of_the_pod_and_are_in_memory_if_asked(self):
+        script = ("set -ex; test $(stat -c %g /scratch) = 4711; touch /scratch/new; test $(stat -c %g /scratch/new) = 4711; "
+                  "test $(stat -f -c %T /scratch) = tmpfs; test $(df --output=size -B1 /scratch | tail -n 1) = 1048576; "
+                  "cat /secret/word; test $(stat -L -c %a:%g /secret/word) = 440:4711")
+        path = self.make_pod(
+            "grouped", {"image": "shell", "args": ["-c", script],
+                        "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"},
+                                         {"name": "secret", "mountPath": "/secret"}]},
+            securityContext={"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 4711}, restartPolicy="Never",
+            volumes=[{"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+                     {"name": "secret", "secret": {"secretName": "hidden", "defaultMode": 0o400}}])
+        self.phase(path, "Succeeded")
+
+    def test_a_port_below_1024_needs_a_capability_or_a_setting_of_the_pod(self):
+        script = "import socket; socket.create_server(('', 80))"
+        nobody = {"runAsUser": 65532}
+        for name, pod, ended in (
+                ("low-port", nobody, "Failed"), ("low-port-of-root", {}, "Succeeded"),
+                ("low-port-by-setting", {**nobody, "sysctls": [
+                    {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]}, "Succeeded")):
+            with self.subTest(name):
+                self.phase(self.make_pod(name, {"image": "python", "args": ["-c", script]}, securityContext=pod,
+                                         restartPolicy="Never"), ended)
+
+    def test_the_api_server_keeps_pods_out_of_a_restricted_namespace_that_ask_for_more(self):
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": "restricted", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+        self.assertEqual(self.cluster.request("POST", "/api/v1/namespaces", namespace)[0], 201)
+        self.addCleanup(lambda: self.cluster.request("DELETE", "/api/v1/namespaces/restricted"))
+        self.cluster.until("its account", lambda: self.cluster.get(
+            "/api/v1/namespaces/restricted/serviceaccounts/default"))
+        context = {"runAsNonRoot": True, "runAsUser": 65532, "allowPrivilegeEscalation": False,
+                   "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
+        for missing in (None, *sorted(set(context) - {"runAsUser"})):
+            with self.subTest(missing):
+                pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "kept-out"}, "spec": {
+                    "containers": [{"name": "one", "image": "shell", "args": ["-c", "true"], "securityContext": {
+                        key: value for key, value in context.items() if key != missing}}]}}
+                status, answer = self.cluster.request("POST", "/api/v1/namespaces/restricted/pods?dryRun=All", pod)
+                self.assertEqual(status, 403 if missing else 201, answer)
+                if missing:
+                    self.assertIn("violates PodSecurity", answer["message"])
 
     def test_hooks_run_before_a_container_gets_its_signal(self):
         shared = {"name": "shared", "mountPath": "/shared"}

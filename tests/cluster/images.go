@@ -23,6 +23,8 @@ type image struct {
 	Files map[string]string `json:"files,omitempty"`
 	// Env are the image's own environment variables.
 	Env map[string]string `json:"env,omitempty"`
+	// User is who runs, as user and group, if the Pod does not say; root by default.
+	User int `json:"user,omitempty"`
 }
 
 type imageMap struct{ images []image }

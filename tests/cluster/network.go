@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+	v1 "k8s.io/api/core/v1"
 )
 
 // The addresses of the cluster.  They exist only in the cluster's own network
@@ -156,8 +157,8 @@ type podNet struct {
 	namespace *os.File
 }
 
-// newPodNet makes a network namespace connected to the bridge.
-func (p *podNetworks) newPodNet() (*podNet, error) {
+// newPodNet makes a network namespace connected to the bridge, with the settings that a Pod asks for.
+func (p *podNetworks) newPodNet(sysctls []v1.Sysctl) (*podNet, error) {
 	ip, err := p.allocate()
 	if err != nil {
 		return nil, err
@@ -168,7 +169,7 @@ func (p *podNetworks) newPodNet() (*podNet, error) {
 		return nil, err
 	}
 	pod := &podNet{ip: ip, namespace: namespace}
-	if err := pod.connect(); err != nil {
+	if err := pod.connect(sysctls); err != nil {
 		p.remove(pod)
 		return nil, fmt.Errorf("network of Pod %s: %w", ip, err)
 	}
@@ -200,7 +201,7 @@ func (pod *podNet) linkName() string {
 	return "pod" + strconv.Itoa(int(a[2])<<8|int(a[3]))
 }
 
-func (pod *podNet) connect() error {
+func (pod *podNet) connect(sysctls []v1.Sysctl) error {
 	bridge, err := netlink.LinkByName(bridgeName)
 	if err != nil {
 		return err
@@ -236,8 +237,9 @@ func (pod *podNet) connect() error {
 				return err
 			}
 		}
-		// Container runtimes let everybody listen on every port of a Pod.
-		if err := os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0); err != nil {
+		// Ports below 1024 need a capability, as long as the Pod does not ask for another limit: many container runtimes
+		// are not that strict, so who needs none here needs none anywhere.
+		if err := setSysctls(sysctls); err != nil {
 			return err
 		}
 		if pod.ip6().IsValid() {

@@ -35,12 +35,14 @@ type podWorker struct {
 	done   chan struct{}
 	dirty  chan struct{} // the status is to be written
 
-	writing sync.Mutex // held while volumes are written
-	mu      sync.Mutex
-	killAt  time.Time // when a stopped Pod's processes get SIGKILL
-	started metav1.Time
-	states  map[string]*v1.ContainerStatus // of all containers, by name
-	message string                         // why the Pod cannot start yet
+	writing   sync.Mutex // held while volumes are written
+	emptyDirs []string   // those that were made, and of them
+	inMemory  []string   // those that are mounts
+	mu        sync.Mutex
+	killAt    time.Time // when a stopped Pod's processes get SIGKILL
+	started   metav1.Time
+	states    map[string]*v1.ContainerStatus // of all containers, by name
+	message   string                         // why the Pod cannot start yet
 }
 
 func newPodWorker(k *kubelet, pod *v1.Pod) *podWorker {
@@ -104,6 +106,7 @@ func (w *podWorker) run() {
 	if w.net != nil {
 		w.kubelet.networks.remove(w.net)
 	}
+	w.forgetMemory()
 	w.kubelet.removePod(w.pod)
 	w.kubelet.forget(w.pod.UID)
 }
@@ -143,7 +146,11 @@ func (w *podWorker) connect() error {
 	if w.net != nil {
 		return nil
 	}
-	network, err := w.kubelet.networks.newPodNet()
+	var sysctls []v1.Sysctl
+	if context := w.pod.Spec.SecurityContext; context != nil {
+		sysctls = context.Sysctls
+	}
+	network, err := w.kubelet.networks.newPodNet(sysctls)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -71,8 +72,8 @@ func (w *podWorker) writeVolumes() error {
 			return err
 		}
 		if v.EmptyDir != nil {
-			if err := os.Chmod(dir, 0o777); err != nil { // whatever the umask says
-				return err
+			if err := w.prepareEmptyDir(v, dir); err != nil {
+				return fmt.Errorf("volume %q: %w", v.Name, err)
 			}
 			continue
 		}
@@ -84,11 +85,63 @@ func (w *podWorker) writeVolumes() error {
 		if err != nil {
 			return err
 		}
-		if err := writer.Write(files, nil); err != nil {
+		permit := func(path string) error {
+			if group, ok := w.fsGroup(); ok {
+				return giveToGroup(filepath.Join(dir, path), group, false)
+			}
+			return nil
+		}
+		if err := writer.Write(files, permit); err != nil {
 			return fmt.Errorf("volume %q: %w", v.Name, err)
 		}
 	}
 	return nil
+}
+
+// fsGroup is the group that volumes belong to, if the Pod names one.
+func (w *podWorker) fsGroup() (int, bool) {
+	if context := w.pod.Spec.SecurityContext; context != nil && context.FSGroup != nil {
+		return int(*context.FSGroup), true
+	}
+	return 0, false
+}
+
+// prepareEmptyDir makes, once, an empty folder that everybody can write to, in memory if that is asked for.
+func (w *podWorker) prepareEmptyDir(v v1.Volume, dir string) error {
+	if slices.Contains(w.emptyDirs, dir) {
+		return nil
+	}
+	if v.EmptyDir.Medium == v1.StorageMediumMemory {
+		options := "mode=0777"
+		if limit := v.EmptyDir.SizeLimit; limit != nil {
+			options += fmt.Sprintf(",size=%d", limit.Value())
+		}
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
+			return fmt.Errorf("in memory: %w", err)
+		}
+		w.inMemory = append(w.inMemory, dir)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil { // whatever the umask says
+		return err
+	}
+	if group, ok := w.fsGroup(); ok {
+		if err := giveToGroup(dir, group, true); err != nil {
+			return err
+		}
+	}
+	w.emptyDirs = append(w.emptyDirs, dir)
+	return nil
+}
+
+// forgetMemory gives back the memory of volumes when the Pod has ended.
+func (w *podWorker) forgetMemory() {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	for _, dir := range w.inMemory {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			klog.ErrorS(err, "volume in memory", "pod", klog.KObj(w.pod))
+		}
+	}
 }
 
 func (w *podWorker) refreshVolumes() {
