@@ -195,8 +195,8 @@ class TogetherChecker {
     for (const char* other : {"listen", "address_pool"}) {
       const ConfigNode* found = document.find(other);
       const bool given = found != nullptr && !(found->items.empty() && found->members.empty());
-      if (given &&
-          (from == "services" || (from == "merged" && other == std::string("address_pool"))))
+      if (given && (from == "services" || from == "deployed" ||
+                    (from == "merged" && other == std::string("address_pool"))))
         fail(*found, std::string("/") + other,
              "does not go with `gateways: {addresses: " + from + "}`");
     }

@@ -52,9 +52,10 @@ std::vector<Key> sinkKeys() {
 std::vector<Key> gatewayKeys() {
   return {choice("addresses", "bound", kLive,
                  "`bound`: where they are bound. `services`: those of a Service for each Gateway, "
-                 "which also says on which target ports its listeners are bound. `merged`: those "
-                 "of the one Service that `service` names.",
-                 {"bound", "services", "merged"}),
+                 "which also says on which target ports its listeners are bound. `deployed`: the "
+                 "same, and each Gateway has data planes of its own, which a `parametersRef` may "
+                 "shape. `merged`: those of the one Service that `service` names.",
+                 {"bound", "services", "deployed", "merged"}),
           plain("service", KeyType::Text, "", kLive,
                 "`namespace/name` of the Service that leads here, for `merged`.")};
 }

@@ -71,9 +71,10 @@ void readTranslation(const ConfigNode& document, gateway::TranslateOptions& out)
   with(document, "gateways", [&](const ConfigNode& node) {
     std::string source;
     text(node, "addresses", source);
-    out.gateway_addresses = source == "services" ? gateway::AddressSource::Services
-                            : source == "merged" ? gateway::AddressSource::Merged
-                                                 : gateway::AddressSource::Bound;
+    out.gateway_addresses = source == "services"   ? gateway::AddressSource::Services
+                            : source == "deployed" ? gateway::AddressSource::Deployed
+                            : source == "merged"   ? gateway::AddressSource::Merged
+                                                   : gateway::AddressSource::Bound;
     text(node, "service", out.gateway_service);
   });
   with(document, "listen", [&](const ConfigNode& node) {

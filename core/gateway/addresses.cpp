@@ -101,7 +101,7 @@ GatewayAddresses AddressAssigner::assign(const Gateway& gateway, const Translate
   GatewayAddresses result;
   if (options.gateway_addresses != AddressSource::Bound) {
     if (wanted.accepted.fine()) publish(wanted, service, options, result);
-    if (service != nullptr && options.gateway_addresses == AddressSource::Services)
+    if (service != nullptr && hasServices(options.gateway_addresses))
       result.targets = targetsOf(*service);
     result.assigned = wanted.accepted.fine();
     result.accepted = std::move(wanted.accepted);

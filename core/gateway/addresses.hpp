@@ -21,7 +21,7 @@ struct GatewayAddresses {
   Verdict accepted;      ///< UnsupportedAddress.
   Verdict programmed;    ///< AddressNotUsable or AddressNotAssigned.
   bool assigned = true;  ///< False: it has no address at all and serves nothing.
-  /// Where its Service sends each of its ports (AddressSource::Services only): a port without an
+  /// Where its Service sends each of its ports (hasServices() only): a port without an
   /// entry waits for one.
   std::map<std::uint16_t, std::uint16_t> targets;
   /// Its addresses for the status, if they are not those that it is bound to.

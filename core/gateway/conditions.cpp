@@ -115,6 +115,7 @@ Condition gatewayAccepted(const GatewayState& gateway) {
   for (const ListenerState& listener : listeners)
     if (refused(listener)) findings.push_back(acceptedVerdict(listener));
   Verdict verdict = gateway.accepted;
+  if (!gateway.parameters.empty()) verdict.keep({"InvalidParameters", gateway.parameters});
   if (static_cast<std::size_t>(count) == listeners.size())
     verdict.keep({"ListenersNotValid", "no listener is valid: " + joined(findings, "").message});
   const std::string scope =
@@ -196,13 +197,13 @@ std::vector<std::string> addressesOf(const GatewayState& gateway) {
 ObjectStatus classStatus(const GatewayClass& object, AddressSource addresses) {
   ObjectStatus status = statusOf("GatewayClass", object.meta);
   Verdict verdict;
-  if (object.parameters)
+  if (object.parameters && addresses != AddressSource::Deployed)
     verdict = {"InvalidParameters", "/spec/parametersRef: hyperway takes no parameters"};
   status.conditions.push_back(
       condition("Accepted", verdict, "Accepted", "", object.meta.generation));
   const auto features = supportedFeatures();
   status.supported_features.assign(features.begin(), features.end());
-  if (addresses == AddressSource::Services) {
+  if (hasServices(addresses)) {
     status.supported_features.emplace_back("GatewayInfrastructure");
     std::sort(status.supported_features.begin(), status.supported_features.end());
   }

@@ -161,7 +161,7 @@ class ListenerJudge {
     model.backend_certificate = out_.backend_certificate;
     if (!state_.accepted.fine() || !out_.addresses.assigned) return;
     model.port = static_cast<std::uint16_t>(spec_.port);
-    if (context_.options.gateway_addresses == AddressSource::Services) return bindToTarget(model);
+    if (hasServices(context_.options.gateway_addresses)) return bindToTarget(model);
     model.binds = bindsOf(model.port, out_.addresses.bound, context_.options);
     if (model.binds.empty())
       refuse("PortUnavailable", "/port",
@@ -249,7 +249,8 @@ GatewayState judgeGateway(const Gateway& gateway, const GatewayContext& context)
   if (!context.class_accepted)
     state.accepted.keep(
         {"InvalidParameters", "GatewayClass " + gateway.class_name + " is not accepted"});
-  if (gateway.parameters)
+  // Where they count, the sink that uses them reads them, and reports.
+  if (gateway.parameters && context.options.gateway_addresses != AddressSource::Deployed)
     state.accepted.keep(
         {"InvalidParameters", "/spec/infrastructure/parametersRef: hyperway takes no parameters"});
   state.accepted.keep(state.addresses.accepted);

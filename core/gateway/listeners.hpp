@@ -53,8 +53,10 @@ struct GatewayState {
   GatewayAddresses addresses;            ///< Where it is bound.
   Verdict
       accepted;  ///< Accepted: InvalidParameters, UnsupportedAddress; listeners are not in here.
-  Verdict resolved;                      ///< ResolvedRefs of what belongs to no listener.
-  std::string deployment;                ///< What a sink could not do; kept by the translator.
+  Verdict resolved;        ///< ResolvedRefs of what belongs to no listener.
+  std::string deployment;  ///< What a sink could not do; kept by the translator.
+  std::string parameters;  ///< What a sink says is wrong with its parametersRef; likewise.
+  std::optional<ParametersRef> class_parameters;  ///< Those of its class.
   std::string backend_certificate;       ///< Key of the client certificate for backends; may be "".
   std::vector<std::string> secrets;      ///< Keys of Secrets that it depends on.
   std::vector<std::string> config_maps;  ///< Keys of ConfigMaps that it depends on.

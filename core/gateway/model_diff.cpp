@@ -23,6 +23,14 @@ route::Gateway describe(const GatewayState& gateway) {
   made.accepted = gateway.accepted.fine();
   made.labels = spec.infra_labels;
   made.annotations = spec.infra_annotations;
+  const auto refer = [&](const std::string& owner, const std::optional<ParametersRef>& to,
+                         const std::string& name_space) {
+    if (to) made.parameters.push_back({owner, to->group, to->kind, name_space, to->name});
+  };
+  if (gateway.class_parameters)
+    refer("GatewayClass " + spec.class_name, gateway.class_parameters,
+          gateway.class_parameters->name_space);
+  refer("", spec.parameters, spec.meta.name_space);
   for (const AddressSpec& address : spec.addresses)
     if (std::string ip = address.value ? canonicalIp(*address.value) : ""; !ip.empty())
       made.addresses.push_back(std::move(ip));

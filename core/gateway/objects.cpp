@@ -141,6 +141,15 @@ void ObjectDecoder::Impl::readMeta(JsonNode& node, Meta& meta, const Extras& ext
   });
 }
 
+void readParameters(JsonNode& node, ParametersRef& parameters) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "group") member.read(parameters.group);
+    if (key == "kind") member.read(parameters.kind);
+    if (key == "namespace") member.read(parameters.name_space);
+    if (key == "name") member.read(parameters.name);
+  });
+}
+
 void readLabels(JsonNode& node, Labels& labels) {
   node.fields([&](std::string_view key, JsonNode& member) {
     auto& [name, value] = labels.emplace_back();
@@ -175,7 +184,7 @@ bool ObjectDecoder::decode(std::string_view json, GatewayClass& object, Problems
         if (part != "spec") return;
         spec.fields([&](std::string_view key, JsonNode& member) {
           if (key == "controllerName") member.read(object.controller_name);
-          if (key == "parametersRef") object.parameters = true;
+          if (key == "parametersRef") readParameters(member, object.parameters.emplace());
         });
       });
   if (fine && object.controller_name.empty())

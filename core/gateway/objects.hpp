@@ -88,11 +88,21 @@ struct LabelSelector {
   friend bool operator==(const LabelSelector&, const LabelSelector&) = default;
 };
 
+/// ParametersReference, and LocalParametersReference.
+struct ParametersRef {
+  std::string group;       ///< Empty: the core API.
+  std::string kind;        ///< Of the object.
+  std::string name_space;  ///< Of the object; empty where it is that of the referrer, or none.
+  std::string name;        ///< Of the object.
+  /// Field-wise equality.
+  friend bool operator==(const ParametersRef&, const ParametersRef&) = default;
+};
+
 /// GatewayClass.
 struct GatewayClass {
-  Meta meta;                    ///< Identity.
-  std::string controller_name;  ///< spec.controllerName.
-  bool parameters = false;      ///< spec.parametersRef is set.
+  Meta meta;                                ///< Identity.
+  std::string controller_name;              ///< spec.controllerName.
+  std::optional<ParametersRef> parameters;  ///< spec.parametersRef.
   /// Field-wise equality.
   friend bool operator==(const GatewayClass&, const GatewayClass&) = default;
 };
@@ -187,12 +197,12 @@ struct AddressSpec {
 
 /// Gateway.
 struct Gateway {
-  Meta meta;                                    ///< Identity.
-  std::string class_name;                       ///< spec.gatewayClassName.
-  std::vector<ListenerSpec> listeners;          ///< At least one.
-  std::vector<AddressSpec> addresses;           ///< spec.addresses.
-  bool parameters = false;                      ///< spec.infrastructure.parametersRef is set.
-  std::optional<SecretRef> client_certificate;  ///< spec.tls.backend.clientCertificateRef.
+  Meta meta;                                            ///< Identity.
+  std::string class_name;                               ///< spec.gatewayClassName.
+  std::vector<ListenerSpec> listeners;                  ///< At least one.
+  std::vector<AddressSpec> addresses;                   ///< spec.addresses.
+  std::optional<ParametersRef> parameters;              ///< spec.infrastructure.parametersRef.
+  std::optional<SecretRef> client_certificate;          ///< spec.tls.backend.clientCertificateRef.
   std::optional<FrontendValidation> client_validation;  ///< spec.tls.frontend.default.validation.
   std::vector<PortValidation> client_validation_ports;  ///< spec.tls.frontend.perPort.
   bool default_scope = false;  ///< The experimental defaultScope is set and not None.

@@ -143,7 +143,7 @@ void readGatewaySpec(std::string_view key, JsonNode& member, Gateway& gateway) {
   if (key == "tls") readGatewayTls(member, gateway);
   if (key == "infrastructure")
     member.fields([&](std::string_view name, JsonNode& value) {
-      if (name == "parametersRef") gateway.parameters = true;
+      if (name == "parametersRef") readParameters(value, gateway.parameters.emplace());
       if (name == "labels") readLabels(value, gateway.infra_labels);
       if (name == "annotations") readLabels(value, gateway.infra_annotations);
     });

@@ -62,6 +62,8 @@ class ObjectDecoder::Impl {
 
 /// Reads an object of text members, as labels are.
 void readLabels(JsonNode& node, Labels& labels);
+/// Reads a ParametersReference.
+void readParameters(JsonNode& node, ParametersRef& parameters);
 /// Reads a ParentReference.
 void readParent(JsonNode& node, ParentRef& parent);
 /// SecretObjectReference or ObjectReference: group, kind, namespace and a name, which must be

@@ -97,8 +97,11 @@ StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports,
   std::set<std::string> touched;
   for (const GatewayReport& report : gateways) {
     const auto found = state_->gateways.find(report.gateway);
-    if (found == state_->gateways.end() || found->second.deployment == report.reason) continue;
-    found->second.deployment = report.reason;
+    if (found == state_->gateways.end()) continue;
+    GatewayState& gateway = found->second;
+    if (gateway.deployment == report.reason && gateway.parameters == report.parameters) continue;
+    gateway.deployment = report.reason;
+    gateway.parameters = report.parameters;
     touched.insert(report.gateway);
   }
   for (const ListenerReport& report : reports) {

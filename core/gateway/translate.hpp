@@ -20,7 +20,13 @@ enum class AddressSource : std::uint8_t {
   Bound,     ///< The configuration's addresses, or the pool.
   Services,  ///< A Service for each Gateway, which also records where its ports are bound.
   Merged,    ///< Bound as in Bound; the address is that of one Service, which the user made.
+  Deployed,  ///< As Services, but each Gateway has data planes of its own: parametersRef counts.
 };
+
+/// True if each Gateway has a Service of its own.
+[[nodiscard]] constexpr bool hasServices(AddressSource source) noexcept {
+  return source == AddressSource::Services || source == AddressSource::Deployed;
+}
 
 /// What the configuration file says about translation.
 struct TranslateOptions {
@@ -73,8 +79,9 @@ struct ListenerReport {
 
 /// What a sink says about a Gateway as a whole.
 struct GatewayReport {
-  std::string gateway;  ///< "namespace/name".
-  std::string reason;   ///< Why it has no place in the network; empty: it has one, or will.
+  std::string gateway;     ///< "namespace/name".
+  std::string reason;      ///< Why it has no place in the network; empty: it has one, or will.
+  std::string parameters = {};  ///< What is wrong with its parametersRef; empty: nothing.
 };
 
 /// Gateway API objects in, route model and status out. Pure: no I/O, no clock, no thread of its

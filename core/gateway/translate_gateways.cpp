@@ -60,11 +60,15 @@ void Translator::State::dropGateway(const std::string& key, Work& work) {
 void Translator::State::judge(const std::string& key, Work& work) {
   const auto* spec = store.find<Gateway>(key);
   const GatewayClass* const own = ownClass(*spec);
+  const bool class_accepted =
+      !own->parameters || options.gateway_addresses == AddressSource::Deployed;
   GatewayState fresh =
-      judgeGateway(*spec, {store, options, certificates, authorities, addresses, !own->parameters});
+      judgeGateway(*spec, {store, options, certificates, authorities, addresses, class_accepted});
+  fresh.class_parameters = own->parameters;
   const auto [entry, is_new] = gateways.try_emplace(key);
   if (is_new) touchRefused(work);
   fresh.deployment = std::move(entry->second.deployment);
+  fresh.parameters = std::move(entry->second.parameters);
   for (ListenerState& listener : fresh.listeners)
     for (const ListenerState& old : entry->second.listeners) {
       if (old.name != listener.name) continue;
@@ -112,7 +116,7 @@ void Translator::State::settleGateways(Work& work, Outcome& outcome) {
     if (!std::equal(old.begin(), old.end(), now.begin(), now.end(), attachesAlike))
       touchRoutes(routes_by_parent, key, Redo::Attachment, work);
     model.putGateway(key, gateway, options.report_programmed, outcome.model);
-    const bool by_services = options.gateway_addresses == AddressSource::Services;
+    const bool by_services = hasServices(options.gateway_addresses);
     model.describeGateway(key, by_services ? gateway : nullptr, outcome.model);
     touched_gateways.insert(key);
   }

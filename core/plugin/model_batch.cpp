@@ -66,6 +66,20 @@ void appendGateway(std::string& out, const route::Gateway& gateway) {
     appendText(out, "protocol", gateway.ports[i].protocol);
     out += '}';
   }
+  out += "],\"parameters\":[";
+  for (const route::Gateway::Parameters& one : gateway.parameters) {
+    out += out.back() == '[' ? "{" : ",{";
+    appendText(out, "owner", one.owner);
+    out += ',';
+    appendText(out, "group", one.group);
+    out += ',';
+    appendText(out, "kind", one.kind);
+    out += ',';
+    appendText(out, "namespace", one.name_space);
+    out += ',';
+    appendText(out, "name", one.name);
+    out += '}';
+  }
   out += "]}";
 }
 
@@ -209,6 +223,7 @@ Result<control::SinkReport, std::string> readSinkReport(std::uint64_t generation
         gateway::GatewayReport report;
         report.gateway = optionalText(item, "name");
         report.reason = optionalText(item, "reason");
+        report.parameters = optionalText(item, "parameters");
         out.gateways.push_back(std::move(report));
       }
     }

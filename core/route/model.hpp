@@ -232,6 +232,16 @@ struct Gateway {
     /// Field-wise equality.
     friend bool operator==(const Port&, const Port&) = default;
   };
+  /// An object with parameters for what is made for it.
+  struct Parameters {
+    std::string owner;       ///< Who refers to it, if it is not the Gateway: "GatewayClass NAME".
+    std::string group;       ///< Empty: the core API.
+    std::string kind;        ///< Of the object.
+    std::string name_space;  ///< Of the object.
+    std::string name;        ///< Of the object.
+    /// Field-wise equality.
+    friend bool operator==(const Parameters&, const Parameters&) = default;
+  };
   std::string name_space;       ///< Of the object.
   std::string name;             ///< Of the object.
   std::string uid;              ///< Of the object, so that what is made for it can refer to it.
@@ -241,7 +251,8 @@ struct Gateway {
   std::vector<std::pair<std::string, std::string>> labels;       ///< For what is made for it.
   std::vector<std::pair<std::string, std::string>> annotations;  ///< Likewise.
   std::vector<std::string> addresses;                            ///< IP addresses that it asks for.
-  std::vector<Port> ports;  ///< Sorted, no duplicates; of listeners that are valid.
+  std::vector<Port> ports;             ///< Sorted, no duplicates; of listeners that are valid.
+  std::vector<Parameters> parameters;  ///< Those of its class, then its own.
 
   /// "namespace/name".
   [[nodiscard]] std::string key() const { return name_space + '/' + name; }

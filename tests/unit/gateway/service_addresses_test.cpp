@@ -268,6 +268,31 @@ TEST_CASE("Sinks are told what a Service for each Gateway needs") {
   CHECK(world.gateways.empty());
 }
 
+TEST_CASE("In the deployed shape sinks read parameters, and what they say of them is Accepted") {
+  TranslateOptions options;
+  options.gateway_addresses = AddressSource::Deployed;
+  World world(options);
+  world.addBasics();
+  world.put("GatewayClass", "", "hyperway",
+            "'spec':{'controllerName':'hyperway.arloor.dev/gateway-controller','parametersRef':{"
+            "'group':'','kind':'ConfigMap','namespace':'infra','name':'all'}}");
+  world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}",
+                   "'infrastructure':{'parametersRef':{'group':'','kind':'ConfigMap','name':'n'}}");
+  addServiceOf(world, "gw", k80);
+  CHECK(world.gateways.at("default/gw").parameters ==
+        std::vector<route::Gateway::Parameters>{
+            {"GatewayClass hyperway", "", "ConfigMap", "infra", "all"},
+            {"", "", "ConfigMap", "default", "n"}});
+  CHECK(world.gateway("gw", "Accepted") == "True Accepted");
+  (void)world.translator.programmed({}, {{"default/gw", "", "what is wrong"}});
+  CHECK(world.gateway("gw", "Accepted") == "False InvalidParameters");
+  // A slip of the pen takes nothing down.
+  CHECK(world.gateways.at("default/gw").accepted);
+  CHECK(world.listeners.contains("default/gw/http"));
+  (void)world.translator.programmed({}, {{"default/gw", ""}});
+  CHECK(world.gateway("gw", "Accepted") == "True Accepted");
+}
+
 TEST_CASE("GatewayInfrastructure is claimed where something is made for each Gateway") {
   const auto claims = [](TranslateOptions options) {
     World world(std::move(options));
@@ -277,6 +302,9 @@ TEST_CASE("GatewayInfrastructure is claimed where something is made for each Gat
     return std::count(list.begin(), list.end(), "GatewayInfrastructure") == 1;
   };
   CHECK(claims(services()));
+  TranslateOptions deployed;
+  deployed.gateway_addresses = AddressSource::Deployed;
+  CHECK(claims(deployed));
   CHECK_FALSE(claims(merged()));
   CHECK_FALSE(claims({}));
 }

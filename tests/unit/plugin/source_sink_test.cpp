@@ -149,18 +149,21 @@ TEST_CASE_FIXTURE(
   gateway.annotations = {{"c", "d"}, {"e", "f"}};
   gateway.addresses = {"10.0.0.1"};
   gateway.ports = {{80, "TCP"}, {443, "TCP"}};
+  gateway.parameters = {{"GatewayClass c", "", "ConfigMap", "ns", "p"}};
   batch.gateways.push_back(gateway);
   batch.removed_gateways = {"ns/old"};
   CHECK(sink->apply(7, batch));
   CHECK(g_script.story.starts_with("7/1 {\"listeners\":[{"));
   CHECK(g_script.story.find("ns/gw/http") != std::string::npos);
   CHECK(g_script.story.find(R"("removedRoutes":["HTTPRoute/ns/\"old\""])") != std::string::npos);
-  CHECK(g_script.story.find(
-            R"("gateways":[{"namespace":"ns","name":"gw","uid":"u-1","generation":3,"created":9,)"
-            R"("accepted":true,"labels":{"a":"\"b\""},"annotations":{"c":"d","e":"f"},)"
-            R"("addresses":["10.0.0.1"],"ports":[{"port":80,"protocol":"TCP"},)"
-            R"({"port":443,"protocol":"TCP"}]}],"removedGateways":["ns/old"]})") !=
-        std::string::npos);
+  CHECK(
+      g_script.story.find(
+          R"("gateways":[{"namespace":"ns","name":"gw","uid":"u-1","generation":3,"created":9,)"
+          R"("accepted":true,"labels":{"a":"\"b\""},"annotations":{"c":"d","e":"f"},)"
+          R"("addresses":["10.0.0.1"],"ports":[{"port":80,"protocol":"TCP"},)"
+          R"({"port":443,"protocol":"TCP"}],"parameters":[{"owner":"GatewayClass c","group":"",)"
+          R"("kind":"ConfigMap","namespace":"ns","name":"p"}]}],"removedGateways":["ns/old"]})") !=
+      std::string::npos);
   for (const std::string_view secret : {"10.9.8.7", "CHAIN", "PRIVATE"})
     CHECK(g_script.story.find(secret) == std::string::npos);
   batch.full = false;

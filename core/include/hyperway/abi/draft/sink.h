@@ -14,14 +14,16 @@
 /// A GATEWAY is there where Gateways get their addresses from Services (configuration key
 /// `gateways`), and says what such a Service needs: {"namespace", "name", "uid", "generation",
 /// "created" (seconds since the epoch), "accepted": bool, "labels": {}, "annotations": {},
-/// "addresses": [text], "ports": [{"port", "protocol": "TCP" or "UDP"}]}. All that are ours are
-/// there, whether or not their listeners can be programmed; one that is not accepted gets nothing
-/// new. The KEY of a Gateway is "namespace/name".
+/// "addresses": [text], "ports": [{"port", "protocol": "TCP" or "UDP"}], "parameters": [{"owner",
+/// "group", "kind", "namespace", "name"}]}. All that are ours are there, whether or not their
+/// listeners can be programmed; one that is not accepted gets nothing new. The KEY of a Gateway is
+/// "namespace/name". `parameters` are those of its class and then its own; `owner` says whose, and
+/// is empty for its own.
 ///
 /// A report is a JSON object {"refused": bool, "reason": text, "listeners": [{"name", "programmed":
-/// bool, "reason": text}], "gateways": [{"name", "reason": text}]}, all optional. The reason of a
-/// Gateway says why it has no place in the network; it is shown in its status until a report with
-/// an empty reason.
+/// bool, "reason": text}], "gateways": [{"name", "reason": text, "parameters": text}]}, all
+/// optional. The reason of a Gateway says why it has no place in the network, `parameters` what is
+/// wrong with its parameters; they are shown in its status until a report where they are empty.
 
 #include "../host.h"
 
