@@ -3,6 +3,8 @@
 
 #include <simdjson.h>
 
+#include "k8s_client/json_text.hpp"
+
 namespace hyperway::snapshot_sink {
 namespace {
 
@@ -43,7 +45,53 @@ Batch::Route routeOf(ondemand::value value) {
   return out;
 }
 
+Owner ownerOf(ondemand::value value) {
+  ondemand::object object = value.get_object().value();
+  Owner out;
+  const auto pairs = [&](const char* name, std::map<std::string, std::string>& into) {
+    auto found = object.find_field_unordered(name);
+    if (found.error() == simdjson::NO_SUCH_FIELD) return;
+    ondemand::object members = found.get_object().value();
+    for (auto member : members) {
+      std::string key(std::string_view(member.unescaped_key().value()));
+      into[std::move(key)] = textOf(member.value().value());
+    }
+  };
+  out.name_space = textOf(object.find_field_unordered("namespace").value());
+  out.name = textOf(object.find_field_unordered("name").value());
+  out.uid = textOf(object.find_field_unordered("uid").value());
+  pairs("labels", out.labels);
+  pairs("annotations", out.annotations);
+  return out;
+}
+
+void addNamespace(const sdk::json::Value& backend, std::set<std::string>& out) {
+  if (std::string name = k8s_client::textOf(backend, "namespace"); !name.empty())
+    out.insert(std::move(name));
+}
+
 }  // namespace
+
+std::map<std::string, Batch::Route> routesByGateway(const Batch::Route& route) {
+  std::map<std::string, Batch::Route> out;
+  const sdk::json::Value list = k8s_client::valueOf('[' + route.text + ']');
+  for (const sdk::json::Value& rule : list.items()) {
+    Batch::Route& part = out[k8s_client::textOf(rule, "gatewayNamespace") + '/' +
+                             k8s_client::textOf(rule, "gatewayName")];
+    part.key = route.key;
+    if (!part.text.empty()) part.text += ',';
+    k8s_client::appendValue(part.text, rule);
+    ++part.count;
+    if (const sdk::json::Value* backends = rule.find("backends"))
+      for (const sdk::json::Value& backend : backends->items())
+        addNamespace(backend, part.namespaces);
+    if (const sdk::json::Value* mirrors = rule.find("requestMirrors"))
+      for (const sdk::json::Value& mirror : mirrors->items())
+        if (const sdk::json::Value* backend = mirror.find("backend"))
+          addNamespace(*backend, part.namespaces);
+  }
+  return out;
+}
 
 std::optional<Batch> readBatch(std::string_view json, std::string& error) {
   try {
@@ -57,6 +105,9 @@ std::optional<Batch> readBatch(std::string_view json, std::string& error) {
          [&](auto value) { out.removed_listeners.push_back(textOf(value)); });
     each(document, "removedRoutes",
          [&](auto value) { out.removed_routes.push_back(textOf(value)); });
+    each(document, "gateways", [&](auto value) { out.gateways.push_back(ownerOf(value)); });
+    each(document, "removedGateways",
+         [&](auto value) { out.removed_gateways.push_back(textOf(value)); });
     return out;
   } catch (const simdjson::simdjson_error& problem) {
     error = std::string("the batch cannot be read: ") + problem.what();

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "settings.hpp"
 
 namespace hyperway::snapshot_sink {
 
@@ -18,22 +22,28 @@ struct Batch {
   };
   /// A route as it goes into a snapshot.
   struct Route {
-    std::string key;        ///< "HTTPRoute/namespace/name".
-    std::string text;       ///< Elements of `httpRoutesV1`, comma-separated.
-    std::size_t count = 0;  ///< How many.
+    std::string key;                        ///< "HTTPRoute/namespace/name".
+    std::string text;                       ///< Elements of `httpRoutesV1`, comma-separated.
+    std::size_t count = 0;                  ///< How many.
+    std::set<std::string> namespaces = {};  ///< Of backends; filled in by routesByGateway().
   };
   bool full = false;                           ///< What is not named is gone.
   std::vector<Listener> listeners;             ///< New or changed.
   std::vector<std::string> removed_listeners;  ///< Keys.
   std::vector<Route> routes;                   ///< New or changed.
   std::vector<std::string> removed_routes;     ///< Keys.
+  std::vector<Owner> gateways;                 ///< New or changed.
+  std::vector<std::string> removed_gateways;   ///< Keys.
 
   /// True if nothing changes.
   [[nodiscard]] bool empty() const noexcept {
     return !full && listeners.empty() && removed_listeners.empty() && routes.empty() &&
-           removed_routes.empty();
+           removed_routes.empty() && gateways.empty() && removed_gateways.empty();
   }
 };
+
+/// What of a route is for which Gateway: by its key, "namespace/name".
+[[nodiscard]] std::map<std::string, Batch::Route> routesByGateway(const Batch::Route& route);
 
 /// Reads a batch; nothing, with a sentence in `error`, if it is none.
 [[nodiscard]] std::optional<Batch> readBatch(std::string_view json, std::string& error);

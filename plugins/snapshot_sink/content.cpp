@@ -34,6 +34,7 @@ void Content::take(Batch batch) {
     listeners_.clear();
     routes_.clear();
     left_out_.clear();
+    namespaces_.clear();
     digest_ = {};
     bytes_ = rules_ = 0;
     std::fill(buckets_.begin(), buckets_.end(), Bucket());
@@ -70,6 +71,8 @@ void Content::put(Batch::Route route) {
   fresh.place = Digest(route.key).bits();
   fresh.digest = Digest(route.key + '\n' + route.text);
   fresh.text = std::move(route.text);
+  fresh.namespaces = std::move(route.namespaces);
+  for (const std::string& name : fresh.namespaces) ++namespaces_[name];
   const auto at = routes_.emplace(std::move(route.key), std::move(fresh)).first;
   enter(at->first, at->second);
   digest_ += at->second.digest;
@@ -96,6 +99,8 @@ void Content::remove(const std::string& key) {
   digest_ -= route.digest;
   bytes_ -= route.text.size();
   rules_ -= route.count;
+  for (const std::string& name : route.namespaces)
+    if (--namespaces_[name] == 0) namespaces_.erase(name);
   routes_.erase(found);
 }
 
@@ -185,6 +190,12 @@ std::string Content::largestOf(std::size_t bucket) const {
         largest = key;
       }
   return std::string(largest);
+}
+
+std::set<std::string> Content::namespaces() const {
+  std::set<std::string> out;
+  for (const auto& [name, count] : namespaces_) out.insert(name);
+  return out;
 }
 
 std::string Content::routesOf(std::size_t bucket) const {

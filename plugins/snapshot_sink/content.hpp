@@ -64,6 +64,8 @@ class Content {
   [[nodiscard]] std::string largestOf(std::size_t bucket) const;
   /// Elements of `httpRoutesV1` of a bucket, in the order of their keys.
   [[nodiscard]] std::string routesOf(std::size_t bucket) const;
+  /// Namespaces of the backends of all routes.
+  [[nodiscard]] std::set<std::string> namespaces() const;
   /// Number of elements of `httpRoutesV1` in all.
   [[nodiscard]] std::size_t ruleCount() const noexcept { return rules_; }
   /// Number of listeners.
@@ -73,6 +75,7 @@ class Content {
   struct Route {
     std::string text;
     std::size_t count = 0;
+    std::set<std::string> namespaces;
     Digest digest;  // of key and text
     std::uint64_t place = 0;
   };
@@ -97,7 +100,8 @@ class Content {
   std::map<std::string, Route> routes_;
   std::vector<Bucket> buckets_;  // 2^n
   std::set<std::string> left_out_;
-  Digest digest_;  // of all routes
+  std::map<std::string, std::size_t> namespaces_;  // how many routes have backends in each
+  Digest digest_;                                  // of all routes
   std::size_t bytes_ = 0, rules_ = 0;
   bool inline_ = true;
   std::string checksum_;

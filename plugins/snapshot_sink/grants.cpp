@@ -32,10 +32,35 @@ k8s_client::Reflector::Options optionsFor(std::string path) {
 std::set<std::string> grantedBy(std::string_view rules) {
   std::set<std::string> out;
   const Value list = valueOf(rules);
-  if (list.items().size() != 1) return out;
-  if (const Value* names = list.items().front().find("resourceNames"))
-    for (const Value& name : names->items()) out.insert(name.text());
+  for (const Value& rule : list.items()) {
+    const Value* resources = rule.find("resources");
+    const Value* names = rule.find("resourceNames");
+    if (resources == nullptr || resources->items().size() != 1) return {};
+    const std::string& resource = resources->items().front().text();
+    if (resource == "secrets" && names != nullptr)
+      for (const Value& name : names->items()) out.insert(name.text());
+    else if (resource == "services" || resource == "endpointslices")
+      out.emplace(kBackends);
+    else
+      return {};
+  }
   return out;
+}
+
+std::string rulesFor(std::set<std::string> names) {
+  std::string out = "[";
+  if (names.erase(std::string(kBackends)) > 0)
+    out += R"({"apiGroups":[""],"resources":["services"],"verbs":["list","watch"]},)"
+           R"({"apiGroups":["discovery.k8s.io"],"resources":["endpointslices"],)"
+           R"("verbs":["list","watch"]})";
+  if (names.empty()) return out + ']';
+  if (out.back() != '[') out += ',';
+  out += R"({"apiGroups":[""],"resources":["secrets"],"verbs":["list","watch"],"resourceNames":[)";
+  for (const std::string& name : names) {
+    if (out.back() != '[') out += ',';
+    appendText(out, name);
+  }
+  return out + "]}]";
 }
 
 void addSecret(const Value& reference, Secrets& out) {
@@ -95,6 +120,7 @@ Grants::Grants(k8s_client::Api& api, const Settings& settings, Changed changed, 
       name_("hyperway-snapshot-" +
             Digest(settings.name_space + '/' + settings.name).hex().substr(0, 16)),
       label_(labelOf(settings.name)),
+      owner_(settings.owner),
       changed_(std::move(changed)),
       attempted_(std::move(attempted)),
       roles_follower_(
@@ -153,11 +179,16 @@ void Grants::apply(bool binding, const std::string& name_space,
   appendText(body, name_space);
   body += R"(,"name":)";
   appendText(body, name_);
-  body += R"(,"labels":{"app.kubernetes.io/managed-by":"hyperway",)";
-  appendText(body, kSnapshotLabel);
-  body += ':';
-  appendText(body, label_);
-  body += "}}";
+  if (owner_) {
+    body +=
+        ownedMetadata(*owner_, name_space, {{std::string(kSnapshotLabel), label_}}, false) + '}';
+  } else {
+    body += R"(,"labels":{"app.kubernetes.io/managed-by":"hyperway",)";
+    appendText(body, kSnapshotLabel);
+    body += ':';
+    appendText(body, label_);
+    body += "}}";
+  }
   if (binding) {
     body += R"(,"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":)";
     appendText(body, name_);
@@ -167,13 +198,7 @@ void Grants::apply(bool binding, const std::string& name_space,
     appendText(body, account_);
     body += "}]}";
   } else {
-    body += R"(,"rules":[{"apiGroups":[""],"resources":["secrets"],"verbs":["list","watch"],)"
-            R"("resourceNames":[)";
-    for (const std::string& name : names) {
-      if (body.back() != '[') body += ',';
-      appendText(body, name);
-    }
-    body += "]}]}";
+    body += R"(,"rules":)" + rulesFor(names) + '}';
   }
   send(k8s_client::applyRequest(path(binding, name_space, name_), std::move(body), true),
        std::string(binding ? "RoleBinding " : "Role ") + name_space + '/' + name_,

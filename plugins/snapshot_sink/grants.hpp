@@ -4,15 +4,20 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "k8s_client/api.hpp"
 #include "k8s_client/reflector.hpp"
 #include "settings.hpp"
 
 namespace hyperway::snapshot_sink {
+
+/// Stands in a list of Secrets for Services and EndpointSlices of the namespace.
+inline constexpr std::string_view kBackends = "";
 
 /// Names of Secrets by namespace.
 using Secrets = std::map<std::string, std::set<std::string>>;
@@ -38,6 +43,8 @@ class Grants {
 
   /// Begins to follow what there is.
   void start();
+  /// The Gateway that all this is for is now like this.
+  void own(Owner owner) { owner_ = std::move(owner); }
   /// Writes what differs from `wanted`. True if nothing does, or if what does cannot be had.
   [[nodiscard]] bool provide(const Secrets& wanted);
   /// True if a Secret is granted now, as far as is known.
@@ -68,6 +75,7 @@ class Grants {
 
   k8s_client::Api& api_;
   const std::string account_namespace_, account_, name_, label_;
+  std::optional<Owner> owner_;
   const Changed changed_;
   const Attempted attempted_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

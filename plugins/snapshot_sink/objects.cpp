@@ -5,6 +5,7 @@
 #include <array>
 
 #include "digest.hpp"
+#include "k8s_client/gateway_names.hpp"
 #include "k8s_client/json_text.hpp"
 
 namespace hyperway::snapshot_sink {
@@ -36,6 +37,27 @@ std::string begin(const Settings& settings, std::string_view name) {
   return out;
 }
 
+void members(std::string& out, std::string_view name,
+             const std::map<std::string, std::string>& pairs) {
+  out += ',';
+  appendText(out, name);
+  out += ":{";
+  for (const auto& [key, value] : pairs) member(out, key, value);
+  out += '}';
+}
+
+// The index of a Gateway, up to the first member of its spec.
+std::string beginOwned(const Settings& settings) {
+  std::string out = "{";
+  member(out, "apiVersion", kGroupVersion);
+  member(out, "kind", "RouteSnapshot");
+  out += R"(,"metadata":{)";
+  member(out, "namespace", settings.name_space);
+  member(out, "name", settings.name);
+  out += ownedMetadata(*settings.owner, settings.name_space, {}, true);
+  return out + R"(},"spec":{)";
+}
+
 // Objects by their members in any order, lists item by item.
 bool same(const Value& a, const Value& b) {
   // 1.0 comes back as 1.
@@ -56,6 +78,41 @@ bool same(const Value& a, const Value& b) {
 }
 
 }  // namespace
+
+std::string ownedMetadata(const Owner& owner, std::string_view name_space,
+                          const std::map<std::string, std::string>& labels, bool whole) {
+  std::map<std::string, std::string> all = owner.labels, annotations = owner.annotations;
+  for (const auto& [name, value] : labels) all[name] = value;
+  all[std::string(k8s_client::kManagedByLabel)] = k8s_client::kManagedBy;
+  all[std::string(k8s_client::kGatewayNameLabel)] = k8s_client::labelValue(owner.name);
+  annotations[std::string(k8s_client::kGatewayAnnotation)] = owner.key();
+  annotations[std::string(k8s_client::kPodsAnnotation)] = owner.controller;
+  annotations.erase(std::string(k8s_client::kAppliedAnnotation));
+  std::string out;
+  members(out, "labels", all);
+  if (whole) {
+    std::string text = out;
+    members(text, "annotations", annotations);
+    annotations[std::string(k8s_client::kAppliedAnnotation)] = k8s_client::hashOf(text + owner.uid);
+  }
+  members(out, "annotations", annotations);
+  if (owner.uid.empty() || name_space != owner.name_space) return out;
+  out += R"(,"ownerReferences":[{)";
+  member(out, "apiVersion", "gateway.networking.k8s.io/v1");
+  member(out, "kind", "Gateway");
+  member(out, "name", owner.name);
+  member(out, "uid", owner.uid);
+  return out + R"(,"controller":true}])";
+}
+
+std::string appliedOf(const Settings& settings) {
+  if (!settings.owner) return {};
+  const Value metadata =
+      valueOf('{' + ownedMetadata(*settings.owner, settings.name_space, {}, true).substr(1) + '}');
+  const Value* annotations = metadata.find("annotations");
+  return annotations != nullptr ? textOf(*annotations, k8s_client::kAppliedAnnotation)
+                                : std::string();
+}
 
 std::string labelOf(const std::string& name) {
   if (name.size() <= kMostLabel) return name;
@@ -80,6 +137,14 @@ std::string indexSpec(const Settings& settings, const Content& content) {
     out += '}';
   }
   out += ']';
+  if (settings.owner) {
+    out += ",\"backendNamespaces\":[";
+    for (const std::string& name : content.namespaces()) {
+      if (out.back() != '[') out += ',';
+      appendText(out, name);
+    }
+    out += ']';
+  }
   for (const char* name : {"grpcRoutes", "tlsRoutes", "tcpRoutes", "udpRoutes", "routeDiagnostics",
                            "gatewayListenerStatuses", "gatewayClassStatuses"})
     out += ",\"" + std::string(name) + "\":[]";
@@ -88,7 +153,8 @@ std::string indexSpec(const Settings& settings, const Content& content) {
 
 std::string indexBody(const Settings& settings, const std::string& spec,
                       const std::string& updated_at) {
-  std::string out = begin(settings, settings.name) + R"(}},"spec":{)";
+  std::string out =
+      settings.owner ? beginOwned(settings) : begin(settings, settings.name) + R"(}},"spec":{)";
   member(out, "updatedAt", updated_at);
   return out + ',' + spec.substr(1) + '}';
 }
@@ -155,6 +221,10 @@ Observed readObserved(const k8s_client::ObjectText& object, bool whole) {
   const Value metadata = valueOf(object.member("metadata"));
   if (const Value* generation = metadata.find("generation")) out.generation = generation->integer();
   out.deleting = metadata.find("deletionTimestamp") != nullptr;
+  if (const Value* annotations = metadata.find("annotations")) {
+    out.gateway = textOf(*annotations, k8s_client::kGatewayAnnotation);
+    out.applied = textOf(*annotations, k8s_client::kAppliedAnnotation);
+  }
   if (!whole) return out;
   out.spec = object.member("spec");
   const Value status = valueOf(object.member("status"));
@@ -201,6 +271,14 @@ std::string listenersOf(std::string_view spec) {
   if (const Value* listeners = value.find("listeners"))
     for (const Value& listener : listeners->items())
       out += (out.empty() ? "" : ",") + k8s_client::toText(listener);
+  return out;
+}
+
+std::vector<std::string> backendNamespacesOf(std::string_view spec) {
+  std::vector<std::string> out;
+  const Value value = valueOf(spec);
+  if (const Value* namespaces = value.find("backendNamespaces"))
+    for (const Value& one : namespaces->items()) out.push_back(one.text());
   return out;
 }
 

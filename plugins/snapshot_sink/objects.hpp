@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -61,6 +62,8 @@ struct Observed {
   std::vector<DataPlane> data_planes;  ///< status.dataPlanes.
   std::string status_checksum;         ///< status.lastAppliedChecksum.
   std::int64_t status_generation = 0;  ///< status.observedGeneration.
+  std::string gateway;                 ///< Whose it is, by its annotation; empty: nobody's.
+  std::string applied;                 ///< The annotation kAppliedAnnotation.
   std::string ready_since;             ///< Of the condition Ready, if it is True.
 };
 
@@ -79,6 +82,20 @@ struct Observed {
 
 /// The elements of `listeners` of a spec, comma-separated.
 [[nodiscard]] std::string listenersOf(std::string_view spec);
+
+/// `backendNamespaces` of a spec.
+[[nodiscard]] std::vector<std::string> backendNamespacesOf(std::string_view spec);
+
+/// What kAppliedAnnotation says once the index has the labels and annotations that it should have;
+/// empty if it is for no Gateway.
+[[nodiscard]] std::string appliedOf(const Settings& settings);
+
+/// Members of the metadata of what is made for a Gateway, with a comma before each: labels,
+/// annotations (with kAppliedAnnotation if `whole`) and its owner, if that is in the same
+/// namespace.
+[[nodiscard]] std::string ownedMetadata(const Owner& owner, std::string_view name_space,
+                                        const std::map<std::string, std::string>& labels,
+                                        bool whole);
 
 /// The names of `parts` of a spec.
 [[nodiscard]] std::vector<std::string> partNamesOf(std::string_view spec);

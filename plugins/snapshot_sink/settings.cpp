@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "k8s_client/gateway_names.hpp"
+#include "k8s_client/lease.hpp"
+
 namespace hyperway::snapshot_sink {
 namespace {
 
@@ -20,12 +23,31 @@ bool isName(const std::string& text) {
 
 }  // namespace
 
+// The Deployment that gateway_deployer makes reads the snapshot of that name by the account of that
+// name.
+Settings settingsFor(const Settings& all, const Owner& owner) {
+  Settings out = all;
+  out.owner = owner;
+  out.name_space = owner.name_space;
+  out.name = k8s_client::serviceName(owner.name);
+  out.data_plane_account = owner.name_space + '/' + out.name;
+  return out;
+}
+
 Settings readSettings(sdk::Setup& setup) {
   Settings out;
   const sdk::ConfigNode config = setup.config();
-  config.only({"name", "namespace", "controller_name", "data_plane_account", "kubeconfig",
-               "context", "lease"});
-  out.name = config["name"].text();
+  config.only({"snapshots", "name", "namespace", "controller_name", "data_plane_account",
+               "kubeconfig", "context", "lease"});
+  const std::string snapshots = config["snapshots"].textOr("one");
+  out.per_gateway = snapshots == "per-gateway";
+  if (snapshots != "one" && !out.per_gateway)
+    config["snapshots"].error("must be one or per-gateway");
+  if (out.per_gateway)
+    for (const char* other : {"name", "namespace", "data_plane_account"})
+      if (config[other].present())
+        config[other].error("does not go with snapshots: per-gateway, where the Gateways say it");
+  if (!out.per_gateway) out.name = config["name"].text();
   if (!out.name.empty() && !isName(out.name))
     config["name"].error("\"" + out.name + "\" is no name of an object");
   out.name_space = config["namespace"].textOr(out.name_space);
@@ -38,8 +60,13 @@ Settings readSettings(sdk::Setup& setup) {
     config["data_plane_account"].error("must be \"namespace/name\" of a ServiceAccount");
   out.kubeconfig = config["kubeconfig"].textOr("");
   out.context = config["context"].textOr("");
-  out.lease_namespace = out.name_space;
-  out.lease_name = "hyperway-snapshot-" + out.name;
+  if (out.per_gateway) {
+    out.name_space.clear();
+    out.lease_name = k8s_client::leaseName("hyperway-snapshots", out.controller_name);
+  } else {
+    out.lease_namespace = out.name_space;
+    out.lease_name = "hyperway-snapshot-" + out.name;
+  }
   if (const sdk::ConfigNode lease = config["lease"]; lease.present()) {
     lease.only({"namespace", "name"});
     out.lease_namespace = lease["namespace"].textOr(out.lease_namespace);

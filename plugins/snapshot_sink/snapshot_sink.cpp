@@ -48,6 +48,9 @@ bool SnapshotSink::begin(std::string& error) {
   auto config = k8s_client::loadConfig(settings_.kubeconfig, settings_.context,
                                        k8s_client::processEnvironment(), error);
   if (!config) return false;
+  std::string lease_namespace = settings_.lease_namespace;
+  if (lease_namespace.empty()) lease_namespace = config->name_space;
+  if (lease_namespace.empty()) lease_namespace = "default";
   client_ = std::make_unique<k8s_client::Client>(std::move(*config), "hyperway/snapshot_sink");
   Writer::Listener listener;
   listener.written = [this](std::uint64_t generation) {
@@ -59,9 +62,9 @@ bool SnapshotSink::begin(std::string& error) {
     tellAttempt(what, problem);
   };
   listener.now = [this] { return k8s_client::timeText(clock_.wall()); };
-  writer_ = std::make_unique<Writer>(*client_, settings_, std::move(listener));
+  snapshots_ = std::make_unique<SnapshotSet>(*client_, settings_, std::move(listener));
   k8s_client::Lease::Options options;
-  options.name_space = settings_.lease_namespace;
+  options.name_space = std::move(lease_namespace);
   options.name = settings_.lease_name;
   options.identity = identity();
   lease_ = std::make_unique<k8s_client::Lease>(
@@ -71,7 +74,7 @@ bool SnapshotSink::begin(std::string& error) {
       });
   client_->start();
   client_->post([this] {
-    writer_->start();
+    snapshots_->start();
     lease_->start();
   });
   return true;
@@ -95,7 +98,7 @@ hw_status SnapshotSink::apply(std::uint64_t generation, std::uint32_t flags,
   read->full = (flags & HW_APPLY_FULL) != 0;
   generation_.store(generation, std::memory_order_release);
   client_->post([this, generation, taken = std::move(*read)]() mutable {
-    writer_->take(generation, std::move(taken));
+    snapshots_->take(generation, std::move(taken));
   });
   return HW_OK;
 }
@@ -105,13 +108,13 @@ void SnapshotSink::stop() {
   auto released = std::make_shared<std::promise<void>>();
   auto done = released->get_future();
   client_->post([this, released] {
-    writer_->lead(false);
+    snapshots_->lead(false);
     lease_->release([released] { released->set_value(); });
   });
   (void)done.wait_for(kRelease);  // Whoever comes next waits for it to run out, then.
   client_->stop();
   lease_.reset();
-  writer_.reset();
+  snapshots_.reset();
   client_.reset();
 }
 
@@ -148,11 +151,12 @@ void SnapshotSink::tellAttempt(const std::string& what, const k8s_client::Error&
 }
 
 void SnapshotSink::tellLead(bool leads) {
-  const std::string snapshot = settings_.name_space + '/' + settings_.name;
+  const std::string snapshot =
+      settings_.per_gateway ? "of each Gateway" : settings_.name_space + '/' + settings_.name;
   log_.write(sdk::Level::Info, leads ? "writes the RouteSnapshot now" : "writes it no more",
              {{"snapshot", snapshot}});
   leads_.set(leads ? 1 : 0);
-  writer_->lead(leads);
+  snapshots_->lead(leads);
 }
 
 }  // namespace hyperway::snapshot_sink

@@ -12,7 +12,7 @@
 #include "k8s_client/client.hpp"
 #include "k8s_client/lease.hpp"
 #include "settings.hpp"
-#include "writer.hpp"
+#include "snapshot_set.hpp"
 
 namespace hyperway::snapshot_sink {
 
@@ -50,7 +50,7 @@ class SnapshotSink {
   std::atomic<std::uint64_t> generation_{0};
   // Behind begin(): loop thread, but for the client itself.
   std::unique_ptr<k8s_client::Client> client_;
-  std::unique_ptr<Writer> writer_;
+  std::unique_ptr<SnapshotSet> snapshots_;
   std::unique_ptr<k8s_client::Lease> lease_;
   std::uint64_t told_ = 0;  // the generation that was acknowledged last
 };

@@ -76,6 +76,7 @@ void Writer::Follower::onWell() { writer_.tell("follow " + what_, ""); }
 Writer::Writer(k8s_client::Api& api, Settings settings, Listener listener, Cut cut)
     : api_(api),
       settings_(std::move(settings)),
+      applied_(appliedOf(settings_)),
       listener_(std::move(listener)),
       self_(std::make_shared<Writer*>(this)),
       content_(settings_.name, cut),
@@ -123,6 +124,15 @@ void Writer::lead(bool leads) {
   not_before_ = {};
   if (leads) askForPods();
   changed(0ms);
+}
+
+void Writer::own(Owner owner) {
+  if (settings_.owner == owner) return;
+  settings_.owner = std::move(owner);
+  applied_ = appliedOf(settings_);
+  grants_.own(*settings_.owner);
+  not_before_ = {};
+  changed(kGather);
 }
 
 std::string Writer::path(std::string_view name, std::string_view subresource) const {
@@ -198,14 +208,19 @@ void Writer::consider() {
   if (!leads_) return listener_.written(generation_);
   if (flying_ > 0 || (index_ && index_->deleting)) return;
   if (not_before_ > api_.now()) return wakeAt(not_before_);
+  if (settings_.owner && index_ && index_->gateway != settings_.owner->key())
+    return tell("write", "RouteSnapshot " + settings_.name_space + '/' + settings_.name +
+                             " is there already, and was not made for this Gateway");
   const auto parts = content_.parts();
   const std::string spec = indexSpec(settings_, content_);
   if (!settings_.data_plane_account.empty() && !grants_.provide(secretsToGrant())) return;
   // Parts need the uid of their owner, so the very first index comes before them.
+  if (!index_ && settings_.owner && !looked_) return lookFirst();
   if (!index_) return writeIndex(spec);
   if (!writeParts(parts)) return;
-  if (index_->generation != settled_generation_ || spec != settled_spec_) {
-    if (!differenceOf(index_->spec, spec).empty()) return writeIndex(spec);
+  const bool marked = !settings_.owner || index_->applied == applied_;
+  if (!marked || index_->generation != settled_generation_ || spec != settled_spec_) {
+    if (!marked || !differenceOf(index_->spec, spec).empty()) return writeIndex(spec);
     settled_generation_ = index_->generation;
     settled_spec_ = spec;
   }
@@ -220,7 +235,11 @@ void Writer::consider() {
 // not granted before, because others may edit the index.
 Secrets Writer::secretsToGrant() const {
   Secrets out = secretsOf(content_.listeners());
+  if (settings_.owner)
+    for (const std::string& name : content_.namespaces()) out[name].emplace(kBackends);
   if (!index_) return out;
+  for (const std::string& name : backendNamespacesOf(index_->spec))
+    if (grants_.has(name, std::string(kBackends))) out[name].emplace(kBackends);
   for (const auto& [name_space, names] : secretsOf(listenersOf(index_->spec)))
     for (const std::string& name : names)
       if (grants_.has(name_space, name)) out[name_space].insert(name);
@@ -290,7 +309,25 @@ void Writer::notRemoved(Part& part, const Error& error) {
   part.not_before = api_.now() + waitAfter(error, ++part.failures);
 }
 
+// Server-side apply would take over what somebody else made under that name.
+void Writer::lookFirst() {
+  ++flying_;
+  k8s_client::Request request;
+  request.path = path(settings_.name);
+  api_.call(std::move(request), then([this](Reply reply) {
+              --flying_;
+              k8s_client::ObjectText object;
+              looked_ = reply.error.notFound();
+              if (reply.ok() && object.read(reply.body))
+                learnIndex(readObserved(object, true));
+              else if (!looked_)
+                failed("RouteSnapshot " + settings_.name_space + '/' + settings_.name, reply.error);
+              changed(0ms);
+            }));
+}
+
 void Writer::writeIndex(const std::string& spec) {
+  looked_ = false;
   const auto now = api_.now();
   if (spec != repeated_ || now - last_repeat_ > kLeftAlone) repeats_ = 0;
   if (repeats_ >= kFreeRepeats) {

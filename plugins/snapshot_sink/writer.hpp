@@ -50,6 +50,8 @@ class Writer {
   void take(std::uint64_t generation, Batch batch);
   /// Whether we are the one who writes.
   void lead(bool leads);
+  /// The Gateway that it is made for is now like this.
+  void own(Owner owner);
 
  private:
   // Follows the index, or the parts.
@@ -87,6 +89,7 @@ class Writer {
   void sendPart(const Content::Part& part);
   void removePart(const std::string& name, const std::string& uid);
   void notRemoved(Part& part, const k8s_client::Error& error);
+  void lookFirst();
   void writeIndex(const std::string& spec);
   void onIndexWritten(const std::string& spec, k8s_client::Reply reply);
   void writeStatus();
@@ -102,7 +105,8 @@ class Writer {
   [[nodiscard]] k8s_client::Api::Done then(std::function<void(k8s_client::Reply)> done);
 
   k8s_client::Api& api_;
-  const Settings settings_;
+  Settings settings_;    // the owner changes
+  std::string applied_;  // see appliedOf()
   const Listener listener_;
   std::shared_ptr<Writer*> self_;  // answers may come after our end
   Content content_;
@@ -112,6 +116,7 @@ class Writer {
 
   std::uint64_t generation_ = 0;
   bool has_batch_ = false, leads_ = false, due_ = false;
+  bool looked_ = false;  // nobody has made an index of that name
   std::set<k8s_client::TimePoint> alarms_;
 
   std::optional<Observed> index_;
