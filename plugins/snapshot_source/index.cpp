@@ -27,7 +27,7 @@ std::map<std::string_view, std::string> membersOf(std::string_view spec) {
   for (auto field : root) {
     std::string_view key, value;
     if (field.unescaped_key().get(key) != simdjson::SUCCESS) break;
-    for (const std::string_view wanted : {"checksum", "listeners", "parts"}) {
+    for (const std::string_view wanted : {"checksum", "listeners", "parts", "backendNamespaces"}) {
       if (key != wanted) continue;
       if (simdjson::to_json_string(field.value()).get(value) != simdjson::SUCCESS) return out;
       out[wanted] = value;
@@ -62,6 +62,8 @@ std::optional<Index> readIndex(const k8s_client::ObjectText& object) {
   out.checksum = member("checksum").text();
   out.generation = generationOf(object);
   const Value parts = member("parts"), listeners = member("listeners");
+  const Value namespaces = member("backendNamespaces");
+  for (const Value& one : namespaces.items()) out.namespaces.insert(one.text());
   for (const Value& part : parts.items())
     out.parts[textOf(part, "name")] = textOf(part, "checksum");
   for (const Value& listener : listeners.items()) {

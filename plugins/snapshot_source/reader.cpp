@@ -73,6 +73,17 @@ void Reader::Follower::onWell() {
   reader_.states_changed_ = true;
 }
 
+Reader::Backends::Backends(Reader& reader, const std::string& name_space)
+    : services(reader,
+               reader.settings_.backends_of_snapshot ? "Services of " + name_space : "Services",
+               k8s_client::path(kServices, name_space, "services"), kPoll, &Reader::onService,
+               &Reader::onServiceGone),
+      slices(reader,
+             reader.settings_.backends_of_snapshot ? "EndpointSlices of " + name_space
+                                                   : "EndpointSlices",
+             k8s_client::path(kSlices, name_space, "endpointslices"), kPoll, &Reader::onSlice,
+             &Reader::onSliceGone) {}
+
 Reader::Reader(k8s_client::Api& api, Settings settings, Identity identity, Listener listener)
     : api_(api),
       settings_(std::move(settings)),
@@ -88,12 +99,6 @@ Reader::Reader(k8s_client::Api& api, Settings settings, Identity identity, Liste
       index_(*this, "RouteSnapshot " + settings_.name_space + '/' + settings_.name,
              byName(kGroupVersion, settings_.name_space, kResource, settings_.name), settings_.poll,
              &Reader::onIndex, &Reader::onIndexGone),
-      services_(*this, "Services",
-                k8s_client::path(kServices, settings_.backends_namespace, "services"), kPoll,
-                &Reader::onService, &Reader::onServiceGone),
-      slices_(*this, "EndpointSlices",
-              k8s_client::path(kSlices, settings_.backends_namespace, "endpointslices"), kPoll,
-              &Reader::onSlice, &Reader::onSliceGone),
       cache_(settings_.cache) {}
 
 Reader::~Reader() {
@@ -107,8 +112,7 @@ void Reader::start() {
       if (*self != nullptr) (*self)->serveFromCache();
     });
   index_.reflector.start();
-  services_.reflector.start();
-  slices_.reflector.start();
+  if (!settings_.backends_of_snapshot) followBackends({settings_.backends_namespace});
 }
 
 // ---- the snapshot
@@ -165,6 +169,20 @@ bool Reader::awaitsSecrets() {
                      });
 }
 
+// A backend whose endpoints are on the way would answer 503 for a moment.
+bool Reader::awaitsBackends() {
+  if (!settings_.backends_of_snapshot) return false;
+  const std::set<std::string>& needed = waiting_->index.namespaces;
+  std::set<std::string> wanted = namespaces_;
+  wanted.insert(needed.begin(), needed.end());
+  followBackends(wanted);
+  return std::any_of(needed.begin(), needed.end(), [this](const auto& name_space) {
+    const Backends& backends = *backends_.at(name_space);
+    const auto awaited = [](const Follower& one) { return !one.reflector.listed() && !one.error; };
+    return awaited(backends.services) || awaited(backends.slices);
+  });
+}
+
 void Reader::askForPart(const std::string& name) {
   ++waiting_->asked;
   k8s_client::Request request;
@@ -218,7 +236,8 @@ void Reader::retryParts() {
 
 // In one batch: an index with new parts, and the removal of those that it does not name any more.
 void Reader::bringIntoForce() {
-  if (awaitsSecrets()) return;
+  const bool awaits_backends = awaitsBackends();
+  if (awaitsSecrets() || awaits_backends) return;
   Waiting now = std::move(*waiting_);
   waiting_.reset();
   std::string upserts = std::move(now.index.text), removals;
@@ -236,6 +255,7 @@ void Reader::bringIntoForce() {
   parts_.clear();
   for (const auto& [name, checksum] : now.index.parts) parts_.insert(name);
   wanted_secrets_ = std::move(now.index.secrets);
+  namespaces_ = std::move(now.index.namespaces);
   has_index_ = true;
   states_changed_ = true;
   followSecrets(wanted_secrets_);
@@ -243,6 +263,8 @@ void Reader::bringIntoForce() {
   if (!upserts_.empty() || !removals_.empty())
     listener_.publish(std::exchange(upserts_, {}), std::exchange(removals_, {}), false);
   listener_.publish(upserts, removals, false);
+  // Backends go after the rules that lead to them.
+  if (settings_.backends_of_snapshot) followBackends(namespaces_);
 }
 
 // ---- what it refers to
@@ -272,31 +294,76 @@ void Reader::followSecrets(const std::set<std::string>& wanted) {
 void Reader::onSecret(const ObjectText& object) { addUpsert(object, "v1", "Secret"); }
 void Reader::onSecretGone(std::string_view key) { addRemoval("", "Secret", key); }
 
+void Reader::followBackends(const std::set<std::string>& namespaces) {
+  for (auto at = backends_.begin(); at != backends_.end();) {
+    if (namespaces.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    forgetBackends(at->first, *at->second);
+    at = backends_.erase(at);
+  }
+  for (const std::string& name_space : namespaces) {
+    auto& backends = backends_[name_space];
+    if (backends) continue;
+    backends = std::make_unique<Backends>(*this, name_space);
+    backends->services.reflector.start();
+    backends->slices.reflector.start();
+  }
+}
+
+// What was known of it is gone for us.
+void Reader::forgetBackends(const std::string& name_space, Backends& backends) {
+  const std::string prefix = name_space + '/';
+  std::vector<std::string> services;
+  for (auto at = cluster_addresses_.lower_bound(prefix);
+       at != cluster_addresses_.end() && at->first.starts_with(prefix); ++at)
+    services.push_back(at->first);
+  for (const std::string& key : services) onServiceGone(key);
+  const auto slices = std::move(backends.known_slices);
+  for (const std::string& key : slices) addRemoval("discovery.k8s.io", "EndpointSlice", key);
+}
+
+Reader::Backends* Reader::backendsOf(std::string_view key) {
+  const auto found =
+      backends_.find(settings_.backends_of_snapshot ? std::string(key.substr(0, key.find('/')))
+                                                    : settings_.backends_namespace);
+  return found != backends_.end() ? found->second.get() : nullptr;
+}
+
 void Reader::onService(const ObjectText& object) {
   addUpsert(object, kServices, "Service");
   std::string slice = clusterAddressSlice(object);
   std::string& known = cluster_addresses_[object.key()];
   if (known == slice) return;
   known = std::move(slice);
-  if (uses_cluster_addresses_ && !known.empty()) addClusterAddress(object.key(), known);
+  const Backends* backends = backendsOf(object.key());
+  if (backends != nullptr && backends->uses_cluster_addresses && !known.empty())
+    addClusterAddress(object.key(), known);
 }
 
 void Reader::onServiceGone(std::string_view key) {
   addRemoval("", "Service", key);
-  if (uses_cluster_addresses_)
+  const Backends* backends = backendsOf(key);
+  if (backends != nullptr && backends->uses_cluster_addresses)
     addRemoval("discovery.k8s.io", "EndpointSlice", clusterAddressName(std::string(key)));
   cluster_addresses_.erase(std::string(key));
 }
 
-void Reader::onSlice(const ObjectText& object) { addUpsert(object, kSlices, "EndpointSlice"); }
+void Reader::onSlice(const ObjectText& object) {
+  if (settings_.backends_of_snapshot)
+    if (Backends* backends = backendsOf(object.key())) backends->known_slices.insert(object.key());
+  addUpsert(object, kSlices, "EndpointSlice");
+}
 void Reader::onSliceGone(std::string_view key) {
+  if (Backends* backends = backendsOf(key)) backends->known_slices.erase(std::string(key));
   addRemoval("discovery.k8s.io", "EndpointSlice", key);
 }
 
-void Reader::useClusterAddresses(bool use) {
-  if (std::exchange(uses_cluster_addresses_, use) == use) return;
+void Reader::useClusterAddresses(Backends& backends, bool use) {
+  if (std::exchange(backends.uses_cluster_addresses, use) == use) return;
   for (const auto& [service, slice] : cluster_addresses_) {
-    if (slice.empty()) continue;
+    if (slice.empty() || backendsOf(service) != &backends) continue;
     if (use)
       addClusterAddress(service, slice);
     else
@@ -332,7 +399,11 @@ void Reader::addRemoval(std::string_view group, std::string_view kind, std::stri
 }
 
 bool Reader::isSynced() const {
-  return has_index_ && services_.settled() && slices_.settled() &&
+  return has_index_ &&
+         std::all_of(backends_.begin(), backends_.end(),
+                     [](const auto& one) {
+                       return one.second->services.settled() && one.second->slices.settled();
+                     }) &&
          std::all_of(secrets_.begin(), secrets_.end(),
                      [](const auto& one) { return one.second->settled(); });
 }
@@ -340,7 +411,10 @@ bool Reader::isSynced() const {
 void Reader::endTurn() {
   if (std::exchange(states_changed_, false)) {
     if (waiting_) askForParts();
-    useClusterAddresses(slices_.error.status == 403 && !slices_.reflector.listed());
+    for (const auto& [name_space, backends] : backends_) {
+      const Follower& slices = backends->slices;
+      useClusterAddresses(*backends, slices.error.status == 403 && !slices.reflector.listed());
+    }
     tellTrouble();
   }
   forgetWhatTheCacheHadAlone();
@@ -378,6 +452,8 @@ void Reader::serveFromCache() {
   for (const auto& [name, checksum] : index->parts) parts_.insert(name);
   wanted_secrets_ = std::move(index->secrets);
   followSecrets(wanted_secrets_);
+  namespaces_ = std::move(index->namespaces);
+  if (settings_.backends_of_snapshot) followBackends(namespaces_);
   has_index_ = synced_ = from_cache_ = states_changed_ = true;
   listener_.publish(upserts, "", true);
   tellTrouble();
@@ -394,11 +470,21 @@ void Reader::forgetWhatTheCacheHadAlone() {
       if (!has(key)) addRemoval(group, kind, key);
   };
   if (cached_.empty()) return;
-  if (services_.reflector.listed())
-    forget("Service", "", [this](const auto& key) { return services_.reflector.has(key); });
-  if (slices_.reflector.listed())
+  // Which namespaces count is in the index.
+  const auto listed = [this](Follower Backends::*of) {
+    return (!settings_.backends_of_snapshot || index_.reflector.listed()) &&
+           std::all_of(backends_.begin(), backends_.end(),
+                       [of](const auto& one) { return ((*one.second).*of).reflector.listed(); });
+  };
+  const auto has = [this](Follower Backends::*of, const std::string& key) {
+    Backends* backends = backendsOf(key);
+    return backends != nullptr && (backends->*of).reflector.has(key);
+  };
+  if (listed(&Backends::services))
+    forget("Service", "", [&](const auto& key) { return has(&Backends::services, key); });
+  if (listed(&Backends::slices))
     forget("EndpointSlice", "discovery.k8s.io",
-           [this](const auto& key) { return slices_.reflector.has(key); });
+           [&](const auto& key) { return has(&Backends::slices, key); });
   const bool secrets = std::all_of(secrets_.begin(), secrets_.end(),
                                    [](const auto& one) { return one.second->reflector.listed(); });
   if (secrets && index_.reflector.listed())
@@ -422,11 +508,15 @@ void Reader::tellTrouble() {
     add(index_.what + ": " + index.text());
   }
   if (waiting_) add(waiting_->trouble);
-  if (slices_.error.status == 403 && !slices_.reflector.listed())
-    add("EndpointSlices are forbidden: Services are reached by their cluster addresses");
-  else if (slices_.error)
-    add("EndpointSlices: " + slices_.error.text());
-  if (services_.error) add("Services: " + services_.error.text());
+  for (const auto& [name_space, backends] : backends_) {
+    const Follower& services = backends->services;
+    const Follower& slices = backends->slices;
+    if (slices.error.status == 403 && !slices.reflector.listed())
+      add(slices.what + " are forbidden: Services are reached by their cluster addresses");
+    else if (slices.error)
+      add(slices.what + ": " + slices.error.text());
+    if (services.error) add(services.what + ": " + services.error.text());
+  }
   for (const auto& [key, follower] : secrets_)
     if (follower->error) add(follower->what + ": " + follower->error.text());
   add(presence_trouble_);

@@ -71,6 +71,13 @@ class Reader {
     const Seen seen_;
     const Gone gone_;
   };
+  // Services and EndpointSlices of one namespace, or of all.
+  struct Backends {
+    Backends(Reader& reader, const std::string& name_space);
+    Follower services, slices;
+    std::set<std::string> known_slices;  // keys, where it may end before we do
+    bool uses_cluster_addresses = false;
+  };
   // An index that waits for its parts.
   struct Waiting {
     Index index;
@@ -93,8 +100,12 @@ class Reader {
   void retryParts();
   void bringIntoForce();
   [[nodiscard]] bool awaitsSecrets();
+  [[nodiscard]] bool awaitsBackends();
+  void followBackends(const std::set<std::string>& namespaces);
+  void forgetBackends(const std::string& name_space, Backends& backends);
+  [[nodiscard]] Backends* backendsOf(std::string_view key);
   void followSecrets(const std::set<std::string>& wanted);
-  void useClusterAddresses(bool use);
+  void useClusterAddresses(Backends& backends, bool use);
   void addUpsert(const k8s_client::ObjectText& object, std::string_view group_version,
                  std::string_view kind);
   void addClusterAddress(const std::string& service, std::string_view slice);
@@ -110,8 +121,9 @@ class Reader {
   std::shared_ptr<Reader*> self_;  // answers may come after our end
   Presence presence_;
   std::string presence_trouble_;
-  Follower index_, services_, slices_;
-  std::map<std::string, std::unique_ptr<Follower>> secrets_;  // by "namespace/name"
+  Follower index_;
+  std::map<std::string, std::unique_ptr<Backends>> backends_;  // by namespace; "": of all
+  std::map<std::string, std::unique_ptr<Follower>> secrets_;   // by "namespace/name"
 
   bool exists_ = false;  // the index
   std::string uid_;      // and which one was taken, at which generation
@@ -123,11 +135,9 @@ class Reader {
   std::map<std::string, std::string> fetched_;  // parts of waiting_: name -> text
   bool has_index_ = false;                      // one is in force
   std::set<std::string> parts_;                 // in force
-  std::set<std::string> wanted_secrets_;
+  std::set<std::string> wanted_secrets_, namespaces_;
 
   std::map<std::string, std::string> cluster_addresses_;  // Service -> slice
-  bool uses_cluster_addresses_ = false;
-
   Cache cache_;
   std::string cache_trouble_;
   std::map<std::string, std::set<std::string>> cached_;  // keys by kind, until the kind is listed

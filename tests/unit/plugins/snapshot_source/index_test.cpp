@@ -19,18 +19,20 @@ k8s_client::ObjectText& read(const std::string& json) {
   return object;
 }
 
-TEST_CASE("An index names its parts, and the Secrets of its listeners") {
+TEST_CASE("An index names its parts, the Secrets of its listeners, and where backends are") {
   const auto index = readIndex(read(
       R"({"metadata":{"name":"snap","namespace":"ns","generation":4},"spec":{"checksum":"c",)"
       R"("httpRoutesV1":[{"name":"not","namespace":"looked at"}],)"
       R"("listeners":[{"name":"a"},{"tls":{"certificateRefs":[{"namespace":"x","name":"one"},)"
       R"({"namespace":"y","name":"two"}]}},{"backendCertificateRef":{"namespace":"x","name":"three"}}],)"
-      R"("parts":[{"name":"p","checksum":"1"},{"name":"q","checksum":"2"}]},"status":{"a":1}})"));
+      R"("parts":[{"name":"p","checksum":"1"},{"name":"q","checksum":"2"}],)"
+      R"("backendNamespaces":["shop","web"]},"status":{"a":1}})"));
   REQUIRE(index);
   CHECK(index->checksum == "c");
   CHECK(index->generation == 4);
   CHECK(index->parts == std::map<std::string, std::string>{{"p", "1"}, {"q", "2"}});
   CHECK(index->secrets == std::set<std::string>{"x/one", "x/three", "y/two"});
+  CHECK(index->namespaces == std::set<std::string>{"shop", "web"});
   CHECK(index->text.find("status") == std::string::npos);
   CHECK(index->text.find(R"("kind":"RouteSnapshot")") != std::string::npos);
 }
