@@ -35,6 +35,10 @@ Gateway gatewayOf(const json::Value& value) {
       if (wanted >= 1 && wanted <= 65535)
         out.ports.push_back({static_cast<std::uint16_t>(wanted), textOf(port, "protocol")});
     }
+  if (const json::Value* parameters = value.find("parameters"))
+    for (const json::Value& one : parameters->items())
+      out.parameters.push_back({textOf(one, "owner"), textOf(one, "group"), textOf(one, "kind"),
+                                textOf(one, "namespace"), textOf(one, "name")});
   return out;
 }
 

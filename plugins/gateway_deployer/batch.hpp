@@ -19,6 +19,20 @@ struct Port {
   friend auto operator<=>(const Port&, const Port&) = default;
 };
 
+/// An object that a Gateway, or its class, names as parameters.
+struct Parameters {
+  std::string owner;       ///< "GatewayClass NAME"; empty: the Gateway itself.
+  std::string group;       ///< Empty: the core API.
+  std::string kind;        ///< Of the object.
+  std::string name_space;  ///< Of the object.
+  std::string name;        ///< Of the object.
+
+  /// "namespace/name".
+  [[nodiscard]] std::string key() const { return name_space + '/' + name; }
+  /// True if it is of the one kind that may be named.
+  [[nodiscard]] bool isConfigMap() const { return group.empty() && kind == "ConfigMap"; }
+};
+
 /// A Gateway as the host describes it (abi/draft/sink.h).
 struct Gateway {
   std::string name_space;                          ///< Its namespace.
@@ -30,6 +44,7 @@ struct Gateway {
   std::map<std::string, std::string> annotations;  ///< spec.infrastructure.annotations.
   std::vector<std::string> addresses;              ///< Addresses that it asks for.
   std::vector<Port> ports;                         ///< Sorted.
+  std::vector<Parameters> parameters;              ///< Later ones go over earlier ones.
 
   /// "namespace/name".
   [[nodiscard]] std::string key() const { return name_space + '/' + name; }

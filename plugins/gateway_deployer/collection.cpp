@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collection.hpp"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
+
+#include "json_text.hpp"
+#include "k8s_client/json_text.hpp"
 
 namespace hyperway::gateway_deployer {
 namespace {
@@ -32,11 +37,29 @@ void Collection::learn(Actual actual) {
 
 void Collection::onObject(const k8s_client::ObjectText& object) {
   text_.clear();
-  object.appendSlim(text_, "", "", true);
+  object.appendSlim(text_, "", "", false);
   auto actual = readActual(text_);
-  if (!actual) return;
+  if (!actual || isOfStatus(*actual)) return;
   learn(std::move(*actual));
   changed_();
+}
+
+// The status of a Deployment changes with each of its Pods, and is nothing to us.
+bool Collection::isOfStatus(const Actual& actual) {
+  const auto found = objects_.find(actual.key());
+  if (found == objects_.end() || actual.generation == 0) return false;
+  Actual& known = found->second;
+  const auto metadata = [](const Actual& one, std::string_view name) {
+    const sdk::json::Value* value = at(one.content, {"metadata", name});
+    return value != nullptr ? k8s_client::toText(*value) : std::string();
+  };
+  if (known.generation != actual.generation || known.uid != actual.uid ||
+      known.deleting != actual.deleting ||
+      metadata(known, "labels") != metadata(actual, "labels") ||
+      metadata(known, "annotations") != metadata(actual, "annotations"))
+    return false;
+  known.version = std::max(known.version, actual.version);
+  return true;
 }
 
 void Collection::onRemoved(std::string_view key) {

@@ -36,6 +36,7 @@ class Collection final : private k8s_client::Reflector::Observer {
 
  private:
   void onObject(const k8s_client::ObjectText& object) override;
+  [[nodiscard]] bool isOfStatus(const Actual& actual);
   void onRemoved(std::string_view key) override;
   void onListed() override;
   void onTrouble(const k8s_client::Error& error) override;

@@ -24,10 +24,18 @@ std::string labelled(std::string_view label, std::string_view value) {
   return std::string(label) + '=' + std::string(value);
 }
 
-std::string pathOf(ObjectKind kind, std::string_view name_space, std::string_view name = {}) {
-  return kind == ObjectKind::Service
-             ? k8s_client::path("v1", name_space, "services", name)
-             : k8s_client::path("discovery.k8s.io/v1", name_space, "endpointslices", name);
+// What is made in either shape.
+constexpr ObjectKind kShared[] = {ObjectKind::Service, ObjectKind::EndpointSlice};
+constexpr ObjectKind kDeployed[] = {
+    ObjectKind::ServiceAccount, ObjectKind::Role,
+    ObjectKind::RoleBinding,    ObjectKind::ConfigMap,
+    ObjectKind::Deployment,     ObjectKind::PodDisruptionBudget,
+    ObjectKind::Service,        ObjectKind::HorizontalPodAutoscaler};
+
+// "Services": as texts have it.
+std::string manyOf(ObjectKind kind) {
+  std::string out(infoOf(kind).name);
+  return out + 's';
 }
 
 }  // namespace
@@ -37,18 +45,26 @@ Deployer::Deployer(k8s_client::Api& api, Settings settings, Listener listener)
       settings_(std::move(settings)),
       listener_(std::move(listener)),
       self_(std::make_shared<Deployer*>(this)) {
-  const std::string& pods = settings_.common.pods_service;
-  const std::size_t slash = pods.find('/');
-  const auto follow = [&](std::string what, std::string path, const std::string& selector,
+  const auto follow = [&](const std::string& what, std::string path, const std::string& selector,
                           Objects& objects) {
     return std::make_unique<Collection>(
         api_, what, k8s_client::withQuery(std::move(path), {{"labelSelector", selector}}), objects,
         [this] { changed(); }, [this, what](const std::string& text) { tellTrouble(what, text); });
   };
-  services_ = follow("Services", pathOf(ObjectKind::Service, settings_.name_space),
-                     labelled(kManagedByLabel, kManagedBy), world_.services);
-  slices_ = follow("EndpointSlices", pathOf(ObjectKind::EndpointSlice, settings_.name_space),
-                   labelled(kSliceManagedByLabel, kSliceManagedBy), world_.slices);
+  const auto follow_kind = [&](ObjectKind kind) {
+    const std::string selector = kind == ObjectKind::EndpointSlice
+                                     ? labelled(kSliceManagedByLabel, kSliceManagedBy)
+                                     : labelled(kManagedByLabel, kManagedBy);
+    collections_[kind] =
+        follow(manyOf(kind), pathOf(kind, settings_.name_space), selector, world_.of(kind));
+  };
+  if (settings_.common.deployed) {
+    for (const ObjectKind kind : kDeployed) follow_kind(kind);
+    return;
+  }
+  for (const ObjectKind kind : kShared) follow_kind(kind);
+  const std::string& pods = settings_.common.pods_service;
+  const std::size_t slash = pods.find('/');
   pods_ = follow("EndpointSlices of Service " + pods,
                  pathOf(ObjectKind::EndpointSlice, std::string_view(pods).substr(0, slash)),
                  labelled(kServiceNameLabel, std::string_view(pods).substr(slash + 1)),
@@ -58,9 +74,48 @@ Deployer::Deployer(k8s_client::Api& api, Settings settings, Listener listener)
 Deployer::~Deployer() { *self_ = nullptr; }
 
 void Deployer::start() {
-  services_->start();
-  slices_->start();
-  pods_->start();
+  for (auto& [kind, collection] : collections_) collection->start();
+  if (pods_) pods_->start();
+}
+
+bool Deployer::synced() const {
+  for (const auto& [kind, collection] : collections_)
+    if (!collection->synced()) return false;
+  return !pods_ || pods_->synced();
+}
+
+// Those that are named now, each by its own name; no other is read.
+void Deployer::followParameters() {
+  if (!settings_.common.deployed) return;
+  std::set<std::string> wanted;
+  for (const auto& [key, gateway] : world_.gateways)
+    for (const Parameters& one : gateway.parameters)
+      if (one.isConfigMap() && !one.name_space.empty()) wanted.insert(one.key());
+  for (auto at = parameters_.begin(); at != parameters_.end();) {
+    if (wanted.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    tellTrouble("ConfigMap " + at->first, "");
+    at = parameters_.erase(at);
+  }
+  for (const std::string& key : wanted) {
+    const auto [entry, is_new] = parameters_.try_emplace(key);
+    if (!is_new) continue;
+    Followed& followed = entry->second;
+    const std::string what = "ConfigMap " + key;
+    const std::size_t slash = key.find('/');
+    followed.collection = std::make_unique<Collection>(
+        api_, what,
+        k8s_client::withQuery(pathOf(ObjectKind::ConfigMap, key.substr(0, slash)),
+                              {{"fieldSelector", "metadata.name=" + key.substr(slash + 1)}}),
+        followed.objects, [this] { changed(); },
+        [this, what](const std::string& text) { tellTrouble(what, text); });
+    followed.collection->start();
+  }
+  world_.parameters.clear();
+  for (const auto& [key, followed] : parameters_)
+    if (followed.collection->synced()) world_.parameters[key] = &followed.objects;
 }
 
 void Deployer::take(Batch batch, bool full) {
@@ -105,7 +160,8 @@ void Deployer::wakeAt(k8s_client::TimePoint time) {
 
 void Deployer::reconcile() {
   if (!has_batch_) return;
-  if (!services_->synced() || !slices_->synced() || !pods_->synced()) return;
+  followParameters();
+  if (!synced()) return;
   const Plan plan = makePlan(world_, settings_.common, settings_.target_ports);
   for (auto& [subject, attempt] : attempts_) attempt.wanted = false;
   // Who does not write says what it can see too: statuses may be written by another replica than
@@ -114,7 +170,7 @@ void Deployer::reconcile() {
     for (const Write& write : plan.writes) consider(write);
   std::erase_if(attempts_,
                 [](const auto& entry) { return !entry.second.wanted && !entry.second.flying; });
-  report(plan.problems);
+  report(plan);
 }
 
 void Deployer::consider(const Write& write) {
@@ -238,7 +294,7 @@ void Deployer::onWritten(const Write& write, Reply reply) {
   } else if (auto actual = readActual(reply.body)) {
     countRepeat(write);
     // What POST has made is applied next.
-    attempt.settled = write.action == Write::Action::Apply ? actual->version : 0;
+    attempt.settled = write.action == Write::Action::Apply ? actual->mark() : 0;
     collection(write.kind).learn(std::move(*actual));
   }
   changed();
@@ -264,20 +320,25 @@ void Deployer::countRepeat(const Write& write) {
       now + k8s_client::backOff(repeats.count - kFreeRepeats, kFirstDelay, kMostDelay, 0.5);
 }
 
-void Deployer::report(const std::map<std::string, std::string>& planned) {
-  std::map<std::string, std::string> now = planned;
+void Deployer::report(const Plan& plan) {
+  std::map<std::string, std::string> now = plan.problems;
   for (const auto& [subject, attempt] : attempts_)
     if (!attempt.problem.empty() && world_.gateways.contains(attempt.gateway))
       now.try_emplace(attempt.gateway, attempt.problem);
-  std::map<std::string, std::string> different;
-  for (const auto& [gateway, reason] : now) {
-    const auto known = reported_.find(gateway);
-    if (known == reported_.end() || known->second != reason) different[gateway] = reason;
-  }
-  for (const auto& [gateway, reason] : reported_)
-    if (!now.contains(gateway)) different[gateway] = {};
-  reported_ = std::move(now);
-  if (!different.empty()) listener_.gateways(different);
+  const auto tell = [](std::map<std::string, std::string>& known,
+                       std::map<std::string, std::string> all, const auto& listener) {
+    std::map<std::string, std::string> different;
+    for (const auto& [gateway, reason] : all) {
+      const auto found = known.find(gateway);
+      if (found == known.end() || found->second != reason) different[gateway] = reason;
+    }
+    for (const auto& [gateway, reason] : known)
+      if (!all.contains(gateway)) different[gateway] = {};
+    known = std::move(all);
+    if (!different.empty()) listener(different);
+  };
+  tell(reported_, std::move(now), listener_.gateways);
+  tell(wrong_parameters_, plan.parameters, listener_.parameters);
 }
 
 void Deployer::tellTrouble(const std::string& what, const std::string& text) {
@@ -288,14 +349,12 @@ void Deployer::tellTrouble(const std::string& what, const std::string& text) {
   listener_.trouble(all);
 }
 
-Collection& Deployer::collection(ObjectKind kind) {
-  return kind == ObjectKind::Service ? *services_ : *slices_;
-}
+Collection& Deployer::collection(ObjectKind kind) { return *collections_.at(kind); }
 
 std::uint64_t Deployer::versionOf(const Write& write) const {
-  const Objects& objects = write.kind == ObjectKind::Service ? world_.services : world_.slices;
+  const Objects& objects = world_.of(write.kind);
   const auto found = objects.find(write.name_space + '/' + write.name);
-  return found != objects.end() ? found->second.version : 0;
+  return found != objects.end() ? found->second.mark() : 0;
 }
 
 }  // namespace hyperway::gateway_deployer

@@ -16,7 +16,8 @@
 
 namespace hyperway::gateway_deployer {
 
-/// Brings the Services and EndpointSlices in the cluster in line with the Gateways: follows what is
+/// Brings what is made for Gateways in the cluster in line with them: Services and EndpointSlices,
+/// or, in the deployed shape, all that their own data planes need. Follows what is
 /// there, and writes what differs, while it leads. A write that is refused is tried again with
 /// back-off and holds up nobody else. All on the loop's thread.
 class Deployer {
@@ -25,6 +26,8 @@ class Deployer {
   struct Listener {
     /// Reasons of Gateways that changed: key -> why it has no place, or empty.
     std::function<void(const std::map<std::string, std::string>& reasons)> gateways;
+    /// The same of what is wrong with their parameters.
+    std::function<void(const std::map<std::string, std::string>& reasons)> parameters;
     /// What concerns no single Gateway: the API server cannot be listed. Empty: all is well.
     std::function<void(const std::string& reason)> trouble;
     /// A write was answered.
@@ -81,7 +84,9 @@ class Deployer {
   void onWritten(const Write& write, k8s_client::Reply reply);
   void failed(const Write& write, std::string problem);
   void countRepeat(const Write& write);
-  void report(const std::map<std::string, std::string>& planned);
+  void report(const Plan& plan);
+  void followParameters();
+  [[nodiscard]] bool synced() const;
   void tellTrouble(const std::string& what, const std::string& text);
   [[nodiscard]] Collection& collection(ObjectKind kind);
   [[nodiscard]] std::uint64_t versionOf(const Write& write) const;
@@ -96,13 +101,21 @@ class Deployer {
   bool leads_ = false;
   bool due_ = false;  // reconcile() will run
   std::size_t flying_ = 0;
-  std::map<std::string, Attempt> attempts_;      // by subject
-  std::map<std::string, Repeats> repeats_;       // by subject
-  std::map<std::string, std::string> reported_;  // by Gateway
-  std::map<std::string, std::string> troubles_;  // by what is followed
+  std::map<std::string, Attempt> attempts_;              // by subject
+  std::map<std::string, Repeats> repeats_;               // by subject
+  std::map<std::string, std::string> reported_;          // by Gateway
+  std::map<std::string, std::string> wrong_parameters_;  // by Gateway
+  std::map<std::string, std::string> troubles_;          // by what is followed
   std::set<k8s_client::TimePoint> alarms_;
   std::shared_ptr<Deployer*> self_;
-  std::unique_ptr<Collection> services_, slices_, pods_;
+  std::map<ObjectKind, std::unique_ptr<Collection>> collections_;  // of what we make
+  std::unique_ptr<Collection> pods_;                               // shared shape only
+  // A ConfigMap that Gateways name.
+  struct Followed {
+    Objects objects;
+    std::unique_ptr<Collection> collection;
+  };
+  std::map<std::string, Followed> parameters_;  // by key
 };
 
 }  // namespace hyperway::gateway_deployer

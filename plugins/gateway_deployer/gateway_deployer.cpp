@@ -31,9 +31,9 @@ GatewayDeployer::GatewayDeployer(sdk::Setup& setup, sdk::SinkAck ack)
       ack_(ack),
       log_(setup.log()),
       written_(setup.counter("gateway_deployer_writes_total",
-                             "Writes to Services and EndpointSlices.", {{"result", "done"}})),
+                             "Writes to what is made for Gateways.", {{"result", "done"}})),
       refused_(setup.counter("gateway_deployer_writes_total",
-                             "Writes to Services and EndpointSlices.", {{"result", "refused"}})),
+                             "Writes to what is made for Gateways.", {{"result", "refused"}})),
       waiting_(setup.gauge("gateway_deployer_gateways_without_place",
                            "Gateways whose Service cannot be made as it should be.")),
       leads_(setup.gauge("gateway_deployer_leader", "1 while this replica writes.")) {}
@@ -50,6 +50,7 @@ bool GatewayDeployer::begin(std::string& error) {
   client_ = std::make_unique<k8s_client::Client>(std::move(*config), "hyperway/gateway_deployer");
   Deployer::Listener listener;
   listener.gateways = [this](const auto& reasons) { tellGateways(reasons); };
+  listener.parameters = [this](const auto& reasons) { tellParameters(reasons); };
   listener.trouble = [this](const std::string& reason) { tellTrouble(reason); };
   listener.written = [this](const Write& write, const k8s_client::Error& problem) {
     tellWritten(write, problem);
@@ -111,9 +112,7 @@ void GatewayDeployer::stop() {
 }
 
 void GatewayDeployer::tellGateways(const std::map<std::string, std::string>& reasons) {
-  std::vector<sdk::json::Value> list;
   for (const auto& [gateway, reason] : reasons) {
-    list.push_back(object({{"name", text(gateway)}, {"reason", text(reason)}}));
     if (reason.empty()) {
       waiting_gateways_.erase(gateway);
       continue;
@@ -123,6 +122,34 @@ void GatewayDeployer::tellGateways(const std::map<std::string, std::string>& rea
                {{"gateway", gateway}, {"why", reason}});
   }
   waiting_.set(static_cast<double>(waiting_gateways_.size()));
+  tell(reasons);
+}
+
+void GatewayDeployer::tellParameters(const std::map<std::string, std::string>& reasons) {
+  for (const auto& [gateway, reason] : reasons) {
+    if (reason.empty()) {
+      wrong_parameters_.erase(gateway);
+      continue;
+    }
+    wrong_parameters_[gateway] = reason;
+    log_.write(sdk::Level::Warning, "a Gateway's parameters are wrong",
+               {{"gateway", gateway}, {"why", reason}});
+  }
+  tell(reasons);
+}
+
+// Both are told together: what a report leaves out counts as fine.
+void GatewayDeployer::tell(const std::map<std::string, std::string>& changed) {
+  const auto of = [](const std::map<std::string, std::string>& reasons,
+                     const std::string& gateway) {
+    const auto found = reasons.find(gateway);
+    return text(found != reasons.end() ? found->second : std::string());
+  };
+  std::vector<sdk::json::Value> list;
+  for (const auto& [gateway, reason] : changed)
+    list.push_back(object({{"name", text(gateway)},
+                           {"reason", of(waiting_gateways_, gateway)},
+                           {"parameters", of(wrong_parameters_, gateway)}}));
   ack_(generation_.load(std::memory_order_acquire),
        k8s_client::toText(object({{"gateways", array(std::move(list))}})));
 }
@@ -140,7 +167,8 @@ void GatewayDeployer::tellWritten(const Write& write, const k8s_client::Error& e
   const std::string_view what = write.action == Write::Action::Create   ? "created"
                                 : write.action == Write::Action::Remove ? "removed"
                                                                         : "changed";
-  const auto level = write.kind == ObjectKind::Service ? sdk::Level::Info : sdk::Level::Debug;
+  const bool matters = write.kind == ObjectKind::Service || write.kind == ObjectKind::Deployment;
+  const auto level = matters ? sdk::Level::Info : sdk::Level::Debug;
   log_.write(level, write.subject() + ' ' + std::string(what), {{"gateway", write.gateway}});
 }
 

@@ -17,7 +17,8 @@
 namespace hyperway::gateway_deployer {
 
 /// The sink: gives each Gateway a Service with target ports of its own, which leads to our Pods
-/// (ARCHITECTURE decision 8, shared shape). Of several replicas the holder of the Lease writes.
+/// (ARCHITECTURE decision 8, shared shape), or to Pods of its own (deployed shape). Of several
+/// replicas the holder of the Lease writes.
 class GatewayDeployer {
  public:
   /// What the configuration file names.
@@ -40,6 +41,8 @@ class GatewayDeployer {
  private:
   [[nodiscard]] bool begin(std::string& error);
   void tellGateways(const std::map<std::string, std::string>& reasons);
+  void tellParameters(const std::map<std::string, std::string>& reasons);
+  void tell(const std::map<std::string, std::string>& changed);
   void tellTrouble(const std::string& reason);
   void tellWritten(const Write& write, const k8s_client::Error& error);
   void tellLead(bool leads);
@@ -53,7 +56,7 @@ class GatewayDeployer {
   std::unique_ptr<k8s_client::Client> client_;
   std::unique_ptr<Deployer> deployer_;
   std::unique_ptr<k8s_client::Lease> lease_;
-  std::map<std::string, std::string> waiting_gateways_;
+  std::map<std::string, std::string> waiting_gateways_, wrong_parameters_;
 };
 
 }  // namespace hyperway::gateway_deployer

@@ -51,39 +51,6 @@ Value ownerOf(const Gateway& gateway) {
                         {"controller", Value(true)}})});
 }
 
-// What the Gateway asks for comes first, so that it cannot take away what marks the object as ours.
-Desired finish(const Gateway& gateway, std::string name, Pairs labels, const Common& common,
-               std::string_view api_version, std::string_view kind, std::vector<Member> rest) {
-  Desired out;
-  out.name_space = gateway.name_space;
-  out.name = std::move(name);
-  out.gateway = gateway.key();
-  Pairs all = gateway.labels, annotations = gateway.annotations;
-  for (auto& [key, value] : labels) all[key] = value;
-  all[std::string(kGatewayNameLabel)] = labelValue(gateway.name);
-  all[std::string(kManagedByLabel)] = kManagedBy;
-  annotations[std::string(kGatewayAnnotation)] = gateway.key();
-  annotations[std::string(kPodsAnnotation)] = common.pods_service;
-  annotations.erase(std::string(kAppliedAnnotation));
-  const auto make = [&] {
-    std::vector<Member> metadata{{"name", text(out.name)},
-                                 {"namespace", text(out.name_space)},
-                                 {"labels", pairs(all)},
-                                 {"annotations", pairs(annotations)}};
-    if (!gateway.uid.empty()) metadata.push_back({"ownerReferences", ownerOf(gateway)});
-    std::vector<Member> members{{"apiVersion", text(api_version)},
-                                {"kind", text(kind)},
-                                {"metadata", object(std::move(metadata))}};
-    members.insert(members.end(), rest.begin(), rest.end());
-    return object(std::move(members));
-  };
-  out.first = k8s_client::toText(make());
-  out.hash = hashOf(out.first);
-  annotations[std::string(kAppliedAnnotation)] = out.hash;
-  out.content = make();
-  return out;
-}
-
 // An element of endpoints, with what a load balancer goes by. targetRef would name a Pod of another
 // namespace, and hints are for the Service that they were made for.
 Value endpointOf(const Value& from, const std::string& address) {
@@ -94,6 +61,26 @@ Value endpointOf(const Value& from, const std::string& address) {
 }
 
 }  // namespace
+
+const KindInfo& infoOf(ObjectKind kind) {
+  static constexpr KindInfo kKinds[kObjectKinds] = {
+      {"ServiceAccount", "v1", "serviceaccounts"},
+      {"Role", "rbac.authorization.k8s.io/v1", "roles"},
+      {"RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"},
+      {"ConfigMap", "v1", "configmaps"},
+      {"Deployment", "apps/v1", "deployments"},
+      {"PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"},
+      {"HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"},
+      {"Service", "v1", "services"},
+      {"EndpointSlice", "discovery.k8s.io/v1", "endpointslices"},
+  };
+  return kKinds[static_cast<std::size_t>(kind)];
+}
+
+std::string pathOf(ObjectKind kind, std::string_view name_space, std::string_view name) {
+  const KindInfo& info = infoOf(kind);
+  return k8s_client::path(info.group_version, name_space, info.resource, name);
+}
 
 std::optional<Actual> readActual(std::string_view json_text) {
   const auto parsed = json::Parser::parse(json_text);
@@ -110,6 +97,8 @@ std::optional<Actual> readActual(const Value& root) {
   out.uid = textAt(root, {"metadata", "uid"});
   const std::string version = textAt(root, {"metadata", "resourceVersion"});
   std::from_chars(version.data(), version.data() + version.size(), out.version);
+  if (const Value* generation = at(root, {"metadata", "generation"}))
+    out.generation = static_cast<std::uint64_t>(generation->integer());
   out.gateway = textAt(root, {"metadata", "annotations", kGatewayAnnotation});
   out.pods = textAt(root, {"metadata", "annotations", kPodsAnnotation});
   out.ours = textAt(root, {"metadata", "labels", kManagedByLabel}) == kManagedBy;
@@ -191,15 +180,49 @@ std::vector<Pod> readPods(const std::vector<const Actual*>& slices) {
   return out;
 }
 
-Desired serviceOf(const Gateway& gateway, const Targets& targets, const Common& common) {
+Desired makeDesired(const Gateway& gateway, std::string name, const Pairs& labels,
+                    const Common& common, std::string_view api_version, std::string_view kind,
+                    std::vector<Member> rest) {
+  Desired out;
+  out.name_space = gateway.name_space;
+  out.name = std::move(name);
+  out.gateway = gateway.key();
+  Pairs all = gateway.labels, annotations = gateway.annotations;
+  for (const auto& [key, value] : labels) all[key] = value;
+  all[std::string(kGatewayNameLabel)] = labelValue(gateway.name);
+  all[std::string(kManagedByLabel)] = kManagedBy;
+  annotations[std::string(kGatewayAnnotation)] = gateway.key();
+  annotations[std::string(kPodsAnnotation)] = common.pods_service;
+  annotations.erase(std::string(kAppliedAnnotation));
+  const auto make = [&] {
+    std::vector<Member> metadata{{"name", text(out.name)},
+                                 {"namespace", text(out.name_space)},
+                                 {"labels", pairs(all)},
+                                 {"annotations", pairs(annotations)}};
+    if (!gateway.uid.empty()) metadata.push_back({"ownerReferences", ownerOf(gateway)});
+    std::vector<Member> members{{"apiVersion", text(api_version)},
+                                {"kind", text(kind)},
+                                {"metadata", object(std::move(metadata))}};
+    members.insert(members.end(), rest.begin(), rest.end());
+    return object(std::move(members));
+  };
+  out.first = k8s_client::toText(make());
+  out.hash = hashOf(out.first);
+  annotations[std::string(kAppliedAnnotation)] = out.hash;
+  out.content = make();
+  return out;
+}
+
+std::vector<Member> serviceSpecOf(const Gateway& gateway, const Targets& targets,
+                                  const std::string& type) {
   std::vector<Value> ports;
   for (const auto& [port, target] : targets)
     ports.push_back(object({{"name", text(portName(port.number, port.protocol))},
                             {"port", number(port.number)},
                             {"protocol", text(port.protocol)},
                             {"targetPort", number(target)}}));
-  std::vector<Member> spec{{"type", text(common.type)}, {"ports", array(std::move(ports))}};
-  if (gateway.addresses.empty() || common.type != "LoadBalancer") {
+  std::vector<Member> spec{{"type", text(type)}, {"ports", array(std::move(ports))}};
+  if (gateway.addresses.empty() || type != "LoadBalancer") {
     spec.push_back({"ipFamilyPolicy", text("PreferDualStack")});
   } else {
     // A Service can ask for one address; others that the Gateway asks for are not to be had. Nor is
@@ -210,8 +233,12 @@ Desired serviceOf(const Gateway& gateway, const Targets& targets, const Common& 
     spec.push_back({"ipFamilies", array({text(six ? "IPv6" : "IPv4")})});
     spec.push_back({"loadBalancerIP", text(address)});
   }
-  return finish(gateway, serviceName(gateway.name), {}, common, "v1", "Service",
-                {{"spec", object(std::move(spec))}});
+  return spec;
+}
+
+Desired serviceOf(const Gateway& gateway, const Targets& targets, const Common& common) {
+  return makeDesired(gateway, serviceName(gateway.name), {}, common, "v1", "Service",
+                     {{"spec", object(serviceSpecOf(gateway, targets, common.type))}});
 }
 
 std::vector<Desired> slicesOf(const Gateway& gateway, const Targets& targets,
@@ -230,11 +257,11 @@ std::vector<Desired> slicesOf(const Gateway& gateway, const Targets& targets,
     std::size_t part = 0;
     const auto close = [&] {
       if (endpoints.empty()) return;
-      out.push_back(finish(gateway, sliceName(service, family, part++), labels, common,
-                           "discovery.k8s.io/v1", "EndpointSlice",
-                           {{"addressType", text(family)},
-                            {"endpoints", array(std::exchange(endpoints, {}))},
-                            {"ports", array(ports)}}));
+      out.push_back(makeDesired(gateway, sliceName(service, family, part++), labels, common,
+                                "discovery.k8s.io/v1", "EndpointSlice",
+                                {{"addressType", text(family)},
+                                 {"endpoints", array(std::exchange(endpoints, {}))},
+                                 {"ports", array(ports)}}));
     };
     for (const Pod& pod : pods) {
       if (pod.family != family) continue;

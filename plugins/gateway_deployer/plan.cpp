@@ -6,7 +6,9 @@
 
 #include "json_text.hpp"
 #include "k8s_client/json_text.hpp"
+#include "k8s_client/yaml_text.hpp"
 #include "naming.hpp"
+#include "workload.hpp"
 
 namespace hyperway::gateway_deployer {
 namespace {
@@ -66,16 +68,19 @@ class Planner {
     for (const Gateway* gateway : active)
       if (const Targets& targets = allotment.targets.at(gateway->key()); !targets.empty())
         plan(*gateway, targets);
-    keepInactive();
+    for (const auto& [key, gateway] : world_.gateways)
+      if (!gateway.accepted || gateway.ports.empty()) keepAllOf(key);
     if (world_.believes) {
       removeOthers(ObjectKind::Service, world_.services);
       removeOthers(ObjectKind::EndpointSlice, world_.slices);
+      for (const auto& [kind, objects] : world_.others) removeOthers(kind, objects);
     }
     return std::move(plan_);
   }
 
  private:
   void plan(const Gateway& gateway, const Targets& targets) {
+    if (common_.deployed) return planWorkload(gateway, targets);
     const Desired service = serviceOf(gateway, targets, common_);
     keep_.insert("Service " + service.key());
     put(ObjectKind::Service, service, world_.services, Lists::Contained);
@@ -85,6 +90,34 @@ class Planner {
       keep_.insert("EndpointSlice " + slice.key());
       if (there) put(ObjectKind::EndpointSlice, slice, world_.slices, Lists::Equal);
     }
+  }
+
+  void planWorkload(const Gateway& gateway, const Targets& targets) {
+    std::string error;
+    const auto values = valuesOf(gateway, world_, common_, error);
+    if (!error.empty()) plan_.parameters.emplace(gateway.key(), std::move(error));
+    if (!values) return keepAllOf(gateway.key());
+    for (const WorkloadObject& one : workloadOf(gateway, targets, *values, common_)) {
+      keep_.insert(std::string(infoOf(one.kind).name) + ' ' + one.desired.key());
+      if (!isDue(one)) continue;
+      // A rule or a subject more is a right more.
+      const bool rights = one.kind == ObjectKind::Role || one.kind == ObjectKind::RoleBinding;
+      put(one.kind, one.desired, world_.of(one.kind), rights ? Lists::Equal : Lists::Contained);
+    }
+  }
+
+  // A Role is bound once it is there: the API server looks it up. Pods come when they may do what
+  // they have to.
+  [[nodiscard]] bool isDue(const WorkloadObject& one) const {
+    const auto there = [&](ObjectKind kind) {
+      const Objects& objects = world_.of(kind);
+      const auto found = objects.find(one.desired.key());
+      return found != objects.end() && found->second.applied;
+    };
+    if (one.kind == ObjectKind::RoleBinding) return there(ObjectKind::Role);
+    if (one.kind != ObjectKind::Deployment) return true;
+    return there(ObjectKind::ServiceAccount) && there(ObjectKind::RoleBinding) &&
+           there(ObjectKind::ConfigMap);
   }
 
   void put(ObjectKind kind, const Desired& desired, const Objects& objects, Lists lists) {
@@ -116,14 +149,15 @@ class Planner {
     plan_.writes.push_back(std::move(write));
   }
 
-  void keepInactive() {
-    for (const auto& [key, gateway] : world_.gateways) {
-      if (gateway.accepted && !gateway.ports.empty()) continue;
-      for (const auto& [name, service] : world_.services)
-        if (service.gateway == key) keep_.insert("Service " + name);
-      for (const auto& [name, slice] : world_.slices)
-        if (slice.gateway == key) keep_.insert("EndpointSlice " + name);
-    }
+  // Nothing new for a Gateway, and nothing is taken from it.
+  void keepAllOf(const std::string& gateway) {
+    const auto keep = [&](ObjectKind kind, const Objects& objects) {
+      for (const auto& [name, one] : objects)
+        if (one.gateway == gateway) keep_.insert(std::string(infoOf(kind).name) + ' ' + name);
+    };
+    keep(ObjectKind::Service, world_.services);
+    keep(ObjectKind::EndpointSlice, world_.slices);
+    for (const auto& [kind, objects] : world_.others) keep(kind, objects);
   }
 
   void removeOthers(ObjectKind kind, const Objects& objects) {
@@ -153,8 +187,59 @@ class Planner {
 }  // namespace
 
 std::string Write::subject() const {
-  return std::string(kind == ObjectKind::Service ? "Service " : "EndpointSlice ") + name_space +
-         '/' + name;
+  return std::string(infoOf(kind).name) + ' ' + name_space + '/' + name;
+}
+
+Objects& World::of(ObjectKind kind) {
+  return kind == ObjectKind::Service         ? services
+         : kind == ObjectKind::EndpointSlice ? slices
+                                             : others[kind];
+}
+
+const Objects& World::of(ObjectKind kind) const {
+  static const Objects none;
+  if (kind == ObjectKind::Service) return services;
+  if (kind == ObjectKind::EndpointSlice) return slices;
+  const auto found = others.find(kind);
+  return found != others.end() ? found->second : none;
+}
+
+std::optional<Values> valuesOf(const Gateway& gateway, const World& world, const Common& common,
+                               std::string& error) {
+  Value tree = common.values;
+  for (const Parameters& one : gateway.parameters) {
+    const std::string place = one.owner.empty() ? "/spec/infrastructure/parametersRef: "
+                                                : one.owner + ", /spec/parametersRef: ";
+    if (!one.isConfigMap() || one.name_space.empty()) {
+      error = place + (one.isConfigMap() ? "needs a namespace"
+                                         : "must name a ConfigMap, not a " + one.kind);
+      return std::nullopt;
+    }
+    const auto found = world.parameters.find(one.key());
+    if (found == world.parameters.end()) return std::nullopt;
+    const std::string config_map = place + "ConfigMap " + one.key();
+    const auto actual = found->second->find(one.key());
+    if (actual == found->second->end()) {
+      error = config_map + " does not exist";
+      return std::nullopt;
+    }
+    const Value* text = at(actual->second.content, {"data", kValuesKey});
+    if (text == nullptr) {
+      error = config_map + " has no key " + std::string(kValuesKey);
+      return std::nullopt;
+    }
+    std::string wrong;
+    const auto read = k8s_client::readYaml(text->text(), wrong);
+    if (!read || !readValues(*read, wrong)) {
+      error = config_map + ", " + std::string(kValuesKey) + ": " + wrong;
+      return std::nullopt;
+    }
+    tree = merged(tree, *read);
+  }
+  std::string wrong;
+  auto values = readValues(tree, wrong);
+  if (!values) error = "all values together: " + wrong;
+  return values;
 }
 
 Plan makePlan(const World& world, const Common& common, const PortRange& range) {

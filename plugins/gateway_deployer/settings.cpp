@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "k8s_client/lease.hpp"
+#include "values.hpp"
 
 namespace hyperway::gateway_deployer {
 namespace {
@@ -33,22 +34,8 @@ PortRange readRange(const sdk::ConfigNode& node) {
   return out;
 }
 
-}  // namespace
-
-Settings readSettings(sdk::Setup& setup) {
-  Settings out;
-  const sdk::ConfigNode config = setup.config();
-  config.only({"pods_service", "type", "target_ports", "namespace", "kubeconfig", "context",
-               "controller_name", "lease"});
-  out.common.pods_service = config["pods_service"].text();
-  const std::string& pods = out.common.pods_service;
-  if (!pods.empty() && (std::count(pods.begin(), pods.end(), '/') != 1 || pods.starts_with('/') ||
-                        pods.ends_with('/')))
-    config["pods_service"].error("must be \"namespace/name\" of the Service that selects our Pods");
-  out.common.type = config["type"].textOr(out.common.type);
-  if (out.common.type != "LoadBalancer" && out.common.type != "ClusterIP" &&
-      out.common.type != "NodePort")
-    config["type"].error("must be LoadBalancer, ClusterIP or NodePort");
+// What both shapes have.
+void readRest(const sdk::ConfigNode& config, Settings& out) {
   out.target_ports = readRange(config["target_ports"]);
   out.name_space = config["namespace"].textOr("");
   out.kubeconfig = config["kubeconfig"].textOr("");
@@ -61,6 +48,44 @@ Settings readSettings(sdk::Setup& setup) {
     out.lease_namespace = config["lease"]["namespace"].textOr("");
     out.lease_name = config["lease"]["name"].textOr(out.lease_name);
   }
+}
+
+void readDeployed(const sdk::ConfigNode& config, Settings& out) {
+  out.common.deployed = true;
+  for (const char* other : {"pods_service", "type"})
+    if (config[other].present())
+      config[other].error("does not belong to shape: deployed; see values");
+  out.common.pods_service =
+      config["controller_name"].textOr(std::string(k8s_client::kDefaultController));
+  (void)readValues(config["values"]);
+  if (config["values"].present()) out.common.values = *config["values"].value();
+  readRest(config, out);
+}
+
+}  // namespace
+
+Settings readSettings(sdk::Setup& setup) {
+  Settings out;
+  const sdk::ConfigNode config = setup.config();
+  config.only({"shape", "values", "pods_service", "type", "target_ports", "namespace", "kubeconfig",
+               "context", "controller_name", "lease"});
+  const std::string shape = config["shape"].textOr("shared");
+  if (shape != "shared" && shape != "deployed") config["shape"].error("must be shared or deployed");
+  if (shape == "deployed") {
+    readDeployed(config, out);
+    return out;
+  }
+  if (config["values"].present()) config["values"].error("belongs to shape: deployed");
+  out.common.pods_service = config["pods_service"].text();
+  const std::string& pods = out.common.pods_service;
+  if (!pods.empty() && (std::count(pods.begin(), pods.end(), '/') != 1 || pods.starts_with('/') ||
+                        pods.ends_with('/')))
+    config["pods_service"].error("must be \"namespace/name\" of the Service that selects our Pods");
+  out.common.type = config["type"].textOr(out.common.type);
+  if (out.common.type != "LoadBalancer" && out.common.type != "ClusterIP" &&
+      out.common.type != "NodePort")
+    config["type"].error("must be LoadBalancer, ClusterIP or NodePort");
+  readRest(config, out);
   return out;
 }
 

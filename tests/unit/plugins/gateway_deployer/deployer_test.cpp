@@ -69,6 +69,9 @@ struct Fixture {
       for (const auto& [key, reason] : now) reasons[key] = reason;
       ++reports;
     };
+    listener.parameters = [this](const auto& now) {
+      for (const auto& [key, reason] : now) wrong_parameters[key] = reason;
+    };
     listener.trouble = [this](const std::string& reason) { trouble = reason; };
     listener.written = [](const Write&, const k8s_client::Error&) {};
     deployer = std::make_unique<Deployer>(cluster, settings, std::move(listener));
@@ -87,7 +90,7 @@ struct Fixture {
   FakeCluster cluster;
   Settings settings;
   std::unique_ptr<Deployer> deployer;
-  std::map<std::string, std::string> reasons;
+  std::map<std::string, std::string> reasons, wrong_parameters;
   int reports = 0;
   std::string trouble;
 };
@@ -439,6 +442,90 @@ TEST_CASE_FIXTURE(Fixture, "An answer that comes after the end does nothing") {
   deployer.reset();
   cluster.run(seconds(60));
   CHECK(story().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Deployed shape: all is made, by whoever leads, and goes with the Gateway") {
+  settings.common = {"controller", "LoadBalancer", true, {}};
+  start();
+  give({gateway("a", 1)});
+  const auto has = [&](const char* kind) {
+    const auto paths = cluster.paths();
+    return std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+      return path.ends_with('/' + std::string(kind) + "/hyperway-a");
+    });
+  };
+  constexpr const char* kKinds[] = {"serviceaccounts",     "roles",       "rolebindings",
+                                    "configmaps",          "deployments", "services",
+                                    "poddisruptionbudgets"};
+  for (const char* kind : kKinds) {
+    CAPTURE(kind);
+    CHECK(has(kind));
+  }
+  CHECK_FALSE(has("horizontalpodautoscalers"));
+  CHECK_FALSE(has("endpointslices"));
+  (void)story();
+  cluster.run(seconds(60));
+  CHECK(story().empty());
+  give({}, {"ns/a"});
+  for (const char* kind : kKinds) {
+    CAPTURE(kind);
+    CHECK_FALSE(has(kind));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Deployed shape: a status that changes is no reason to write or to look") {
+  settings.common = {"controller", "LoadBalancer", true, {}};
+  constexpr const char* kDeployment = "/apis/apps/v1/namespaces/ns/deployments/hyperway-a";
+  start();
+  give({gateway("a", 1)});
+  (void)story();
+  std::string text = k8s_client::toText(*cluster.find(kDeployment));
+  text.insert(text.find(json("'metadata':{")) + 12, json("'generation':1,"));
+  text.insert(text.size() - 1, json(",'status':{'replicas':1}"));
+  cluster.put(kDeployment, text);
+  cluster.run();
+  CHECK(story().empty());
+  SUBCASE("what somebody else does to it is put right") {
+    text.replace(text.find(json("'generation':1")), 14, json("'generation':2"));
+    text.replace(text.find(json("'replicas':2")), 12, json("'replicas':9"));
+    cluster.put(kDeployment, text);
+    cluster.run();
+    CHECK(story() == "PATCH " + std::string(kDeployment) + '\n');
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Deployed shape: parameters are read by name while a Gateway names them") {
+  settings.common = {"controller", "LoadBalancer", true, {}};
+  constexpr const char* kShape = "/api/v1/namespaces/ns/configmaps/shape";
+  constexpr const char* kDeployment = "/apis/apps/v1/namespaces/ns/deployments/hyperway-a";
+  const auto replicas = [&] {
+    const auto* deployment = cluster.find(kDeployment);
+    return deployment != nullptr ? at(*deployment, {"spec", "replicas"})->integer() : -1;
+  };
+  const auto put = [&](const char* values) {
+    cluster.put(kShape, json("{'metadata':{'namespace':'ns','name':'shape'},'data':{"
+                             "'values.yaml':'" +
+                             std::string(values) + "'}}"));
+    cluster.run();
+  };
+  Gateway asked = gateway("a", 1);
+  asked.parameters = {{"", "", "ConfigMap", "ns", "shape"}};
+  start();
+  give({asked});
+  CHECK(replicas() == -1);
+  CHECK(wrong_parameters.at("ns/a").ends_with("ConfigMap ns/shape does not exist"));
+  put("replicas: 4");
+  CHECK(wrong_parameters.at("ns/a").empty());
+  CHECK(replicas() == 4);
+  put("replicas: none");
+  CHECK(wrong_parameters.at("ns/a").ends_with("values.yaml: /replicas: must be a whole number"));
+  CHECK(replicas() == 4);
+  give({gateway("a", 1)});
+  CHECK(wrong_parameters.at("ns/a").empty());
+  CHECK(replicas() == 2);
 }
 
 }  // namespace hyperway::gateway_deployer

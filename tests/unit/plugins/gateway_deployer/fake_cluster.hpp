@@ -37,7 +37,7 @@ class FakeCluster final : public k8s_client::Api {
   [[nodiscard]] Id stream(k8s_client::Request request,
                           k8s_client::StreamHandler& handler) override {
     streams_[++last_id_] = {request.path.substr(0, request.path.find('?')),
-                            selectorOf(request.path), &handler};
+                            selectorOf(request.path), nameOf(request.path), &handler};
     return last_id_;
   }
   void cancel(Id id) override {
@@ -133,7 +133,7 @@ class FakeCluster final : public k8s_client::Api {
 
  private:
   struct Stream {
-    std::string path, selector;
+    std::string path, selector, name;
     k8s_client::StreamHandler* handler = nullptr;
   };
 
@@ -151,6 +151,17 @@ class FakeCluster final : public k8s_client::Api {
       i += 2;
     }
     return out;
+  }
+  // The name that a request asks for by a field selector; empty: any.
+  static std::string nameOf(const std::string& path) {
+    constexpr std::string_view kField = "fieldSelector=metadata.name%3D";
+    const std::size_t at = path.find(kField);
+    if (at == std::string::npos) return {};
+    const std::size_t begin = at + kField.size();
+    return path.substr(begin, path.find('&', begin) - begin);
+  }
+  static bool isCalled(const std::string& path, const std::string& name) {
+    return name.empty() || path.ends_with('/' + name);
   }
   // True if the object at `path` is in a collection.
   static bool isIn(const std::string& path, const std::string& collection) {
@@ -188,7 +199,9 @@ class FakeCluster final : public k8s_client::Api {
     const std::string line =
         R"({"type":")" + type + R"(","object":)" + k8s_client::toText(object) + "}\n";
     for (const auto& [id, stream] : std::map(streams_)) {
-      if (!isIn(path, stream.path) || !matches(object, stream.selector)) continue;
+      if (!isIn(path, stream.path) || !matches(object, stream.selector) ||
+          !isCalled(path, stream.name))
+        continue;
       // Cut in the middle, as a network may.
       stream.handler->onData(line.substr(0, line.size() / 2));
       if (streams_.contains(id)) stream.handler->onData(line.substr(line.size() / 2));
@@ -272,7 +285,9 @@ class FakeCluster final : public k8s_client::Api {
       return refusal(404, "NotFound", "not found");
     std::vector<Value> items;
     for (const auto& [key, object] : objects_)
-      if (isIn(key, path) && matches(object, selectorOf(request.path))) items.push_back(object);
+      if (isIn(key, path) && matches(object, selectorOf(request.path)) &&
+          isCalled(key, nameOf(request.path)))
+        items.push_back(object);
     reply.body = k8s_client::toText(gateway_deployer::object(
         {{"metadata",
           gateway_deployer::object({{"resourceVersion", text(std::to_string(version_))}})},

@@ -386,7 +386,9 @@ TEST_CASE("A batch is read as the host writes it") {
   const auto batch = readBatch(
       json("{'listeners':[{}],'gateways':[{'namespace':'ns','name':'gw','uid':'u','generation':3,"
            "'created':9,'accepted':false,'labels':{'a':'b'},'annotations':{'c':'d'},'addresses':["
-           "'10.0.0.1'],'ports':[{'port':80,'protocol':'TCP'},{'port':0,'protocol':'TCP'}]}],"
+           "'10.0.0.1'],'ports':[{'port':80,'protocol':'TCP'},{'port':0,'protocol':'TCP'}],'"
+           "parameters':[{"
+           "'owner':'GatewayClass c','group':'','kind':'ConfigMap','namespace':'n','name':'p'}]}],"
            "'removedGateways':['ns/old']}"),
       error);
   REQUIRE(batch.has_value());
@@ -400,6 +402,10 @@ TEST_CASE("A batch is read as the host writes it") {
   CHECK(one.annotations.at("c") == "d");
   CHECK(one.addresses == std::vector<std::string>{"10.0.0.1"});
   CHECK(one.ports == std::vector<Port>{{80, "TCP"}});
+  REQUIRE(one.parameters.size() == 1);
+  CHECK(one.parameters[0].key() == "n/p");
+  CHECK(one.parameters[0].isConfigMap());
+  CHECK(one.parameters[0].owner == "GatewayClass c");
   CHECK(batch->removed == std::vector<std::string>{"ns/old"});
   CHECK_FALSE(readBatch("nonsense", error).has_value());
   CHECK(error.starts_with("the batch is no JSON"));
