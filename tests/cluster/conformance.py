@@ -26,7 +26,11 @@ SHAPES = {"direct": ["deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.
                      "deploy/gateway-api-direct.yaml", "tests/cluster/filter.yaml"],
           "snapshot-shared": ["deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
                               "deploy/gateway-api-snapshot-shared-rbac.yaml",
-                              "deploy/gateway-api-snapshot-shared.yaml", "tests/cluster/filter.yaml"]}
+                              "deploy/gateway-api-snapshot-shared.yaml", "tests/cluster/filter.yaml"],
+          "snapshot-deployed": ["deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
+                                "deploy/gateway-api-snapshot-deployed-rbac.yaml",
+                                "deploy/gateway-api-snapshot-deployed.yaml", "tests/cluster/filter.yaml",
+                                "tests/cluster/scaled.yaml"]}
 # Addresses for GatewayStaticAddresses: of the cluster's load balancers, and of nobody's.
 ADDRESSES = ["-usable-address=10.78.0.200", "-unusable-address=192.0.2.1"]
 
@@ -92,6 +96,10 @@ def suite_command(suite, tests, arguments, report):
     # The suite reads the features before it waits for the GatewayClass.
     wait = ('"$0" kubectl-main wait --for=condition=Accepted gatewayclass/hyperway --timeout=120s && '
             'exec "$@"')
+    if arguments.shape == "snapshot-deployed" and not arguments.kubeconfig:
+        # A Gateway with an autoscaler comes and goes: what hyperway may do with those is used in the run.
+        wait = ('"$0" kubectl-main wait --for=condition=Programmed gateway/scaled --timeout=120s && '
+                '"$0" kubectl-main delete gateway/scaled configmap/scaled && ') + wait
     return ["sh", "-c", wait, os.path.join(arguments.build, "cluster"), *command]
 
 

@@ -22,6 +22,8 @@ SHARED = ("deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.yaml", "dep
 SNAPSHOTS = "/apis/hyperway.arloor.dev/v1alpha1/namespaces/hyperway-system/routesnapshots"
 SNAPSHOT_SHARED = ("deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
                    "deploy/gateway-api-snapshot-shared-rbac.yaml", "deploy/gateway-api-snapshot-shared.yaml")
+SNAPSHOT_DEPLOYED = ("deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
+                     "deploy/gateway-api-snapshot-deployed-rbac.yaml", "deploy/gateway-api-snapshot-deployed.yaml")
 NODE = "10.77.0.1"  # of the cluster's network: a backend there needs no Pod
 PORT, SECURE_PORT = 8080, 8443  # of a Pod in the merged shape, for the Gateways' ports 80 and 443
 ADMIN = 9180  # of a Pod
@@ -36,13 +38,13 @@ spec:
 """
 
 
-def install(case, manifests=MERGED, **more):
+def install(case, manifests=MERGED, deployment="hyperway", **more):
     """A cluster with hyperway in the merged shape (or by other manifests) and the Gateway, for a test class; its
-    thread is in the cluster's network. `more` is that of harness.Cluster."""
+    thread is in the cluster's network. `deployment` has to be available first; `more` is that of harness.Cluster."""
     cluster = case.enterClassContext(harness.Cluster(apply=manifests, **more))
     cluster.enter_network()
     case.addClassCleanup(cluster.leave_network)
-    cluster.wait("deployment/hyperway", "Available", namespace="hyperway-system")
+    cluster.wait("deployment/" + deployment, "Available", namespace="hyperway-system")
     cluster.apply(GATEWAY)
     cluster.wait("gateway/shop", "Programmed")
     return cluster
