@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "control/change_log.hpp"
 #include "control/change_queue.hpp"
 
 namespace hyperway::control {
@@ -73,11 +74,9 @@ struct Pipeline::State {
     std::string id_;
   };
 
-  State(gateway::TranslateOptions translate_options, gateway::FilterConfigParser& filter_parser)
-      : options(std::move(translate_options)), filters(filter_parser) {}
+  State(gateway::TranslateOptions options, gateway::FilterConfigParser& filters)
+      : translator(std::make_unique<gateway::Translator>(std::move(options), filters)) {}
 
-  gateway::TranslateOptions options;  // what the translator begins with
-  gateway::FilterConfigParser& filters;
   std::unique_ptr<gateway::Translator> translator;  // [control]
   std::vector<Source*> sources;
   std::vector<Sink*> sinks;
@@ -96,6 +95,7 @@ struct Pipeline::State {
   std::vector<std::uint64_t> acknowledged;      // per sink
   std::map<std::string, std::string> rejected;  // subject -> message
   std::map<std::string, std::string> troubles;  // what failed as a whole: who -> reason
+  ChangeLog log;
   std::thread thread;
 
   [[nodiscard]] bool allSynced() const {
@@ -155,24 +155,31 @@ struct Pipeline::State {
     if constexpr (std::is_same_v<What, ChangeQueue::Task>)
       return;  // who posted it is told by its promise
     const std::lock_guard lock(mutex);
-    if (reason.empty())
+    if (reason.empty()) {
       troubles.erase("pipeline");
-    else
-      troubles["pipeline"] =
-          "a change could not be translated; the last good state stays in force: " + reason;
+      return;
+    }
+    const std::string& trouble = troubles["pipeline"] =
+        "a change could not be translated; the last good state stays in force: " + reason;
+    log.addProblem(trouble);
   }
 
   void handle(ChangeQueue::Changes& changes) {
     for (const auto& [source, sequence] : changes.sequences) sequences[source] = sequence;
+    const auto began = Clock::now();
     auto outcome = translator->apply(changes.list);
     {
       const std::lock_guard lock(mutex);
+      log.begin(changes.list, outcome);
       if (!rejected.empty())
         for (const gateway::ObjectChange& change : changes.list) rejected.erase(subjectOf(change));
       for (std::string& message : outcome.rejected)
         rejected[subjectOf(message)] = std::move(message);
     }
     hand(outcome);
+    const std::lock_guard lock(mutex);
+    log.end(generation,
+            std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began));
   }
 
   void handle(ChangeQueue::Report& step) {
@@ -189,8 +196,15 @@ struct Pipeline::State {
       if (!report.refused && report.generation > acknowledged[step.sink])
         acknowledged[step.sink] = report.generation;
       in_force = inForce();
+      if (report.refused) log.addProblem(troubles[who]);
     }
-    tell(translator->programmed(report.listeners, report.gateways, in_force));
+    const gateway::StatusBatch statuses =
+        translator->programmed(report.listeners, report.gateways, in_force);
+    {
+      const std::lock_guard lock(mutex);
+      log.addProblems(statuses);
+    }
+    tell(statuses);
   }
 
   static void handle(ChangeQueue::Task& task) { task(); }
@@ -253,7 +267,6 @@ void Pipeline::addSink(Sink& sink) {
 
 bool Pipeline::start(std::string& error) {
   State& state = *state_;
-  state.translator = std::make_unique<gateway::Translator>(state.options, state.filters);
   state.thread = std::thread([&state] { state.run(); });
   // Sources begin on the control thread, as every later call to them is made there.
   bool good = true;
@@ -326,6 +339,11 @@ PipelineHealth Pipeline::health() const {
   for (const auto& [who, reason] : state_->troubles) out.degraded.push_back(who + ": " + reason);
   for (const auto& [subject, message] : state_->rejected) out.rejected.push_back(message);
   return out;
+}
+
+std::vector<ChangeNote> Pipeline::changes() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->log.newestFirst();
 }
 
 bool Pipeline::drain(std::chrono::milliseconds limit) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +23,17 @@ struct PipelineHealth {
   std::uint64_t generation = 0;       ///< The last one handed to sinks.
   std::vector<std::string> degraded;  ///< "source-id: reason", last good state being served.
   std::vector<std::string> rejected;  ///< Objects that do not decode, with pointer and message.
+};
+
+/// A change of the configuration, for those who ask what was done last.
+struct ChangeNote {
+  std::chrono::system_clock::time_point at;  ///< When it was translated.
+  std::chrono::microseconds took{0};         ///< Translation, and the hand-over to the sinks.
+  std::uint64_t generation = 0;              ///< The generation that has it.
+  std::size_t objects = 0;                   ///< How many objects changed.
+  std::vector<std::string> names;            ///< The first of them, "Kind namespace/name".
+  std::vector<std::string> problems;         ///< What is wrong with it, the first few.
+  std::size_t problem_count = 0;             ///< All of them.
 };
 
 /// The control thread: takes what sources publish, translates what changed, hands it to sinks, and
@@ -56,6 +70,8 @@ class Pipeline {
   void publishOutcome(const gateway::Translator::Outcome& outcome);
   /// A copy of the health. [any]
   [[nodiscard]] PipelineHealth health() const;
+  /// The last changes, the newest first; those of endpoints alone are left out. [any]
+  [[nodiscard]] std::vector<ChangeNote> changes() const;
   /// Waits until everything published so far is handed to the sinks, or the time is over; for tests
   /// and `check`.
   [[nodiscard]] bool drain(std::chrono::milliseconds limit);

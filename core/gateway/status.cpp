@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/status.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "gateway/ip_literal.hpp"
@@ -184,6 +185,52 @@ std::string toJson(const ObjectStatus& status, std::string_view controller_name)
   }
   out.close('}');
   return out.take();
+}
+
+Health healthOf(const Condition& condition) {
+  constexpr std::array<std::string_view, 4> kFaults = {
+      "Conflicted", "PartiallyInvalid", "OverlappingTLSConfig", "hyperway.arloor.dev/KindsMissing"};
+  const bool names_fault =
+      std::find(kFaults.begin(), kFaults.end(), condition.type) != kFaults.end();
+  if (condition.unknown) return Health::Pending;
+  if (condition.status != names_fault) return Health::Good;
+  // What is served in part, or about to be, is no outage.
+  if (condition.type == "PartiallyInvalid" || condition.type == "OverlappingTLSConfig" ||
+      condition.reason == "Pending")
+    return Health::Pending;
+  return Health::Failing;
+}
+
+void forEachProblem(
+    const ObjectStatus& status,
+    const std::function<void(const std::string& place, const Condition& condition)>& visit) {
+  const auto visitAll = [&](const std::string& place, const std::vector<Condition>& conditions) {
+    for (const Condition& condition : conditions)
+      if (healthOf(condition) != Health::Good) visit(place, condition);
+  };
+  visitAll({}, status.conditions);
+  for (const ListenerStatus& listener : status.listeners)
+    visitAll(listener.name, listener.conditions);
+  for (const auto* parents : {&status.parents, &status.ancestors})
+    for (const ParentStatus& parent : *parents) {
+      const std::string& name_space =
+          parent.name_space.empty() ? status.name_space : parent.name_space;
+      visitAll(name_space + '/' + parent.name +
+                   (parent.section_name.empty() ? "" : '/' + parent.section_name),
+               parent.conditions);
+    }
+}
+
+Health healthOf(const ObjectStatus& status) {
+  Health worst = status.refused.empty() ? Health::Good : Health::Failing;
+  const auto take = [&](const std::vector<Condition>& conditions) {
+    for (const Condition& condition : conditions) worst = std::max(worst, healthOf(condition));
+  };
+  take(status.conditions);
+  for (const ListenerStatus& listener : status.listeners) take(listener.conditions);
+  for (const ParentStatus& parent : status.parents) take(parent.conditions);
+  for (const ParentStatus& ancestor : status.ancestors) take(ancestor.conditions);
+  return worst;
 }
 
 }  // namespace hyperway::gateway

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,16 @@ struct Condition {
   /// Field-wise equality, to tell semantic changes.
   friend bool operator==(const Condition&, const Condition&) = default;
 };
+
+/// What a condition says about its object.
+enum class Health : std::uint8_t {
+  Good,     ///< All is well.
+  Pending,  ///< Not in force yet, or served in part only.
+  Failing,  ///< Somebody has to do something.
+};
+
+/// What a condition says: of most kinds False is bad, of those that name a fault True.
+[[nodiscard]] Health healthOf(const Condition& condition);
 
 /// Gateway API ListenerStatus.
 struct ListenerStatus {
@@ -72,6 +83,16 @@ struct ObjectStatus {
   /// "Kind/namespace/name".
   [[nodiscard]] std::string key() const { return kind + '/' + name_space + '/' + name; }
 };
+
+/// Calls `visit(place, condition)` for each condition of a status that is not Good; the place is
+/// the listener's name, the parent's "namespace/name" with its section, or empty: the object
+/// itself.
+void forEachProblem(
+    const ObjectStatus& status,
+    const std::function<void(const std::string& place, const Condition& condition)>& visit);
+
+/// The worst that a status says.
+[[nodiscard]] Health healthOf(const ObjectStatus& status);
 
 /// Statuses that changed, and objects that no longer have one of ours.
 struct StatusBatch {

@@ -165,4 +165,8 @@ std::vector<ObjectStatus> Translator::statuses() const {
   return list;
 }
 
+void Translator::forEachStatus(const std::function<void(const ObjectStatus&)>& visit) const {
+  for (const auto& [key, status] : state_->book.all()) visit(status);
+}
+
 }  // namespace hyperway::gateway

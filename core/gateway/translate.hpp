@@ -126,6 +126,9 @@ class Translator {
   [[nodiscard]] Outcome reconfigure(TranslateOptions options);
   /// All statuses as they are now, sorted by key, for `hyperway status`.
   [[nodiscard]] std::vector<ObjectStatus> statuses() const;
+  /// Shows each status as it is now, in no order, without a copy. `visit` keeps a reference no
+  /// longer than until the next change.
+  void forEachStatus(const std::function<void(const ObjectStatus&)>& visit) const;
 
   /// Something wrong with an object, for `hyperway check`.
   struct Diagnosis {
