@@ -371,6 +371,17 @@ std::shared_ptr<const Certificate> Compiler::certificate(const std::string& key)
   return state_->certificates.find(key);
 }
 
+std::shared_ptr<const RouteRecord> Compiler::route(std::string_view key) const {
+  const auto found = state_->routes.find(key);
+  return found == state_->routes.end() ? nullptr : *found;
+}
+
+void Compiler::forEachRoute(const std::function<void(const RouteRecord&)>& visit) const {
+  for (const RecordPtr& record : state_->routes) visit(*record);
+}
+
+std::size_t Compiler::routeCount() const noexcept { return state_->routes.size(); }
+
 std::shared_ptr<const Upstream> Compiler::upstream(const std::string& key) const {
   return state_->upstreams.find(key);
 }

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "route/model.hpp"
 #include "route/table.hpp"
 
 namespace hyperway::route {
+
+class RouteRecord;  // a compiled route: route_record.hpp
 
 /// Turns model changes into tables. Keeps the current table's parts, so that an edit costs what it
 /// touches and not what there is. [control]; must outlive every table it made (it owns the slot
@@ -43,6 +49,12 @@ class Compiler {
   [[nodiscard]] std::shared_ptr<const Certificate> certificate(const std::string& key) const;
   /// The stored upstream, or null.
   [[nodiscard]] std::shared_ptr<const Upstream> upstream(const std::string& key) const;
+  /// The compiled route with this key ("HTTPRoute/namespace/name"), or null.
+  [[nodiscard]] std::shared_ptr<const RouteRecord> route(std::string_view key) const;
+  /// Shows each route, in no order.
+  void forEachRoute(const std::function<void(const RouteRecord&)>& visit) const;
+  /// Number of routes.
+  [[nodiscard]] std::size_t routeCount() const noexcept;
   /// Numbers of upstreams.
   [[nodiscard]] SlotMap& upstreamSlots() noexcept;
   /// The same, to look at.

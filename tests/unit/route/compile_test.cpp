@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fixture.hpp"
+#include "route/route_record.hpp"
 
 using namespace hyperway::route;
 using namespace hyperway::route::fixture;
@@ -62,6 +63,20 @@ std::vector<std::string> keysOf(const Compiler::Outcome& outcome) {
 }
 
 }  // namespace
+
+TEST_CASE("Routes in force are found by key, for reports") {
+  Compiler compiler;
+  ModelBatch batch = batchOf({});
+  (void)compiler.apply(batch);
+  CHECK(compiler.routeCount() == 1);
+  const auto record = compiler.route("HTTPRoute/default/r");
+  REQUIRE(record != nullptr);
+  CHECK(record->ruleCount() == 1);
+  CHECK(compiler.route("HTTPRoute/default/other") == nullptr);
+  std::vector<std::string> keys;
+  compiler.forEachRoute([&](const RouteRecord& one) { keys.emplace_back(one.key()); });
+  CHECK(keys == std::vector<std::string>{"HTTPRoute/default/r"});
+}
 
 TEST_CASE("Weight zero gets nothing, an unresolved backend keeps its share") {
   Rule rule;
