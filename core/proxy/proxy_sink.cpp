@@ -2,6 +2,7 @@
 #include "proxy/proxy_sink.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -298,6 +299,31 @@ std::vector<CertificateExpiry> ProxySink::certificates() const {
   for (const auto& [key, info] : backend_contexts_.shown())
     all.push_back({{}, key, info.subject, info.not_after});
   return all;
+}
+
+void ProxySink::reportEndpoints(std::vector<std::uint32_t> slots,
+                                std::function<void(std::vector<EndpointReport>)> done) {
+  struct Pending {
+    std::vector<std::uint32_t> slots;
+    std::function<void(std::vector<EndpointReport>)> done;
+    std::vector<std::vector<EndpointReport>> by_worker;
+    std::atomic<std::size_t> left;
+  };
+  auto pending = std::make_shared<Pending>();
+  pending->slots = std::move(slots);
+  pending->done = std::move(done);
+  pending->by_worker.resize(workers_.size());
+  pending->left = workers_.size();
+  toAll([pending](Worker& worker) {
+    auto& own = pending->by_worker[worker.index()];
+    for (const std::uint32_t slot : pending->slots)
+      worker.upstreams().report(slot, kMaxReported, own);
+    if (--pending->left != 0) return;
+    std::vector<EndpointReport> all;
+    for (auto& list : pending->by_worker)
+      std::move(list.begin(), list.end(), std::back_inserter(all));
+    pending->done(std::move(all));
+  });
 }
 
 std::vector<route::Bind> ProxySink::boundAddresses() const {

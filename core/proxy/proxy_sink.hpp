@@ -93,6 +93,13 @@ class ProxySink final : public WakeSink {
   [[nodiscard]] const route::Compiler& compiler() const noexcept { return compiler_; }
   /// Certificates in force.
   [[nodiscard]] std::vector<CertificateExpiry> certificates() const;
+  /// Asks all workers how the endpoints of these upstreams (compiler().upstreamSlots()) are doing.
+  /// Each lists kMaxReported at most, in its own time; `done` gets all lists on the thread of the
+  /// last one, which it must not hold up.
+  void reportEndpoints(std::vector<std::uint32_t> slots,
+                       std::function<void(std::vector<EndpointReport>)> done);
+  /// Endpoints in the report of one worker.
+  static constexpr std::size_t kMaxReported = 1000;
   /// Addresses that are bound.
   [[nodiscard]] std::vector<route::Bind> boundAddresses() const;
 

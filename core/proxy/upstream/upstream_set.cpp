@@ -182,6 +182,22 @@ codec::H1ClientConnection* UpstreamSet::connect(EndpointState& endpoint,
   return connection;
 }
 
+void UpstreamSet::report(std::uint32_t slot, std::size_t most,
+                         std::vector<EndpointReport>& out) const {
+  if (slot >= groups_.size()) return;
+  const auto add = [&](const std::vector<EndpointState*>& endpoints) {
+    for (const EndpointState* state : endpoints) {
+      if (out.size() >= most) return;
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(state->ejected_until - loop.now());
+      out.push_back({slot, state->key->endpoint, state->active, state->idle_count, state->failures,
+                     std::max(left, std::chrono::milliseconds(0)), state->tls_failure});
+    }
+  };
+  add(groups_[slot].endpoints);
+  for (const Secured& secured : groups_[slot].secured) add(secured.endpoints);
+}
+
 void UpstreamSet::closeAll() noexcept {
   for (auto& [key, endpoint] : endpoints_) {
     while (endpoint->idle != nullptr) endpoint->idle->closeNow();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -57,6 +59,17 @@ struct EndpointState {
   net::TimePoint tls_logged{};                ///< When that was.
 };
 
+/// How an endpoint of an upstream is doing on one worker, for reports.
+struct EndpointReport {
+  std::uint32_t slot = 0;               ///< Of the upstream.
+  route::Endpoint endpoint;             ///< As the model names it.
+  std::uint32_t active = 0;             ///< Exchanges under way.
+  std::uint32_t idle = 0;               ///< Kept connections.
+  std::uint32_t failures = 0;           ///< Connects that failed in a row.
+  std::chrono::milliseconds ejected{};  ///< Not chosen for so long, if there is another; 0: chosen.
+  std::string_view tls_failure;         ///< Why TLS failed, as last logged; static text.
+};
+
 /// All endpoints of one worker: choice, ejection and pools. Implements what client connections
 /// tell. [worker]
 class UpstreamSet final : public codec::ClientHost {
@@ -92,6 +105,9 @@ class UpstreamSet final : public codec::ClientHost {
   [[nodiscard]] codec::H1ClientConnection* connect(EndpointState& endpoint,
                                                    codec::ResponseEvents& events,
                                                    bool fresh) noexcept;
+  /// Appends the endpoints of the upstream with this slot that were ever in use, as long as there
+  /// are fewer than `most` in `out`.
+  void report(std::uint32_t slot, std::size_t most, std::vector<EndpointReport>& out) const;
   /// Closes all connections, and tells exchanges under way that theirs broke.
   void closeAll() noexcept;
 
