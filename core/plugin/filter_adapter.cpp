@@ -142,7 +142,9 @@ class Binding final : public proxy::FilterBinding {
     ~Call() {
       const std::uint64_t taken = ticks() - start_;
       // A counter that jumped (a suspended machine) must not raise an alarm for a negative time.
-      if (taken > binding_.slow_ticks_ && taken < (std::uint64_t{1} << 62))
+      if (taken >= std::uint64_t{1} << 62) return;
+      binding_.host_.countCall(taken);
+      if (taken > binding_.slow_ticks_)
         binding_.host_.reportSlow(hook_, static_cast<double>(taken) / ticksPerMicrosecond(),
                                   context_.info().stream_id);
     }

@@ -166,6 +166,10 @@ PluginHost::PluginHost(HostServices& services, std::string plugin_id)
                           "Hooks that failed: exceptions, faults and unknown verdicts.");
   slow_calls_ = defineCounter(metrics, plugin_id_, "slow_calls_total",
                               "Hooks that held up their worker beyond the limit.");
+  calls_ = metrics.counterSlot(
+      defineCounter(metrics, plugin_id_, "calls_total", "Calls of hooks of filters."));
+  seconds_ = metrics.counterSlot(
+      defineCounter(metrics, plugin_id_, "call_seconds_total", "Time in hooks of filters."));
 }
 
 bool PluginHost::mayLog() noexcept {
@@ -192,6 +196,12 @@ void PluginHost::log(std::int32_t level, std::string_view message,
               suppressed_.exchange(0, std::memory_order_relaxed)});
 }
 
+void PluginHost::countCall(std::uint64_t taken) noexcept {
+  PluginMetrics& metrics = services_.metrics();
+  metrics.addTo(calls_, 1);
+  metrics.addTo(seconds_, static_cast<double>(taken) * services_.secondsPerTick());
+}
+
 void PluginHost::countFault() noexcept { services_.metrics().add(faults_, 1); }
 
 void PluginHost::reportSlow(std::string_view hook, double micros,
@@ -205,7 +215,8 @@ void PluginHost::reportSlow(std::string_view hook, double micros,
 
 HostServices::HostServices(Options options)
     : options_(std::move(options)),
-      slow_ticks_(static_cast<std::uint64_t>(options_.slow_call_micros * ticksPerMicrosecond())) {
+      slow_ticks_(static_cast<std::uint64_t>(options_.slow_call_micros * ticksPerMicrosecond())),
+      seconds_per_tick_(1e-6 / ticksPerMicrosecond()) {
   if (options_.wake != nullptr) wake_sink.store(options_.wake, std::memory_order_release);
 }
 

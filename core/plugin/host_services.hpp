@@ -60,6 +60,8 @@ class PluginHost {
            std::span<const std::pair<std::string_view, std::string_view>> pairs,
            std::uint64_t stream_id) noexcept;
 
+  /// Counts a call of a filter's hook that took `taken` ticks(). [any]
+  void countCall(std::uint64_t taken) noexcept;
   /// Counts a hook that faulted, or an exception that reached us. [any]
   void countFault() noexcept;
   /// Counts and reports a call that took `micros`. [any]
@@ -78,6 +80,8 @@ class PluginHost {
   std::atomic<std::uint64_t> suppressed_{0};
   hw_metric faults_ = 0;
   hw_metric slow_calls_ = 0;
+  std::uint32_t calls_ = PluginMetrics::kNoSlot;
+  std::uint32_t seconds_ = PluginMetrics::kNoSlot;
 };
 
 /// The services that this process offers to plugins (hyperway.log/1, metrics/1, clock/1, waker/1,
@@ -104,6 +108,8 @@ class HostServices {
   [[nodiscard]] PluginMetrics& metrics() noexcept { return metrics_; }
   /// The slow-call limit in ticks().
   [[nodiscard]] std::uint64_t slowTicks() const noexcept { return slow_ticks_; }
+  /// Length of one of ticks().
+  [[nodiscard]] double secondsPerTick() const noexcept { return seconds_per_tick_; }
   /// Makes the view of the host for one more plugin; kept for as long as these services. [control]
   [[nodiscard]] PluginHost& addPlugin(const std::string& plugin_id);
   /// Service table by id, or null.
@@ -113,6 +119,7 @@ class HostServices {
   Options options_;
   PluginMetrics metrics_;
   std::uint64_t slow_ticks_;
+  double seconds_per_tick_;
   std::vector<std::unique_ptr<PluginHost>> plugins_;
 };
 

@@ -153,6 +153,11 @@ void PluginMetrics::add(hw_metric metric, double amount) noexcept {
   }
 }
 
+std::uint32_t PluginMetrics::counterSlot(hw_metric metric) const noexcept {
+  const Series* series = find(metric);
+  return series == nullptr || series->definition.kind != HW_METRIC_COUNTER ? kNoSlot : series->slot;
+}
+
 void PluginMetrics::set(hw_metric metric, double value) noexcept {
   const Series* series = find(metric);
   if (series != nullptr && series->definition.kind == HW_METRIC_GAUGE)

@@ -52,6 +52,14 @@ class PluginMetrics {
 
   /// Adds to a counter (never negative) or a gauge. [any]
   void add(hw_metric metric, double amount) noexcept;
+  /// Where a counter is counted: what addTo() takes; kNoSlot if there is no such counter.
+  [[nodiscard]] std::uint32_t counterSlot(hw_metric metric) const noexcept;
+  /// Adds to a counter without looking it up; for what is counted with each call. [any]
+  void addTo(std::uint32_t slot, double amount) noexcept {
+    if (slot != kNoSlot) bump(slot, amount);
+  }
+  /// No counter.
+  static constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
   /// Sets a gauge. [any]
   void set(hw_metric metric, double value) noexcept;
   /// Records an observation. [any]

@@ -73,6 +73,25 @@ TEST_CASE_FIXTURE(Fixture, "host services: a slow call is counted and named") {
   CHECK(slow_calls == 1);
 }
 
+TEST_CASE_FIXTURE(Fixture, "host services: calls of filters and their time are counted") {
+  FakeContext context;
+  void* filter = nullptr;
+  const auto binding = bind(R"({"micros": 2000})");
+  REQUIRE(binding->create(context, &filter));
+  const auto total = [&](std::string_view name) {
+    double sum = 0;
+    for (const SeriesValue& series : services.metrics().collect())
+      if (series.name == name) sum += series.value;
+    return sum;
+  };
+  const double calls = total("hyperway_plugin_calls_total");
+  const double seconds = total("hyperway_plugin_call_seconds_total");
+  for (int i = 0; i < 5; ++i)
+    CHECK(binding->onRequestHead(filter, context, 0) == proxy::Flow::Continue);
+  CHECK(total("hyperway_plugin_calls_total") == calls + 5);
+  CHECK(total("hyperway_plugin_call_seconds_total") - seconds >= 0.009);
+}
+
 TEST_CASE_FIXTURE(
     Fixture, "a filter without memory per stream gets its configuration, and is never destroyed") {
   FakeContext context;
