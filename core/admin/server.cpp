@@ -35,12 +35,12 @@ enum class Callers { Any, LocalNamesOnly };
 std::string foreignCaller(const Poco::Net::HTTPServerRequest& request) {
   if (!isLocalAuthority(request.get("Host", "")))
     return "the Host of a request must be localhost or a loopback address\n";
+  // A page of another port of this machine is another origin, though the same "site".
   const std::string origin = request.get("Origin", "");
-  const std::size_t scheme = origin.find("://");
-  if (!origin.empty() &&
-      (scheme == std::string::npos || !isLocalAuthority(origin.substr(scheme + 3))))
+  if (!origin.empty() && !equalsIgnoreCase(origin, "http://" + request.get("Host", "")))
     return "requests of other sites' pages are not answered\n";
-  if (request.get("Sec-Fetch-Site", "") == "cross-site" && request.getURI() != "/")
+  const std::string site = request.get("Sec-Fetch-Site", "");
+  if ((site == "cross-site" || site == "same-site") && request.getURI() != "/")
     return "requests of other sites' pages are not answered\n";
   return {};
 }
@@ -58,9 +58,10 @@ class Face final : public Poco::Net::HTTPRequestHandler {
     response.set("Cache-Control", "no-store");
     response.set("X-Content-Type-Options", "nosniff");
     if (callers_ == Callers::LocalNamesOnly)
-      response.set("Content-Security-Policy",
-                   "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-                   "frame-ancestors 'none'");
+      response.set("Content-Security-Policy", answer.policy.empty()
+                                                  ? "default-src 'none'; frame-ancestors 'none'"
+                                                  : answer.policy);
+    if (callers_ == Callers::LocalNamesOnly) response.set("Referrer-Policy", "no-referrer");
     response.setKeepAlive(false);
     response.setContentLength64(static_cast<Poco::Int64>(answer.body.size()));
     if (request.getMethod() == "HEAD")

@@ -22,6 +22,8 @@ struct AdminAnswer {
   int status = 200;                                ///< HTTP status.
   std::string type = "text/plain; charset=utf-8";  ///< Content-Type.
   std::string body;                                ///< Whole.
+  /// Content-Security-Policy on a face for browsers; empty: nothing may run or be loaded.
+  std::string policy = {};
 };
 
 /// True if a Host or Origin value names the machine itself: `localhost`, `NAME.localhost` or a
@@ -41,8 +43,8 @@ class AdminServer {
                                                               std::uint16_t port, Handler handler);
   /// Serves on an address of the loopback interface, for this machine's own browsers: requests with
   /// another Host than isLocalAuthority(), or that a page of another origin makes, get 403, and
-  /// answers may not be framed. Throws std::runtime_error if the address is another or cannot be
-  /// bound.
+  /// answers may not be framed; AdminAnswer::policy says what a page may do. Throws
+  /// std::runtime_error if the address is another or cannot be bound.
   [[nodiscard]] static std::unique_ptr<AdminServer> onLoopback(const std::string& ip,
                                                                std::uint16_t port, Handler handler);
   /// Serves on a Unix socket with mode 0600, which it makes; one that nobody listens on is

@@ -78,8 +78,16 @@ TEST_CASE("A face on loopback answers to local names only, whatever a browser wa
                            "[::1]", "[::1]:9181", "admin.localhost:80"}) {
     CAPTURE(host);
     CHECK(status("Host: " + std::string(host) + "\r\n") == "200");
-    CHECK(status("Host: localhost\r\nOrigin: http://" + std::string(host) + "\r\n") == "200");
+    CHECK(status("Host: " + std::string(host) + "\r\nOrigin: http://" + host + "\r\n") == "200");
   }
+  // Another port of this machine is another origin.
+  for (const char* origin : {"http://localhost:9182", "https://localhost:9181",
+                             "http://127.0.0.1:9181", "http://localhost"}) {
+    CAPTURE(origin);
+    CHECK(status("Host: localhost:9181\r\nOrigin: " + std::string(origin) + "\r\n") == "403");
+  }
+  CHECK(status("Host: localhost\r\nSec-Fetch-Site: same-site\r\n") == "403");
+  CHECK(status("Host: localhost\r\nSec-Fetch-Site: same-origin\r\n") == "200");
   for (const char* host :
        {"rebound.example", "rebound.example:9181", "localhost.example", "notlocalhost", "",
         "192.0.2.1", "127.0.0.1.example", "[::1", "[::1]x", "[2001:db8::1]", ".localhost"}) {
@@ -91,7 +99,16 @@ TEST_CASE("A face on loopback answers to local names only, whatever a browser wa
   CHECK(status("Host: localhost\r\nOrigin: null\r\n") == "403");
   CHECK(status("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n") == "403");
   CHECK(exchange(server->port(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            .find("frame-ancestors 'none'") != std::string::npos);
+            .find("Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n") !=
+        std::string::npos);
+}
+
+TEST_CASE("A page on loopback may do what its answer says") {
+  const auto server = AdminServer::onLoopback("127.0.0.1", 0, [](const AdminRequest&) {
+    return AdminAnswer{200, "text/html", "page", "script-src 'none'"};
+  });
+  CHECK(exchange(server->port(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .find("Content-Security-Policy: script-src 'none'\r\n") != std::string::npos);
 }
 
 TEST_CASE("A face on loopback is made on loopback addresses only") {
