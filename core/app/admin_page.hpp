@@ -9,13 +9,13 @@
 
 namespace hyperway::app {
 
-/// The page of the admin face that shows configuration: what `GET /` answers there. `readiness` and
-/// `table` are shown as they are, escaped. No script, nothing from elsewhere.
-[[nodiscard]] std::string pageText(std::string_view version, std::string_view readiness,
-                                   std::string_view table);
+/// The Content-Security-Policy of a page: its own inline style and script by their hashes, requests
+/// to where it came from, and nothing else.
+[[nodiscard]] std::string pagePolicy(std::string_view page);
 
-/// The question in the query of `GET /explain`, as the page's form sends it: `method`, `url` and
-/// any number of `header`, percent-encoded. Error: one sentence.
+/// The question in the query of `GET /explain`, as the page's form sends it: `method`, `url` or
+/// `scheme`, `host` and `path`, and any number of `header` with a header in each line;
+/// percent-encoded. Error: one sentence.
 [[nodiscard]] Result<Question, std::string> questionOfForm(std::string_view query);
 
 }  // namespace hyperway::app

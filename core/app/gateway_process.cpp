@@ -9,6 +9,7 @@
 #include "app/admin_page.hpp"
 #include "app/explain.hpp"
 #include "app/metrics_text.hpp"
+#include "app/page_text.hpp"
 #include "app/plugin_set.hpp"
 #include "app/reports.hpp"
 #include "app/sources.hpp"
@@ -134,6 +135,23 @@ void GatewayProcess::startAdmin() {
     log_->write(LogLevel::Info,
                 "probes and metrics on 127.0.0.1:" + std::to_string(probes_->port()));
   }
+  AdminApi::Parts parts;
+  parts.version = version_;
+  parts.settings = &settings_;
+  parts.pipeline = pipeline_.get();
+  parts.proxy = proxy_.get();
+  parts.registry = registry_.get();
+  parts.metrics = &services_->metrics();
+  parts.started = started_;
+  parts.readiness = [this] {
+    const std::string text = readiness(false).body;
+    return text.substr(0, text.find('\n'));
+  };
+  parts.on_control = [this](std::function<std::string()> task) {
+    return onControl(std::move(task));
+  };
+  api_ = std::make_unique<AdminApi>(std::move(parts));
+  page_policy_ = pagePolicy(pageHtml());
   const auto inside = [this](const admin::AdminRequest& request) { return answerInside(request); };
   if (!settings_.admin_socket.empty())
     inside_ = admin::AdminServer::onSocket(settings_.admin_socket, inside);
@@ -142,10 +160,11 @@ void GatewayProcess::startAdmin() {
                                                settings_.admin_loopback->port, inside);
 }
 
-std::string GatewayProcess::onControl(const std::function<std::string()>& task) {
+// A task whose result came too late runs all the same: it must own what it needs.
+std::string GatewayProcess::onControl(std::function<std::string()> task) {
   auto promise = std::make_shared<std::promise<std::string>>();
   std::future<std::string> result = promise->get_future();
-  pipeline_->post([promise, task] {
+  pipeline_->post([promise, task = std::move(task)] {
     try {
       promise->set_value(task());
     } catch (...) {
@@ -193,11 +212,10 @@ admin::AdminAnswer GatewayProcess::answerProbe(const admin::AdminRequest& reques
 admin::AdminAnswer GatewayProcess::answerInside(const admin::AdminRequest& request) {
   if (request.method == "GET" && request.path == "/status")
     return {200, request.query == "json" ? "application/json" : "text/plain",
-            onControl([this, &request] {
+            onControl([this, as_json = request.query == "json"] {
               const auto statuses = pipeline_->translator().statuses();
-              return request.query == "json"
-                         ? statusesJson(statuses, settings_.translate.controller_name)
-                         : statusesText(statuses);
+              return as_json ? statusesJson(statuses, settings_.translate.controller_name)
+                             : statusesText(statuses);
             })};
   if (request.method == "GET" && request.path == "/plugins")
     return {200, "text/plain", onControl([this] { return pluginsText(registry_->list()); })};
@@ -205,15 +223,15 @@ admin::AdminAnswer GatewayProcess::answerInside(const admin::AdminRequest& reque
     const auto question =
         request.method == "GET" ? questionOfForm(request.query) : readQuestion(request.body);
     if (!question) return {400, "text/plain", question.error() + "\n"};
-    return {200, "text/plain",
-            onControl([this, &question] { return explainText(proxy_->compiler(), *question); })};
+    return {200, "text/plain", onControl([this, asked = *question] {
+              return explainText(proxy_->compiler(), asked);
+            })};
   }
   if (request.method == "GET" && request.path == "/config")
     return {200, "text/plain", onControl([this] { return configText(proxy_->compiler()); })};
   if (request.method == "GET" && request.path == "/")
-    return {200, "text/html; charset=utf-8",
-            pageText(version_, readiness(true).body,
-                     onControl([this] { return tableText(*proxy_->compiler().current()); }))};
+    return {200, "text/html; charset=utf-8", std::string(pageHtml()), page_policy_};
+  if (auto answer = api_->answer(request)) return std::move(*answer);
   if (request.path == "/loglevel" && (request.method == "GET" || request.method == "PUT")) {
     if (request.method == "PUT") {
       if (request.body != "off" && observe::logLevel(request.body) == LogLevel::Info &&
@@ -227,10 +245,9 @@ admin::AdminAnswer GatewayProcess::answerInside(const admin::AdminRequest& reque
     return {200, "text/plain", "off\n"};
   }
   if (request.path == "/readyz") return readiness(true);
-  return {
-      404, "text/plain",
-      "known here: GET / /status /plugins /config /explain /readyz /loglevel, PUT /loglevel, POST "
-      "/explain\n"};
+  return {404, "text/plain",
+          "known here: GET / /status /plugins /config /explain /readyz /loglevel /api/summary, PUT "
+          "/loglevel, POST /explain\n"};
 }
 
 std::string GatewayProcess::metrics() {
@@ -243,6 +260,11 @@ std::string GatewayProcess::collectMetrics() const {
   input.proxy = proxy_.get();
   input.access_log = access_log_.get();
   input.process_log = log_.get();
+  input.translator = &pipeline_->translator();
+  input.ready = ready();
+  input.started = std::chrono::system_clock::to_time_t(started_);
+  if (const auto changes = pipeline_->changes(); !changes.empty())
+    input.last_change = std::chrono::system_clock::to_time_t(changes.front().at);
   input.health = pipeline_->health();
   input.plugin_series = services_->metrics().collect();
   return metricsText(input);
@@ -355,6 +377,7 @@ void GatewayProcess::stop() {
   loopback_.reset();
   if (pipeline_) pipeline_->stop();
   if (proxy_) proxy_->stop();
+  api_.reset();  // a task of it that came too late may have run until now
   sources_.clear();
   sinks_.clear();
   registry_.reset();

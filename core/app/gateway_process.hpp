@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "admin/server.hpp"
+#include "app/admin_api.hpp"
 #include "app/plugin_log.hpp"
 #include "app/proxy_adapter.hpp"
 #include "app/settings.hpp"
@@ -67,12 +69,13 @@ class GatewayProcess {
   [[nodiscard]] bool ready() const;
   [[nodiscard]] std::string metrics();
   [[nodiscard]] std::string collectMetrics() const;
-  [[nodiscard]] std::string onControl(const std::function<std::string()>& task);
+  [[nodiscard]] std::string onControl(std::function<std::string()> task);
   void reloadPlugins();
 
   Settings settings_;
   std::string plugin_directory_;
   std::string version_;
+  const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   std::unique_ptr<observe::ProcessLog> log_;
   std::unique_ptr<PluginLines> plugin_log_;
   std::unique_ptr<observe::AccessLogWriter> access_log_;
@@ -84,6 +87,8 @@ class GatewayProcess {
   std::unique_ptr<control::Pipeline> pipeline_;
   std::vector<std::unique_ptr<control::Source>> sources_;
   std::vector<std::unique_ptr<control::Sink>> sinks_;  // beside the proxy
+  std::unique_ptr<AdminApi> api_;
+  std::string page_policy_;
   std::unique_ptr<admin::AdminServer> probes_;
   std::unique_ptr<admin::AdminServer> inside_;    // on the Unix socket
   std::unique_ptr<admin::AdminServer> loopback_;  // the same on a loopback address

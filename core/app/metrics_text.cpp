@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/metrics_text.hpp"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
 #include <map>
 #include <utility>
 
+#include "app/rule_totals.hpp"
 #include "observe/exposition.hpp"
 #include "observe/worker_counters.hpp"
 
@@ -64,21 +70,6 @@ constexpr Total kTotals[] = {
      "Filter calls that came back as a fault.", &WorkerCounters::filter_faults},
     {"hyperway_filter_slow_total", Family::Kind::Counter, "Filter calls that took over 10 ms.",
      &WorkerCounters::slow_filters},
-};
-
-// What all workers counted for one rule.
-struct RuleTotals {
-  std::array<std::uint64_t, 6> by_class{};
-  std::array<std::uint64_t, observe::kLatencyBoundsUs.size() + 1> latency{};
-  std::uint64_t latency_sum_us = 0, bytes_sent = 0, retries = 0;
-
-  void add(const RuleCounters& one) {
-    for (std::size_t i = 0; i < by_class.size(); ++i) by_class[i] += one.by_class[i].get();
-    for (std::size_t i = 0; i < latency.size(); ++i) latency[i] += one.latency[i].get();
-    latency_sum_us += one.latency_sum_us.get();
-    bytes_sent += one.bytes_sent.get();
-    retries += one.retries.get();
-  }
 };
 
 class RuleFamilies {
@@ -161,6 +152,41 @@ void addPlugins(const std::vector<plugin::SeriesValue>& series, std::vector<Fami
   for (auto& [name, family] : families) out.push_back(std::move(family));
 }
 
+// Objects that have a status of ours, by what it says.
+void addObjects(const gateway::Translator& translator, std::vector<Family>& out) {
+  constexpr std::array<const char*, 3> kStates = {"ok", "pending", "failing"};
+  std::map<std::string, std::array<std::uint64_t, 3>> by_kind;
+  translator.forEachStatus([&](const gateway::ObjectStatus& status) {
+    ++by_kind[status.kind][static_cast<std::size_t>(gateway::healthOf(status))];
+  });
+  Family family{"hyperway_objects",
+                "Objects that have a status of ours, by what it says.",
+                Family::Kind::Gauge,
+                {}};
+  for (const auto& [kind, counts] : by_kind)
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      family.samples.push_back(
+          {{{"kind", kind}, {"state", kStates[i]}}, static_cast<double>(counts[i]), {}, {}});
+  out.push_back(std::move(family));
+}
+
+// Names and meaning are those that Prometheus' client libraries have agreed on.
+void addProcess(std::int64_t started, std::vector<Family>& out) {
+  rusage used{};
+  (void)::getrusage(RUSAGE_SELF, &used);  // Cannot fail with these arguments.
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  addOne(out, "process_cpu_seconds_total", Family::Kind::Counter, "Processor time used.",
+         seconds(used.ru_utime) + seconds(used.ru_stime));
+  long pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  addOne(out, "process_resident_memory_bytes", Family::Kind::Gauge, "Resident memory.",
+         static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+  addOne(out, "process_start_time_seconds", Family::Kind::Gauge,
+         "When the process began, seconds since the epoch.", static_cast<double>(started));
+}
+
 }  // namespace
 
 std::string metricsText(const MetricsInput& input) {
@@ -186,6 +212,21 @@ std::string metricsText(const MetricsInput& input) {
     sample.value = static_cast<double>(one.not_after);
   }
   out.push_back(std::move(expiry));
+  const route::Compiler& compiler = input.proxy->compiler();
+  std::uint64_t unreachable = 0;
+  for (const auto& slot : compiler.upstreamSlots().list()) {
+    const auto upstream = compiler.upstream(slot->key());
+    if (!upstream || upstream->endpoints.empty()) ++unreachable;
+  }
+  addOne(out, "hyperway_backends_without_endpoints", Family::Kind::Gauge,
+         "Services that routes name and that have no ready endpoint.",
+         static_cast<double>(unreachable));
+  if (input.translator != nullptr) addObjects(*input.translator, out);
+  addOne(out, "hyperway_ready", Family::Kind::Gauge, "1 while /readyz says so.",
+         input.ready ? 1 : 0);
+  addOne(out, "hyperway_config_last_change_timestamp_seconds", Family::Kind::Gauge,
+         "When the configuration changed last, endpoints apart; 0: never.",
+         static_cast<double>(input.last_change));
   addOne(out, "hyperway_config_generation", Family::Kind::Gauge,
          "Generation handed to the proxy last.", static_cast<double>(input.health.generation));
   addOne(out, "hyperway_config_degraded", Family::Kind::Gauge,
@@ -199,6 +240,7 @@ std::string metricsText(const MetricsInput& input) {
   if (input.process_log != nullptr)
     addOne(out, "hyperway_process_log_dropped_total", Family::Kind::Counter,
            "Process log lines lost.", static_cast<double>(input.process_log->dropped()));
+  addProcess(input.started, out);
   addPlugins(input.plugin_series, out);
   return observe::exposition(out);
 }

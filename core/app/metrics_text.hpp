@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,12 @@ struct MetricsInput {
   const proxy::ProxySink* proxy = nullptr;               ///< Never null.
   const observe::AccessLogWriter* access_log = nullptr;  ///< Null: off.
   const observe::ProcessLog* process_log = nullptr;      ///< Null: not counted.
-  control::PipelineHealth health;                        ///< Of now.
-  std::vector<plugin::SeriesValue> plugin_series;        ///< Of now.
+  const gateway::Translator* translator = nullptr;       ///< Null: no statuses are counted.
+  bool ready = false;                                    ///< As /readyz says.
+  std::int64_t started = 0;        ///< When the process began, seconds since the epoch.
+  std::int64_t last_change = 0;    ///< When the configuration changed last; 0: never.
+  control::PipelineHealth health;  ///< Of now.
+  std::vector<plugin::SeriesValue> plugin_series;  ///< Of now.
 };
 
 /// /metrics in Prometheus's text format. At most WorkerCounters::kMaxRules rules have series of

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two admin faces: probes and metrics on a port, everything that shows configuration on a socket."""
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -31,7 +33,7 @@ class Probes(GatewayCase):
         self.assertIn(self.gateway.ask_admin("/healthz", "DELETE").status, (404, 405))
 
     def test_nothing_on_the_probe_port_shows_configuration(self):
-        for path in ("/config", "/explain", "/status", "/loglevel", "/", "/debug"):
+        for path in ("/config", "/explain", "/status", "/loglevel", "/", "/debug", "/api/summary", "/api/routes"):
             with self.subTest(path):
                 got = self.gateway.ask_admin(path)
                 self.assertIn(got.status, (404, 405))
@@ -174,8 +176,15 @@ class Inside(GatewayCase):
         got = self.get("/")
         self.assertEqual(got.status, 200)
         self.assertTrue(got.get("content-type").startswith("text/html"))
-        for part in (b"<title>hyperway</title>", b"default/gw/https", b"ready", b'href="/config"'):
+        for part in (b"<title>hyperway</title>", b'href="/config"', b'action="/explain"'):
             self.assertIn(part, got.body)
+        self.assertNotIn(b"default/", got.body)
+        policy = dict(p.split(" ", 1) for p in got.get("content-security-policy").split("; "))
+        self.assertEqual(policy["default-src"], "'none'")
+        for part in ("script", "style"):
+            text = got.body.partition(f"<{part}>".encode())[2].partition(f"</{part}>".encode())[0]
+            digest = base64.b64encode(hashlib.sha256(text).digest()).decode()
+            self.assertEqual(policy[part + "-src"], f"'sha256-{digest}'")
 
     def test_config_shows_listeners_rules_and_endpoints(self):
         text = self.get("/config").body.decode()
@@ -212,10 +221,14 @@ class Inside(GatewayCase):
         self.assertEqual(self.get("/loglevel").body, b"info\n")
         for host in (f"localhost:{self.loopback}", f"127.0.0.1:{self.loopback}"):
             self.assertEqual(self.get("/status", host=host, fields=[("Origin", f"http://{host}")]).status, 200)
+        # Another port of this machine is another origin, though browsers call it the same site.
+        for fields in ([("Origin", "http://localhost:1")], [("Sec-Fetch-Site", "same-site")]):
+            self.assertEqual(self.get("/api/summary", host=f"localhost:{self.loopback}", fields=fields).status, 403)
 
     def test_private_keys_are_shown_nowhere(self):
         key = self.CERT[1].decode().splitlines()[1]
-        for path in ("/", "/config", "/status", "/status?json", "/plugins", "/readyz", "/metrics",
+        for path in ("/", "/config", "/status", "/status?json", "/plugins", "/readyz", "/metrics", "/api/summary",
+                     "/api/gateways", "/api/routes", "/api/backends", "/api/certificates", "/api/plugins",
                      "/explain?url=https%3A%2F%2Fa.example%2F"):
             got = self.get(path)
             self.assertNotIn(key.encode(), got.body, path)

@@ -13,7 +13,7 @@ from harness import gateway as gw
 from harness import ports
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
-DEMO_PORTS = ("8080", "8443", "9180", "9081", "9082", "9083")
+DEMO_PORTS = ("8080", "8443", "9180", "9181", "9081", "9082", "9083")
 PORT = re.compile(r"(?<![0-9])(" + "|".join(DEMO_PORTS) + r")(?![0-9])")
 
 

@@ -87,7 +87,7 @@ TEST_CASE("A wrong configuration is refused with file, line and what would be ri
            {"sinks: [{plugin: proxy}, {plugin: proxy}]\n", "\"proxy\" is listed twice"},
            {"sinks: [{plugin: proxy, config: {a: 1}}]\n", "the proxy has no settings here"},
            {"sinks: [{config: {}}, {plugin: proxy}]\n", "needs a plugin (at /sinks/0)"},
-           {"gateways: {addresses: some}\n", "\"some\" is none of: bound, services, deployed, merged"},
+           {"gateways: {addresses: some}\n", "\"some\" is none of: bound, services, merged"},
            {"gateways: {addresses: merged}\n", "`merged` needs a `service`"},
            {"gateways: {addresses: merged, service: x}\n", "\"x\" is no \"namespace/name\""},
            {"gateways: {service: a/b}\n", "belongs to `addresses: merged`"},
