@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the documents say exists: links, files, flags, keys, commands, reasons, statuses."""
 import glob
+import json
 import os
 import re
+import subprocess
+import sys
 import unittest
+import xml.etree.ElementTree
 
 ROOT = os.environ.get("HYPERWAY_SOURCE_DIR") or os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+TOP = ("README.md", "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 FOR_USERS = ("README.md", "docs/configuration.md", "docs/troubleshooting.md", "docs/migration.md", "docs/limits.md")
 WANTED = TOP + FOR_USERS + ("LICENSE", "docs/architecture.md", "docs/coverage.md", "docs/data-plane.md",
                             "docs/dependencies.md", "docs/plugin-guide.md", "docs/style.md")
@@ -96,6 +100,63 @@ class Documents(unittest.TestCase):
             for command in re.findall(r"\./dev ([a-z][a-z-]*)", read(name)):
                 with self.subTest(name, command=command):
                     self.assertIn(command, known)
+
+
+class Translation(unittest.TestCase):
+    """README.zh-CN.md says what README.md says: who changes one changes the other."""
+
+    @staticmethod
+    def shape(text):
+        """What both have in common: levels of headings, commands with what they print, where links lead."""
+        headings = [len(marks) for marks in re.findall(r"^(#+) ", text, re.M)]
+        blocks = [line for line in text.splitlines() if line.startswith("    ")]
+        links = [link.replace(".zh-CN.svg", ".svg") for link in LINK.findall(text) if "README" not in link or "/" in link]
+        codes = sorted(code for code in CODE.findall(text))
+        bold = len(re.findall(r"^\*\*", text, re.M))
+        return headings, blocks, links, codes, bold
+
+    def test_headings_commands_links_and_names_are_those_of_the_english_one(self):
+        english, chinese = self.shape(read("README.md")), self.shape(read("README.zh-CN.md"))
+        for what, ours, theirs in zip(("headings", "commands", "links", "names", "paragraphs"), english, chinese):
+            with self.subTest(what):
+                self.assertEqual(ours, theirs)
+
+    def test_no_paragraph_was_left_in_english(self):
+        prose = re.sub(r"`[^`]*`|\([^)]*\)", "", read("README.zh-CN.md"))
+        for paragraph in prose.split("\n\n"):
+            plain = [line for line in paragraph.splitlines() if not line.startswith(("    ", "#", "|--", "| |"))]
+            with self.subTest(paragraph[:40]):
+                self.assertTrue(not plain or re.search(r"[\u4e00-\u9fff]", "".join(plain)) or "Apache" in paragraph)
+
+
+class Pictures(unittest.TestCase):
+    def test_figures_are_what_their_script_draws(self):
+        done = subprocess.run([sys.executable, os.path.join(ROOT, "docs", "make", "figures.py"), "--check"],
+                              capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_figures_are_whole_in_themselves(self):
+        for path in sorted(glob.glob(os.path.join(ROOT, "docs", "images", "*.svg"))):
+            with self.subTest(path):
+                xml.etree.ElementTree.parse(path)
+                text = read(os.path.relpath(path, ROOT)).replace("http://www.w3.org/2000/svg", "")
+                self.assertNotRegex(text, r"https?://|<script|<image|@import")
+
+    def test_the_picture_of_the_page_is_there(self):
+        with open(os.path.join(ROOT, "docs", "images", "page.png"), "rb") as file:
+            head = file.read(24)
+        self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        self.assertGreaterEqual(width, 1200)
+        self.assertGreater(height, 600)
+
+    def test_figures_of_the_bench_have_date_commit_and_machine(self):
+        results = json.loads(read("docs/bench/results.json"))
+        for name in ("README.md", "README.zh-CN.md"):
+            self.assertIn(results["date"], read(name))
+            self.assertIn(results["commit"], read(name))
+        for key in ("date", "commit", "machine", "source"):
+            self.assertTrue(results[key])
 
 
 class Troubleshooting(unittest.TestCase):
