@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 
+#include "ahead.hpp"
 #include "certificate.hpp"
 #include "documents.hpp"
 #include "locate.hpp"
@@ -53,6 +54,24 @@ std::string documentOf(const Changes& changes) {
     appendId(out, id);
   }
   out += "]}";
+  return out;
+}
+
+// A file that was not known, read and converted; without content: look at it in the ordinary way.
+struct NewFile {
+  Signature signature;
+  std::optional<ConvertedFile> content;
+};
+
+// On any thread. Large files are left: hundreds of results may wait, and they have many documents.
+NewFile readNew(const std::string& path) {
+  constexpr std::size_t kLarge = 64 * 1024;
+  NewFile out;
+  if (lookAt(path, &out.signature) != PathKind::File || out.signature.size > kLarge) return out;
+  FileBuffer buffer;
+  std::string ignored;
+  if (const auto text = readFile(path, buffer, out.signature, ignored))
+    out.content = convertFile(*text);
   return out;
 }
 
@@ -188,10 +207,26 @@ void FileSource::scanRoot(const std::string& root, Reason reason, Paths& seen) {
     watcher_.watch(directory);
   }
   seen.reserve(seen.size() + files.size());
-  for (ListedFile& file : files) {
+  std::vector<const std::string*> unread;
+  for (const ListedFile& file : files)
+    if (!signatures_.contains(file.path)) unread.push_back(&file.path);
+  const std::size_t helpers = Ahead<NewFile>::helpersFor(unread.size());
+  Ahead<NewFile> ahead(
+      helpers > 0 ? unread.size() : 0, [&](std::size_t index) { return readNew(*unread[index]); },
+      helpers);
+  auto next = helpers > 0 ? unread.begin() : unread.end();
+  for (const ListedFile& file : files) {
     if (file.link && linkTarget(file.path)) watchPath(file.path);
-    visit(file.path, reason, false);
-    seen.insert(std::move(file.path));
+    NewFile read;
+    if (next != unread.end() && *next == &file.path) {
+      read = ahead.take();
+      ++next;
+    }
+    if (read.content)
+      take(file.path, read.signature, std::move(*read.content));
+    else
+      visit(file.path, reason, false);
+    seen.insert(file.path);
   }
 }
 
@@ -253,11 +288,12 @@ void FileSource::visit(const std::string& path, Reason reason, bool again) {
   manifests_.fail(path, error);
 }
 
-void FileSource::take(const std::string& path, const Signature& signature, std::string_view text) {
+template <class Content>
+void FileSource::take(const std::string& path, const Signature& signature, Content content) {
   being_written_.erase(path);
   signatures_[path] = signature;
   const std::lock_guard lock(mutex_);
-  manifests_.load(path, text);
+  manifests_.load(path, std::move(content));
 }
 
 void FileSource::scanCertificates(const Settings::CertificateDirectory& from, Paths& seen) {

@@ -67,7 +67,8 @@ class FileSource {
                 Paths& seen);
   void loadSelfSigned();
   void visit(const std::string& path, Reason reason, bool again);
-  void take(const std::string& path, const Signature& signature, std::string_view text);
+  template <class Content>  // std::string_view, or ConvertedFile of a file that is not known yet
+  void take(const std::string& path, const Signature& signature, Content content);
   void watchPath(const std::string& path);
   void follow(const std::vector<WatchEvent>& events);
   [[nodiscard]] bool followOne(const WatchEvent& event);

@@ -2,13 +2,13 @@
 #include "manifests.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <set>
 #include <span>
 #include <utility>
 
-#include "documents.hpp"
-#include "yaml_to_json.hpp"
+#include "ahead.hpp"
 
 namespace hyperway::file_source {
 namespace {
@@ -107,6 +107,16 @@ std::string completed(const YamlObject& object, std::int64_t generation) {
   return out;
 }
 
+Conversion convert(std::string_view text, const Document& document) {
+  Conversion out;
+  out.good = convertDocument(text.substr(document.offset, document.size), out.objects, out.error);
+  return out;
+}
+
+// The conversions of documents, given one by one in the order in which they were asked for.
+using Conversions = std::function<Conversion()>;
+using Convert = std::function<Conversions(std::vector<std::size_t> wanted)>;
+
 }  // namespace
 
 struct Manifests::State {
@@ -179,19 +189,17 @@ struct Manifests::State {
     return {&entry, object.line, true};
   }
 
-  DocumentState parse(FileState& file, std::string_view text, const Document& document) {
+  DocumentState read(FileState& file, const Document& document, const Conversion& conversion) {
     DocumentState state;
     state.hash = document.hash;
     state.size = document.size;
     state.first_line = document.first_line;
-    std::vector<YamlObject> objects;
-    YamlError error;
-    if (!convertDocument(text.substr(document.offset, document.size), objects, error)) {
-      state.error_line = error.line;
-      state.error = error.message;
+    if (!conversion.good) {
+      state.error_line = conversion.error.line;
+      state.error = conversion.error.message;
       return state;
     }
-    for (const YamlObject& object : objects) {
+    for (const YamlObject& object : conversion.objects) {
       state.in_list = object.in_list;
       if (std::string unknown = unknownKind(object); !unknown.empty())
         state.remarks.push_back({object.line, std::move(unknown)});
@@ -237,84 +245,118 @@ struct Manifests::State {
             reloads.insert(other->path);
           }
   }
+
+  void load(const std::string& path, const std::vector<Document>& found, const Convert& convert) {
+    FileState& file = this->file(path);
+    file.unreadable.clear();
+    std::vector<DocumentState>& documents = file.documents;
+    const bool fresh = std::exchange(file.parse_all, false);
+    const bool whole = fresh || documents.empty();
+    if (whole) file.duplicates = false;
+    const auto same = [](const DocumentState& old, const Document& now) {
+      return old.hash == now.hash && old.size == now.size;
+    };
+    // What did not change in front of and behind an edit stays where it is.
+    const std::size_t shared = fresh ? 0 : std::min(documents.size(), found.size());
+    std::size_t front = 0;
+    while (front < shared && same(documents[front], found[front])) ++front;
+    std::size_t back = 0;
+    while (back < shared - front &&
+           same(documents[documents.size() - 1 - back], found[found.size() - 1 - back]))
+      ++back;
+
+    const auto old_begin = documents.begin() + static_cast<std::ptrdiff_t>(front);
+    const auto old_end = documents.end() - static_cast<std::ptrdiff_t>(back);
+    std::vector<DocumentState> gone(std::make_move_iterator(old_begin),
+                                    std::make_move_iterator(old_end));
+    for (DocumentState& document : std::exchange(file.held, {}))
+      gone.push_back(std::move(document));
+    std::vector<DocumentState> middle(found.size() - front - back);
+    std::vector<bool> reused(middle.size(), false);
+    if (!fresh) {
+      std::unordered_multimap<std::uint64_t, std::size_t> left;
+      for (std::size_t i = 0; i < gone.size(); ++i) left.emplace(gone[i].hash, i);
+      std::vector<bool> used(gone.size(), false);
+      for (std::size_t i = 0; i < middle.size(); ++i) {
+        const auto match = left.find(found[front + i].hash);
+        if (match == left.end() || !same(gone[match->second], found[front + i])) continue;
+        middle[i] = std::move(gone[match->second]);
+        reused[i] = used[match->second] = true;
+        left.erase(match);
+      }
+      std::size_t at = 0;
+      std::erase_if(gone, [&](const DocumentState&) { return used[at++]; });
+    }
+    // Withdrawn first, so that the new form of an object does not take itself for a duplicate.
+    withdrawAll(file, gone);
+    std::vector<std::size_t> wanted;
+    for (std::size_t i = 0; i < middle.size(); ++i)
+      if (!reused[i]) wanted.push_back(front + i);
+    if (!wanted.empty()) {
+      const Conversions next = convert(wanted);
+      for (const std::size_t index : wanted)
+        middle[index - front] = read(file, found[index], next());
+    }
+    // In place as far as it goes: behind an edit there may be thousands that would move twice.
+    const auto in_place = std::min(old_end - old_begin, std::ssize(middle));
+    const auto split = middle.begin() + in_place;
+    const auto into = std::move(middle.begin(), split, old_begin);
+    if (into != old_end)
+      documents.erase(into, old_end);
+    else
+      documents.insert(into, std::make_move_iterator(split), std::make_move_iterator(middle.end()));
+    // Which of two definitions is the first is seen only if all are looked at in order.
+    if (!whole && file.duplicates && !(middle.empty() && gone.empty())) {
+      file.parse_all = true;
+      reloads.insert(path);
+    }
+    bool broken = false;
+    bool remarks = false;
+    for (std::size_t i = 0; i < documents.size(); ++i) {
+      documents[i].first_line = found[i].first_line;
+      broken = broken || !documents[i].error.empty();
+      remarks = remarks || !documents[i].remarks.empty();
+    }
+    if (broken || remarks)
+      troubled.insert(path);
+    else
+      troubled.erase(path);
+    if (broken)
+      hold(file, gone);
+    else
+      wakeShadows(gone);
+  }
 };
 
 Manifests::Manifests() : state_(std::make_unique<State>()) {}
 Manifests::~Manifests() = default;
 
-void Manifests::load(const std::string& path, std::string_view text) {
-  FileState& file = state_->file(path);
-  file.unreadable.clear();
-  const std::vector<Document> found = splitDocuments(text);
-  std::vector<DocumentState>& documents = file.documents;
-  const bool fresh = std::exchange(file.parse_all, false);
-  const bool whole = fresh || documents.empty();
-  if (whole) file.duplicates = false;
-  const auto same = [](const DocumentState& old, const Document& now) {
-    return old.hash == now.hash && old.size == now.size;
-  };
-  // What did not change in front of and behind an edit stays where it is.
-  const std::size_t shared = fresh ? 0 : std::min(documents.size(), found.size());
-  std::size_t front = 0;
-  while (front < shared && same(documents[front], found[front])) ++front;
-  std::size_t back = 0;
-  while (back < shared - front &&
-         same(documents[documents.size() - 1 - back], found[found.size() - 1 - back]))
-    ++back;
+ConvertedFile convertFile(std::string_view text) {
+  ConvertedFile out{splitDocuments(text), {}};
+  out.conversions.reserve(out.documents.size());
+  for (const Document& document : out.documents) out.conversions.push_back(convert(text, document));
+  return out;
+}
 
-  const auto old_begin = documents.begin() + static_cast<std::ptrdiff_t>(front);
-  const auto old_end = documents.end() - static_cast<std::ptrdiff_t>(back);
-  std::vector<DocumentState> gone(std::make_move_iterator(old_begin),
-                                  std::make_move_iterator(old_end));
-  for (DocumentState& document : std::exchange(file.held, {})) gone.push_back(std::move(document));
-  std::vector<DocumentState> middle(found.size() - front - back);
-  std::vector<bool> reused(middle.size(), false);
-  if (!fresh) {
-    std::unordered_multimap<std::uint64_t, std::size_t> left;
-    for (std::size_t i = 0; i < gone.size(); ++i) left.emplace(gone[i].hash, i);
-    std::vector<bool> used(gone.size(), false);
-    for (std::size_t i = 0; i < middle.size(); ++i) {
-      const auto match = left.find(found[front + i].hash);
-      if (match == left.end() || !same(gone[match->second], found[front + i])) continue;
-      middle[i] = std::move(gone[match->second]);
-      reused[i] = used[match->second] = true;
-      left.erase(match);
-    }
-    std::size_t at = 0;
-    std::erase_if(gone, [&](const DocumentState&) { return used[at++]; });
-  }
-  // Withdrawn first, so that the new form of an object does not take itself for a duplicate.
-  state_->withdrawAll(file, gone);
-  for (std::size_t i = 0; i < middle.size(); ++i)
-    if (!reused[i]) middle[i] = state_->parse(file, text, found[front + i]);
-  // In place as far as it goes: behind an edit there may be thousands that would move twice.
-  const auto in_place = std::min(old_end - old_begin, std::ssize(middle));
-  const auto split = middle.begin() + in_place;
-  const auto into = std::move(middle.begin(), split, old_begin);
-  if (into != old_end)
-    documents.erase(into, old_end);
-  else
-    documents.insert(into, std::make_move_iterator(split), std::make_move_iterator(middle.end()));
-  // Which of two definitions is the first is seen only if all are looked at in order.
-  if (!whole && file.duplicates && !(middle.empty() && gone.empty())) {
-    file.parse_all = true;
-    state_->reloads.insert(path);
-  }
-  bool broken = false;
-  bool remarks = false;
-  for (std::size_t i = 0; i < documents.size(); ++i) {
-    documents[i].first_line = found[i].first_line;
-    broken = broken || !documents[i].error.empty();
-    remarks = remarks || !documents[i].remarks.empty();
-  }
-  if (broken || remarks)
-    state_->troubled.insert(path);
-  else
-    state_->troubled.erase(path);
-  if (broken)
-    state_->hold(file, gone);
-  else
-    state_->wakeShadows(gone);
+void Manifests::load(const std::string& path, std::string_view text) {
+  const std::vector<Document> found = splitDocuments(text);
+  state_->load(path, found, [&](std::vector<std::size_t> wanted) -> Conversions {
+    const std::size_t count = wanted.size();
+    const auto work = [text, &found, wanted = std::move(wanted)](std::size_t index) {
+      return convert(text, found[wanted[index]]);
+    };
+    const auto ahead =
+        std::make_shared<Ahead<Conversion>>(count, work, Ahead<Conversion>::helpersFor(count));
+    return [ahead] { return ahead->take(); };
+  });
+}
+
+void Manifests::load(const std::string& path, ConvertedFile file) {
+  state_->load(path, file.documents, [&](std::vector<std::size_t> wanted) -> Conversions {
+    return [&file, wanted = std::move(wanted), next = std::size_t{0}]() mutable {
+      return std::move(file.conversions[wanted[next++]]);
+    };
+  });
 }
 
 void Manifests::fail(const std::string& path, std::string reason) {

@@ -9,6 +9,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "documents.hpp"
+#include "yaml_to_json.hpp"
+
 namespace hyperway::file_source {
 
 /// Identity of an object.
@@ -32,6 +35,22 @@ struct FileProblem {
   std::string message;   ///< In the user's words.
 };
 
+/// The objects of a document, or why there are none.
+struct Conversion {
+  bool good = false;                ///< False: `error` says why.
+  std::vector<YamlObject> objects;  ///< May be empty.
+  YamlError error;                  ///< Lines of the document.
+};
+
+/// A file's text, cut and converted.
+struct ConvertedFile {
+  std::vector<Document> documents;
+  std::vector<Conversion> conversions;  ///< One for each of `documents`.
+};
+
+/// Cuts and converts a text; pure, on any thread.
+[[nodiscard]] ConvertedFile convertFile(std::string_view text);
+
 /// The objects that a set of files defines, kept up to date file by file. Pure: texts come in,
 /// changes go out; a document whose hash did not change is not parsed again. A file with a document
 /// that does not parse removes nothing: its last good documents stay until it is whole again. Of an
@@ -43,8 +62,10 @@ class Manifests {
   Manifests& operator=(const Manifests&) = delete;
   ~Manifests();
 
-  /// The content of a file, new or changed.
+  /// The content of a file, new or changed. Where many documents changed, other threads help.
   void load(const std::string& path, std::string_view text);
+  /// The same with everything converted already: for a file that is read for the first time.
+  void load(const std::string& path, ConvertedFile file);
   /// A file cannot be read for now: what it gave stays, and `reason` is a problem.
   void fail(const std::string& path, std::string reason);
   /// A file is gone, and what it gave with it.

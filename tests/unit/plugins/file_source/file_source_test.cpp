@@ -189,6 +189,24 @@ TEST_CASE("The first list is complete, later batches have what changed") {
         R"("namespace":"default","name":"route-2"}]})");
 }
 
+TEST_CASE("Many files are read by several threads, and each is what it would be alone") {
+  Source source;
+  for (int i = 0; i < 500; ++i) source.put("r" + std::to_string(i) + ".yaml", route(i, "x"));
+  source.put("broken.yaml", route(1000, "x") + "---\nkind: [\n");
+  source.put("large.yaml", route(1001, "x") + "# " + std::string(100'000, '-') + "\n");
+  source.put("rival.yaml", route(499, "rival"));  // r499.yaml comes first and counts
+  fs::create_symlink(source.path("m/nowhere"), source.path("m/link.yaml"));
+  source.start();
+  const std::string& document = source.port.batches[0].document;
+  for (int i = 0; i < 500; ++i)
+    CHECK(document.find("\"route-" + std::to_string(i) + '"') != std::string::npos);
+  CHECK(document.find("\"route-1000\"") != std::string::npos);
+  CHECK(document.find("\"route-1001\"") != std::string::npos);
+  CHECK(document.find("/rival") == std::string::npos);
+  CHECK(source.port.health.find(source.path("m/broken.yaml") + ":") != std::string::npos);
+  CHECK(source.port.health.find("route-499 is defined already") != std::string::npos);
+}
+
 TEST_CASE("What is wrong is told with file and line, before the batch that it concerns") {
   Source source;
   source.put("a.yaml", route(1, "x") + "---\nkind: [\n");

@@ -98,6 +98,22 @@ TEST_CASE("A broken document removes nothing, and its neighbours go on") {
   CHECK(problems(manifests) == "");
 }
 
+TEST_CASE("A file that was converted elsewhere is the same as its text") {
+  std::string text = service("x") + service("y", "spec: {a: [\n");
+  for (int i = 0; i < 200; ++i) text += service("many-" + std::to_string(i));
+  Manifests by_text, converted;
+  by_text.load("a.yaml", text);
+  converted.load("a.yaml", convertFile(text));
+  CHECK(problems(by_text).starts_with("a.yaml:"));
+  CHECK(problems(converted) == problems(by_text));
+  CHECK(converted.takeChanges().upserts == by_text.takeChanges().upserts);
+  text += service("last");
+  for (Manifests* manifests : {&by_text, &converted}) {
+    manifests->load("a.yaml", text);
+    CHECK(told(*manifests) == "+last@1 ");
+  }
+}
+
 TEST_CASE("A file that cannot be read keeps what it gave") {
   Manifests manifests;
   manifests.load("a.yaml", service("x"));
