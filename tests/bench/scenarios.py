@@ -90,7 +90,7 @@ SCENARIOS = {
     "SMt": Scenario("memory, TLS connections", "mem", tls=True),
 }
 # S7 is compared with ourselves: paired.py.
-DEFAULT = ["S1", "S1r", "S2", "S4", "S8", "S6d", "S6u", "SM", "SMt"]
+DEFAULT = ["S1", "S2", "S4", "S8", "S6d", "S6u", "SM", "SMt"]
 DEFAULT_TWO = ["S1", "S2", "S4", "S8"]  # with two workers
 
 
@@ -108,7 +108,6 @@ class Limit:
 LIMITS = [
     Limit("S1", "cpu_us", 0.95), Limit("S2", "cpu_us", 0.95), Limit("S8", "cpu_us", 0.95),
     Limit("S4", "cpu_us", 1.0),
-    Limit("S1r", "p99", 1.0),
     Limit("S6d", "cpu_s_per_gib", 0.65, "nginx-new"),
     Limit("S6u", "cpu_s_per_gib", 0.65, "nginx-new"),
     Limit("SM", "bytes_per_connection", 1.0, "nginx*"),
