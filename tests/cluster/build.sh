@@ -4,10 +4,11 @@
 #
 #   build.sh OUT cluster         OUT/cluster, and OUT/crds-VERSION/ of older definitions of the Gateway API
 #   build.sh OUT suite VERSION   OUT/suite-VERSION/: conformance.test, echo-basic, test2json, crds/
+#   build.sh OUT helm            OUT/helm, of the version that helm/go.mod names
 #
 # A Go of 1.26 or newer is on PATH (toolchain.sh finds or fetches one).
 set -eu
-out=$(mkdir -p "${1:?usage: build.sh OUT cluster|suite}" && cd "$1" && pwd)
+out=$(mkdir -p "${1:?usage: build.sh OUT cluster|helm|suite}" && cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 # Kubernetes is large: more compilers at once than this need more than 4 GB.
 export GOFLAGS="-p=$(nproc | awk '{ print ($1 > 4) ? 4 : $1 }') -buildvcs=false"
@@ -28,7 +29,12 @@ copy_definitions() {
 case ${2-} in
   cluster)
     cd "$here"
-    go build -ldflags='-s -w' -o "$out/cluster" .
+    # Clients ask the API server for its version: helm compares it with what a chart wants.
+    kubernetes=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+    minor=${kubernetes#v1.}
+    about=k8s.io/component-base/version
+    go build -ldflags="-s -w -X $about.gitVersion=$kubernetes -X $about.gitMajor=1 -X $about.gitMinor=${minor%%.*}" \
+      -o "$out/cluster" .
     # Outside of a module, so that the go command takes any version; it checks what it gets all the same.
     cd /
     for version in $definitions; do
@@ -60,8 +66,13 @@ case ${2-} in
     api=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)
     copy_definitions "$api" "$to/crds"
     ;;
+  helm)
+    cd "$here/helm"
+    export GOTOOLCHAIN=auto # as above
+    go build -ldflags='-s -w' -o "$out/helm" helm.sh/helm/v4/cmd/helm
+    ;;
   *)
-    echo "usage: build.sh OUT cluster|suite VERSION" >&2
+    echo "usage: build.sh OUT cluster|helm|suite VERSION" >&2
     exit 2
     ;;
 esac

@@ -32,6 +32,7 @@ import (
 // containerSpec is what the node tells a container's first process.
 type containerSpec struct {
 	Root    string // where its root filesystem is to be mounted
+	Image   string // the folder that it is made of
 	Mounts  []mount
 	Command []string
 	Env     []string
@@ -228,6 +229,7 @@ func (w *podWorker) containerSpec(c *v1.Container) (*containerSpec, error) {
 	}
 	spec := &containerSpec{
 		Root:       filepath.Join(w.dir(), "root-"+c.Name),
+		Image:      filepath.Join("/", image.Root),
 		Dir:        c.WorkingDir,
 		Privileges: may,
 		Hostname:   w.pod.Name, PodIP: w.net.ip.String(), ResolvConf: resolvConf(w.pod.Namespace),
@@ -441,16 +443,19 @@ func containerMain() error {
 	return fmt.Errorf("%s: %w", path, syscall.Exec(path, spec.Command, spec.Env))
 }
 
-// enterRoot makes the machine's own root filesystem the container's, seen
-// through an overlay which keeps all changes in memory and ends with the
+// enterRoot makes the image, or the machine's own root filesystem, the container's,
+// seen through an overlay which keeps all changes in memory and ends with the
 // container, and mounts the volumes in it.
 func (s *containerSpec) enterRoot() error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	others, err := otherMounts(s.Root)
-	if err != nil {
-		return err
+	others := []string{"/dev", "/proc", "/sys"}
+	if s.Image == "/" {
+		var err error
+		if others, err = otherMounts(s.Root); err != nil {
+			return err
+		}
 	}
 	if err := syscall.Mount("tmpfs", s.Root, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("tmpfs: %w", err)
@@ -462,7 +467,7 @@ func (s *containerSpec) enterRoot() error {
 			return err
 		}
 	}
-	layers := fmt.Sprintf("lowerdir=/,upperdir=%s,workdir=%s", upper, work)
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", s.Image, upper, work)
 	if err := syscall.Mount("overlay", root, "overlay", 0, layers); err != nil {
 		return fmt.Errorf("overlay: %w", err)
 	}
@@ -475,6 +480,7 @@ func (s *containerSpec) enterRoot() error {
 	// targets (/var/run is one) lead to the container's files and not to ours.
 	sources := make([]*os.File, len(s.Mounts))
 	for i, m := range s.Mounts {
+		var err error
 		if sources[i], err = os.Open(m.Source); err != nil {
 			return err
 		}

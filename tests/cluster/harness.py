@@ -115,6 +115,13 @@ class Cluster:
         """Output of a program in a Pod's container; `pod` is NAMESPACE/POD or .../CONTAINER."""
         return self.run("exec", "--pod", pod, "--", *program)
 
+    def on_node(self, *program):
+        """The finished process of a program of this machine that sees the node's processes and mounts."""
+        with open(os.path.join(self.dir, "node.pid"), encoding="utf-8") as file:
+            node = file.read().strip()
+        return subprocess.run(["nsenter", "--target", node, "--pid", "--mount", "--", *program], capture_output=True,
+                              text=True, check=False)
+
     def fault(self, verb, argument=""):
         """Does something to the cluster: the verbs are those of `cluster fault`."""
         self._disconnect()

@@ -16,8 +16,10 @@ type image struct {
 	// Name is matched with the end of the image reference, tag and digest left
 	// out: "conformance/echo-basic" stands for it on any registry.
 	Name string `json:"name"`
-	// Entrypoint is an executable, on this machine or in Files, and its first arguments.
+	// Entrypoint is an executable, in Root, on this machine or in Files, and its first arguments.
 	Entrypoint []string `json:"entrypoint"`
+	// Root is a folder of this machine with all that the image has in it; without, the machine's own root is seen.
+	Root string `json:"root,omitempty"`
 	// Files are paths inside the container and the files or folders of this
 	// machine which are seen there (read-only).
 	Files map[string]string `json:"files,omitempty"`
@@ -77,6 +79,11 @@ func (m *imageMap) add(i image) (err error) {
 	if i.Entrypoint[0], err = filepath.Abs(i.Entrypoint[0]); err != nil {
 		return err
 	}
+	if i.Root != "" {
+		if i.Root, err = filepath.Abs(i.Root); err != nil {
+			return err
+		}
+	}
 	for inside, outside := range i.Files {
 		if i.Files[inside], err = filepath.Abs(outside); err != nil {
 			return err
@@ -101,8 +108,8 @@ func (m *imageMap) find(reference string) (image, error) {
 	if best.Name == "" {
 		return best, fmt.Errorf("no local executable is given for image %q", reference)
 	}
-	executable := best.Entrypoint[0]
-	if outside, ok := best.Files[executable]; ok {
+	executable := filepath.Join("/", best.Root, best.Entrypoint[0])
+	if outside, ok := best.Files[best.Entrypoint[0]]; ok {
 		executable = outside
 	}
 	_, err := os.Stat(executable)
