@@ -5,8 +5,8 @@
 usage: conformance.py SHAPE [--suite VERSION] [--kubeconfig FILE] [--run TEST | --tests TEST,...]
                       [FLAG OF THE SUITE...]
 
-Starts a cluster (see README.md) with the experimental definitions of the suite's version and the
-manifests of SHAPE in it, or uses the cluster of FILE as it is. Writes into build/conformance/:
+Starts a cluster (see README.md) with the experimental definitions of the suite's version, and installs the chart of deploy/
+in the mode SHAPE by helm; or uses the cluster of FILE as it is. Writes into build/conformance/:
 report-SHAPE.yaml, SHAPE.json (the log as `go test -json` writes it), SHAPE-list.json (what the
 suite consists of) and, of our own cluster, state-SHAPE/ with the logs of everything. Ends well if the
 suite ran to its end; judge.py says whether it passed.
@@ -21,16 +21,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 NEWEST = "1.7.0"
-# What is applied for each shape, in this order.
-SHAPES = {"direct": ["deploy/filters-crd.yaml", "deploy/gateway-api-direct-rbac.yaml",
-                     "deploy/gateway-api-direct.yaml", "tests/cluster/filter.yaml"],
-          "snapshot-shared": ["deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
-                              "deploy/gateway-api-snapshot-shared-rbac.yaml",
-                              "deploy/gateway-api-snapshot-shared.yaml", "tests/cluster/filter.yaml"],
-          "snapshot-deployed": ["deploy/filters-crd.yaml", "deploy/gateway-api-snapshot-crd.yaml",
-                                "deploy/gateway-api-snapshot-deployed-rbac.yaml",
-                                "deploy/gateway-api-snapshot-deployed.yaml", "tests/cluster/filter.yaml",
-                                "tests/cluster/scaled.yaml"]}
+# The modes of the chart that are tried.
+SHAPES = ("direct", "snapshot-shared", "snapshot-deployed")
+CHART = os.path.join(ROOT, "deploy/helm/hyperway")
+NAMESPACE = "hyperway-system"
 # Addresses for GatewayStaticAddresses: of the cluster's load balancers, and of nobody's.
 ADDRESSES = ["-usable-address=10.78.0.200", "-unusable-address=192.0.2.1"]
 
@@ -103,14 +97,17 @@ def suite_command(suite, tests, arguments, report):
     return ["sh", "-c", wait, os.path.join(arguments.build, "cluster"), *command]
 
 
-def cluster_command(build, suite, state, manifests):
-    """What starts our own cluster with the manifests in it, and runs what follows inside."""
+def cluster_command(build, suite, state, shape, beside):
+    """What starts our own cluster, installs the chart in it and then applies manifests, and runs what follows inside."""
     command = [os.path.join(build, "cluster"), "run", "--dir", state,
                "--images", os.path.join(HERE, "images.yaml"),
-               "--apply", os.path.join(suite, "crds/experimental")]
-    for manifest in manifests:
-        command += ["--apply", os.path.join(ROOT, manifest)]
-    return command + ["--"]
+               "--apply", os.path.join(suite, "crds/experimental"), "--apply", os.path.join(HERE, "namespace.yaml")]
+    install = ('cluster=$1 helm=$2 chart=$3 mode=$4; shift 4; '
+               f'"$helm" install hyperway "$chart" --namespace {NAMESPACE} --set mode="$mode" --wait --timeout 3m >&2 || exit; '
+               'while [ "$1" != -- ]; do "$cluster" kubectl-main apply --server-side -f "$1" >&2 || exit; shift; done; '
+               'shift; exec "$@"')
+    return command + ["--", "sh", "-c", install, "install", os.path.join(build, "cluster"), os.path.join(build, "helm"),
+                      CHART, shape, *beside, "--"]
 
 
 def main(argv):
@@ -144,12 +141,14 @@ def main(argv):
     if arguments.kubeconfig:
         environment["KUBECONFIG"] = os.path.abspath(arguments.kubeconfig)
     else:
-        beside = os.path.abspath(path("beside-{}.yaml"))
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(large())
-        command = cluster_command(arguments.build, suite, path("state-{}"),
-                                  [*SHAPES[arguments.shape], *([beside] if "snapshot" in arguments.shape else [])]
-                                  ) + command
+        beside = [os.path.join(HERE, "filter.yaml")]
+        if arguments.shape == "snapshot-deployed":
+            beside.append(os.path.join(HERE, "scaled.yaml"))
+        if "snapshot" in arguments.shape:
+            beside.append(os.path.abspath(path("beside-{}.yaml")))
+            with open(beside[-1], "w", encoding="utf-8") as file:
+                file.write(large())
+        command = cluster_command(arguments.build, suite, path("state-{}"), arguments.shape, beside) + command
     progress = Progress(len(tests))
     with open(path("{}.json"), "w", encoding="utf-8") as log, \
             subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as run, \
