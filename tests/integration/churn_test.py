@@ -2,7 +2,8 @@
 """Change under load: routes, certificates and endpoints change 50 times a second, then a drain.
 
 10 seconds by default; HYPERWAY_FULL=1 makes it 60 seconds and at least 200,000 requests (or as many as
-HYPERWAY_CHURN_REQUESTS says). No request may fail: every client is one that never retries.
+HYPERWAY_CHURN_REQUESTS says). HYPERWAY_SOAK_MINUTES=60 makes it a soak: clients that take their time, and memory and
+descriptors that may not grow. No request may fail: every client is one that never retries.
 """
 import collections
 import itertools
@@ -19,7 +20,11 @@ from harness.manifests import app, backend_ref, gateway, gateway_class, listener
 from harness.processes import BackendProcess
 
 FULL = bool(os.environ.get("HYPERWAY_FULL"))
-SECONDS = 60 if FULL else 10
+SOAK_MINUTES = float(os.environ.get("HYPERWAY_SOAK_MINUTES") or 0)
+SECONDS = SOAK_MINUTES * 60 or (60 if FULL else 10)
+PAUSE = 0.02 if SOAK_MINUTES else 0  # of a client between two requests
+WARM_UP = 1 / 6  # of a soak, until memory is looked at
+SAMPLE_SECONDS = 10
 WANTED = int(os.environ.get("HYPERWAY_CHURN_REQUESTS") or (200000 if FULL else 0))
 EDITS_PER_SECOND = 50
 KINDS = ["keep", "keep", "fresh", "fresh", "tls", "tls"]
@@ -56,6 +61,7 @@ class LoadClient:
                 elif last and not self.draining.is_set() and began_before_the_drain:
                     failures.append(f"{self.kind}: told to close before the drain: {got}")
                 self.answered.value = n + 1
+                time.sleep(PAUSE)
             except Exception as error:  # noqa: BLE001 (whatever it is, this request has failed)
                 failures.append(f"{self.kind} {method} {target}: {error!r}")
                 last = True
@@ -87,8 +93,16 @@ class LoadClient:
         return seen, failures
 
 
+def slope(samples):
+    """Bytes an hour, by least squares, of [(seconds, bytes)]."""
+    count = len(samples)
+    mean_x, mean_y = sum(x for x, _ in samples) / count, sum(y for _, y in samples) / count
+    spread = sum((x - mean_x) ** 2 for x, _ in samples)
+    return 3600 * sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread
+
+
 class Churn(Case):
-    limit_seconds = 900 if WANTED else 90
+    limit_seconds = (900 if WANTED else 90) + SOAK_MINUTES * 60
 
     def test_nothing_fails_while_everything_changes_and_the_process_drains(self):
         backends = [self.use(BackendProcess(f"b{n}")) for n in range(3)]
@@ -105,13 +119,18 @@ class Churn(Case):
 
         def answered():
             return sum(client.answered.value for client in clients)
-        begin, edits, settled = time.monotonic(), 0, None
+        begin, edits, settled, samples = time.monotonic(), 0, None, []
         while True:
             now = time.monotonic() - begin
             if now >= SECONDS and answered() >= WANTED or not all(c.process.is_alive() for c in clients):
                 break
             if settled is None and now >= SECONDS / 2:
                 settled = self._held(process)
+            if SOAK_MINUTES and now >= SECONDS * WARM_UP + len(samples) * SAMPLE_SECONDS:
+                samples.append((now, *self._held(process)))
+                if len(samples) < 20 or len(samples) % 60 == 1:
+                    print(f"{now:.0f} s: {edits} edits, {answered()} requests, {samples[-1][1]} descriptors, "
+                          f"{samples[-1][2] / 1024:.0f} KiB", flush=True)
             self._edit(process, edits, backends, certificates)
             edits += 1
             time.sleep(max(0.0, begin + edits / EDITS_PER_SECOND - time.monotonic()))
@@ -146,6 +165,18 @@ class Churn(Case):
         # What came and went leaves nothing behind.
         self.assertLessEqual(held[0], settled[0] + 30)
         self.assertLessEqual(held[1] - settled[1], (8 << 20) * (8 if gw.sanitized() else 1))
+        if SOAK_MINUTES:
+            self._check_that_nothing_grows(samples)
+
+    def _check_that_nothing_grows(self, samples):
+        memory = slope([(at, used) for at, _, used in samples])
+        half = len(samples) // 2
+        descriptors = [max(count for _, count, _ in part) for part in (samples[:half], samples[half:])]
+        print(f"soak: memory {samples[0][2] / 1024:.0f} -> {samples[-1][2] / 1024:.0f} KiB, slope {memory / 1024:.0f} KiB/h "
+              f"over {len(samples)} samples; at most {descriptors[0]} descriptors in the first half, {descriptors[1]} in "
+              "the second", flush=True)
+        self.assertLessEqual(memory, 1 << 20)
+        self.assertLessEqual(descriptors[1], descriptors[0] + 5)
 
     def _check_that_edits_took_effect(self, edits, seen, backends):
         """Without this a gateway that ignores its configuration would pass."""
