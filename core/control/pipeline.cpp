@@ -95,6 +95,7 @@ struct Pipeline::State {
   std::vector<std::uint64_t> acknowledged;      // per sink
   std::map<std::string, std::string> rejected;  // subject -> message
   std::map<std::string, std::string> troubles;  // what failed as a whole: who -> reason
+  std::vector<std::string> sink_troubles;       // per sink; refuses nothing
   ChangeLog log;
   std::thread thread;
 
@@ -193,6 +194,8 @@ struct Pipeline::State {
             "refused generation " + std::to_string(report.generation) + ": " + report.reason;
       else
         troubles.erase(who);
+      if (report.trouble) sink_troubles[step.sink] = *report.trouble;
+      if (report.trouble && !report.trouble->empty()) log.addProblem(who + ": " + *report.trouble);
       if (!report.refused && report.generation > acknowledged[step.sink])
         acknowledged[step.sink] = report.generation;
       in_force = inForce();
@@ -228,11 +231,14 @@ struct Pipeline::State {
   void give(std::size_t sink, std::uint64_t number, const route::ModelBatch& batch) {
     if (!need_full[sink] && sinks[sink]->apply(number, batch)) return;
     need_full[sink] = !sinks[sink]->apply(number, translator->wholeModel());
+    if (!need_full[sink]) sinks[sink]->tell({translator->statuses(), {}});
   }
 
   void tell(const gateway::StatusBatch& batch) {
     if (batch.updated.empty() && batch.removed.empty()) return;
     for (std::size_t i = 0; i < sources.size(); ++i) sources[i]->reportStatus(sequences[i], batch);
+    for (std::size_t i = 0; i < sinks.size(); ++i)
+      if (!need_full[i]) sinks[i]->tell(batch);
   }
 };
 
@@ -257,6 +263,7 @@ void Pipeline::addSink(Sink& sink) {
   state_->sinks.push_back(&sink);
   state_->need_full.push_back(false);
   state_->acknowledged.push_back(0);
+  state_->sink_troubles.emplace_back();
   sink.onAcknowledge([state = state_.get(), index](SinkReport report) {
     const std::lock_guard lock(state->mutex);
     if (state->closed) return;
@@ -337,6 +344,9 @@ PipelineHealth Pipeline::health() const {
   for (const auto& port : state_->ports)
     if (!port->degraded.empty()) out.degraded.push_back(port->degraded);
   for (const auto& [who, reason] : state_->troubles) out.degraded.push_back(who + ": " + reason);
+  for (std::size_t i = 0; i < state_->sinks.size(); ++i)
+    if (const std::string& trouble = state_->sink_troubles[i]; !trouble.empty())
+      out.degraded.push_back(std::string(state_->sinks[i]->id()) + ": " + trouble);
   for (const auto& [subject, message] : state_->rejected) out.rejected.push_back(message);
   return out;
 }

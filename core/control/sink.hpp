@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@ struct SinkReport {
   std::string reason;            ///< In the user's words.
   std::vector<gateway::ListenerReport> listeners;  ///< Listeners whose state changed.
   std::vector<gateway::GatewayReport> gateways;    ///< Gateways whose state changed.
+  std::optional<std::string> trouble = {};  ///< What does not work beside; empty: all is well.
 };
 
 /// Puts a model to use: the proxy, a snapshot writer. Owned by the pipeline's owner.
@@ -34,6 +36,8 @@ class Sink {
   virtual void onAcknowledge(Acknowledge acknowledge) = 0;
   /// Takes a change; does not wait. False: it lost its place and needs a full batch next. [control]
   [[nodiscard]] virtual bool apply(std::uint64_t generation, const route::ModelBatch& batch) = 0;
+  /// Statuses of objects that changed; for a sink that passes them on. [control]
+  virtual void tell(const gateway::StatusBatch& batch) { (void)batch; }
   /// Ends; after it returns no report comes. [control]
   virtual void stop() = 0;
 };

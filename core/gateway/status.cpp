@@ -35,6 +35,11 @@ class JsonWriter {
     comma();
     text_ += std::to_string(number);
   }
+  void flag(std::string_view name, bool value) {
+    key(name);
+    comma();
+    text_ += value ? "true" : "false";
+  }
   void member(std::string_view name, std::string_view text) {
     key(name);
     value(text);
@@ -86,9 +91,7 @@ void write(JsonWriter& out, const std::vector<Condition>& conditions) {
   out.close(']');
 }
 
-void write(JsonWriter& out, const ListenerStatus& listener) {
-  out.open('{');
-  out.member("name", listener.name);
+void writeKinds(JsonWriter& out, const ListenerStatus& listener) {
   out.key("supportedKinds");
   out.open('[');
   for (const std::string& kind : listener.supported_kinds) {
@@ -98,6 +101,12 @@ void write(JsonWriter& out, const ListenerStatus& listener) {
     out.close('}');
   }
   out.close(']');
+}
+
+void write(JsonWriter& out, const ListenerStatus& listener) {
+  out.open('{');
+  out.member("name", listener.name);
+  writeKinds(out, listener);
   out.key("attachedRoutes");
   out.value(listener.attached_routes);
   write(out, listener.conditions);
@@ -140,7 +149,81 @@ void writeGateway(JsonWriter& out, const ObjectStatus& status) {
   out.close(']');
 }
 
+// "accepted", "acceptedReason", "acceptedMessage" out of the condition `type`.
+void writeVerdict(JsonWriter& out, const std::vector<Condition>& conditions, std::string_view type,
+                  const std::string& name) {
+  const auto found = std::find_if(conditions.begin(), conditions.end(),
+                                  [&](const Condition& one) { return one.type == type; });
+  if (found == conditions.end()) return;
+  out.flag(name, found->status && !found->unknown);
+  out.member(name + "Reason", found->reason);
+  out.member(name + "Message", found->message);
+}
+
+void writeGeneration(JsonWriter& out, const std::vector<Condition>& conditions) {
+  if (conditions.empty()) return;
+  out.key("observedGeneration");
+  out.value(conditions.front().observed_generation);
+}
+
+void writeDiagnostic(JsonWriter& out, const ObjectStatus& route, const ParentStatus& parent) {
+  out.member("routeNamespace", route.name_space);
+  out.member("routeName", route.name);
+  out.member("parentGroup",
+             parent.group.empty() ? std::string_view("gateway.networking.k8s.io") : parent.group);
+  out.member("parentKind", parent.kind.empty() ? std::string_view("Gateway") : parent.kind);
+  out.member("parentName", parent.name);
+  out.memberIf("parentNamespace", parent.name_space);
+  out.memberIf("parentSectionName", parent.section_name);
+  if (parent.port != 0) {
+    out.key("parentPort");
+    out.value(parent.port);
+  }
+  writeVerdict(out, parent.conditions, "Accepted", "accepted");
+  writeVerdict(out, parent.conditions, "ResolvedRefs", "resolvedRefs");
+  writeGeneration(out, parent.conditions);
+}
+
+void writeListener(JsonWriter& out, const ObjectStatus& gateway, const ListenerStatus& listener) {
+  out.member("gatewayNamespace", gateway.name_space);
+  out.member("gatewayName", gateway.name);
+  out.member("listenerName", listener.name);
+  out.key("attachedRoutes");
+  out.value(listener.attached_routes);
+  writeKinds(out, listener);
+  writeVerdict(out, listener.conditions, "Accepted", "accepted");
+  writeGeneration(out, listener.conditions);
+}
+
 }  // namespace
+
+std::string toSnapshot(const ObjectStatus& status) {
+  std::string all;
+  const auto add = [&](auto&& write) {
+    JsonWriter out;
+    out.open('{');
+    write(out);
+    out.close('}');
+    all += (all.empty() ? "" : ",") + out.take();
+  };
+  if (status.kind.ends_with("Route"))
+    for (const ParentStatus& parent : status.parents)
+      add([&](JsonWriter& out) { writeDiagnostic(out, status, parent); });
+  if (status.kind == "Gateway")
+    for (const ListenerStatus& listener : status.listeners)
+      add([&](JsonWriter& out) { writeListener(out, status, listener); });
+  if (status.kind == "GatewayClass")
+    add([&](JsonWriter& out) {
+      out.member("name", status.name);
+      writeVerdict(out, status.conditions, "Accepted", "accepted");
+      out.key("supportedFeatures");
+      out.open('[');
+      for (const std::string& feature : status.supported_features) out.value(feature);
+      out.close(']');
+      writeGeneration(out, status.conditions);
+    });
+  return all;
+}
 
 std::string toJson(const ObjectStatus& status, std::string_view controller_name) {
   JsonWriter out;

@@ -106,4 +106,9 @@ struct StatusBatch {
 /// writes it adds it.
 [[nodiscard]] std::string toJson(const ObjectStatus& status, std::string_view controller_name = {});
 
+/// The same as the elements of a list in the spec of a RouteSnapshot, comma-separated (CONTRACT.md
+/// has the fields): `routeDiagnostics` for routes, `gatewayListenerStatuses` for Gateways,
+/// `gatewayClassStatuses` for GatewayClasses; empty for other kinds.
+[[nodiscard]] std::string toSnapshot(const ObjectStatus& status);
+
 }  // namespace hyperway::gateway

@@ -147,8 +147,13 @@ std::vector<Refusal> Translator::State::refusedOf(const std::string& key) const 
   for (const auto* problems : {&unusable_listeners, &unbound_listeners})
     for (const auto& [name, reason] : *problems)
       if (object->second.listeners.contains(name)) out.push_back({name, reason});
+  const std::size_t listeners = out.size();
   for (const auto& [name, reason] : unusable_rules) out.push_back({name, reason});
-  if (out.size() > kMostRefusals) out.resize(kMostRefusals);
+  if (out.size() <= kMostRefusals) return out;
+  // Who reads it must know that a listener which is not named may be among the others.
+  const std::size_t more = out.size() - (kMostRefusals - 1);
+  out.resize(kMostRefusals - 1);
+  out.push_back({listeners >= kMostRefusals ? "*" : "+", "and " + std::to_string(more) + " more"});
   return out;
 }
 

@@ -203,6 +203,23 @@ std::string writeGateways(const route::ModelBatch& batch) {
   return out += '}';
 }
 
+std::string writeStatuses(const gateway::StatusBatch& batch) {
+  std::string out = "{\"statuses\":[";
+  bool any = false;
+  for (const gateway::ObjectStatus& status : batch.updated) {
+    const bool wanted =
+        status.kind.ends_with("Route") || status.kind == "Gateway" || status.kind == "GatewayClass";
+    if (!wanted) continue;
+    out += any ? ",{\"key\":" : "{\"key\":";
+    any = true;
+    appendJsonString(out, status.key());
+    out += ",\"entries\":[" + gateway::toSnapshot(status) + "]}";
+  }
+  out += ']';
+  appendKeys(out, "removedStatuses", batch.removed);
+  return any || !batch.removed.empty() ? out + '}' : std::string();
+}
+
 Result<control::SinkReport, std::string> readSinkReport(std::uint64_t generation,
                                                         std::string_view json) {
   control::SinkReport out;
@@ -215,6 +232,9 @@ Result<control::SinkReport, std::string> readSinkReport(std::uint64_t generation
     ondemand::object root = document.get_object().value();
     out.refused = optionalBoolean(root, "refused", false);
     out.reason = optionalText(root, "reason");
+    if (auto trouble = root.find_field_unordered("trouble");
+        trouble.error() != simdjson::NO_SUCH_FIELD)
+      out.trouble = std::string(std::string_view(trouble.get_string().value()));
     auto gateways = root.find_field_unordered("gateways");
     if (gateways.error() != simdjson::NO_SUCH_FIELD) {
       ondemand::array elements = gateways.get_array().value();

@@ -37,6 +37,9 @@ class ModelBatchWriter {
 /// A batch for sinks that want to know of Gateways only.
 [[nodiscard]] std::string writeGateways(const route::ModelBatch& batch);
 
+/// Statuses for sinks that want them; empty if there are none of the kinds that they get.
+[[nodiscard]] std::string writeStatuses(const gateway::StatusBatch& batch);
+
 /// Reads what a sink acknowledged. Error: one sentence. Any thread.
 [[nodiscard]] Result<control::SinkReport, std::string> readSinkReport(std::uint64_t generation,
                                                                       std::string_view json);

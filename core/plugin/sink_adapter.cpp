@@ -52,6 +52,7 @@ class PluginSink final : public control::Sink {
     if (gateways_only && !concerned && std::exchange(has_first_, true)) return true;
     has_first_ = true;
     const std::string json = gateways_only ? writeGateways(batch) : writer_.write(batch);
+    generation_ = generation;
     const std::uint32_t flags = batch.full ? std::uint32_t{HW_APPLY_FULL} : 0U;
     const hw_status status =
         guarded("apply", [&] { return class_.apply(sink_, generation, flags, bytesOf(json)); });
@@ -61,6 +62,18 @@ class PluginSink final : public control::Sink {
                           "the sink failed to apply a batch, status " + std::to_string(status), {},
                           0);
     return false;  // Whatever it lost, a full batch puts it right.
+  }
+
+  void tell(const gateway::StatusBatch& batch) override {
+    if ((class_.wants & HW_SINK_STATUSES) == 0) return;
+    const std::string json = writeStatuses(batch);
+    if (json.empty()) return;
+    const hw_status status =
+        guarded("apply", [&] { return class_.apply(sink_, generation_, 0, bytesOf(json)); });
+    if (status != HW_OK && status != HW_NEED_FULL)
+      plugin_->host().log(HW_LOG_ERROR,
+                          "the sink failed to take statuses, status " + std::to_string(status), {},
+                          0);
   }
 
   void stop() override {
@@ -100,6 +113,7 @@ class PluginSink final : public control::Sink {
   std::mutex mutex_;
   Acknowledge acknowledge_;
   void* sink_ = nullptr;
+  std::uint64_t generation_ = 0;  // of the last batch
   bool stopped_ = false;
   bool has_first_ = false;
 };

@@ -213,6 +213,24 @@ TEST_CASE("A source's and a sink's complaints are in the health") {
   CHECK_FALSE(f.pipeline.health().programmed);
 }
 
+TEST_CASE("A trouble of a sink is shown until the sink says otherwise, and refuses nothing") {
+  Fixture f;
+  std::string error;
+  REQUIRE(f.pipeline.start(error));
+  control::SinkReport report;
+  report.generation = 1;
+  report.trouble = "one route is left out";
+  f.sink.tell(report);
+  f.sink.tell({2, false, "", {{"ns/g/l", true, ""}}, {}});
+  f.settle();
+  const std::vector<std::string> shown{"test_sink: one route is left out"};
+  CHECK(f.pipeline.health().degraded == shown);
+  report.trouble = "";
+  f.sink.tell(report);
+  f.settle();
+  CHECK(f.pipeline.health().degraded.empty());
+}
+
 TEST_CASE("With several sinks each gets every batch, and ready means that all have answered") {
   gateway::TranslateOptions options;
   options.report_programmed = false;

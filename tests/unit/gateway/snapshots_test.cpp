@@ -276,6 +276,67 @@ TEST_CASE("A snapshot counts as served once every sink has its generation") {
       json("{'checksum':'3','refused':[{'name':'default/gw/http','reason':'the port is busy'}]}"));
 }
 
+TEST_CASE("A report names 32 refusals, and says whether a listener may be among the others") {
+  World world;
+  std::string listeners;
+  for (int i = 0; i < 40; ++i)
+    listeners += std::string(i == 0 ? "" : ",") + "{'name':'default/gw/l" + std::to_string(i) +
+                 "','port':443,'protocol':'HTTPS'}";
+  const auto put = [&](const std::string& list) {
+    world.put("RouteSnapshot", "default", "snap", spec("1", list, ""), "'generation':1");
+    serve(world, 1);
+    return world.status("RouteSnapshot/default/snap").refused;
+  };
+  const auto many = put(listeners);
+  REQUIRE(many.size() == 32);
+  CHECK(many.back() == Refusal{"*", "and 9 more"});
+  CHECK(put(listeners.substr(0, listeners.find("','port':443,'protocol':'HTTPS'}") + 32)).size() ==
+        1);
+}
+
+TEST_CASE("A status reads in a snapshot as the contract has it") {
+  ObjectStatus route;
+  route.kind = "HTTPRoute";
+  route.name_space = "shop";
+  route.name = "cart";
+  ParentStatus parent;
+  parent.name_space = "infra";
+  parent.name = "gw";
+  parent.section_name = "http";
+  parent.port = 80;
+  parent.conditions = {{"Accepted", true, false, "Accepted", "fine", 3},
+                       {"ResolvedRefs", false, false, "BackendNotFound", "no \"x\"", 3}};
+  route.parents = {parent};
+  CHECK(
+      toSnapshot(route) ==
+      json("{'routeNamespace':'shop','routeName':'cart','parentGroup':'gateway.networking.k8s.io',"
+           "'parentKind':'Gateway','parentName':'gw','parentNamespace':'infra',"
+           "'parentSectionName':'http','parentPort':80,'accepted':true,'acceptedReason':'Accepted',"
+           "'acceptedMessage':'fine','resolvedRefs':false,'resolvedRefsReason':'BackendNotFound',"
+           "'resolvedRefsMessage':'no \\'x\\'','observedGeneration':3}"));
+  ObjectStatus gateway;
+  gateway.kind = "Gateway";
+  gateway.name_space = "infra";
+  gateway.name = "gw";
+  gateway.listeners = {{"http", {"HTTPRoute"}, 2, {{"Accepted", false, true, "Pending", "", 1}}}};
+  CHECK(toSnapshot(gateway) ==
+        json("{'gatewayNamespace':'infra','gatewayName':'gw','listenerName':'http',"
+             "'attachedRoutes':2,'supportedKinds':[{'group':'gateway.networking.k8s.io',"
+             "'kind':'HTTPRoute'}],'accepted':false,'acceptedReason':'Pending',"
+             "'acceptedMessage':'','observedGeneration':1}"));
+  ObjectStatus of_class;
+  of_class.kind = "GatewayClass";
+  of_class.name = "hyperway";
+  of_class.supported_features = {"Gateway", "HTTPRoute"};
+  of_class.conditions = {{"Accepted", true, false, "Accepted", "ours", 2}};
+  CHECK(toSnapshot(of_class) ==
+        json("{'name':'hyperway','accepted':true,'acceptedReason':'Accepted','acceptedMessage':"
+             "'ours','supportedFeatures':['Gateway','HTTPRoute'],'observedGeneration':2}"));
+  ObjectStatus policy;
+  policy.kind = "BackendTLSPolicy";
+  CHECK(toSnapshot(policy).empty());
+}
+
 TEST_CASE("A sink that lost its place gets the routes of snapshots too") {
   World world;
   world.put("RouteSnapshot", "default", "snap", spec("1", std::string(kHttp), entry("a")));

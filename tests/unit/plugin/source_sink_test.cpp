@@ -248,9 +248,13 @@ TEST_CASE_FIXTURE(Fixture, "a sink's acknowledgement is read; one that cannot be
   ack(3, "");
   ack(4, R"({"listeners": [{"name": "a/b/c", "programmed": false, "reason": "port busy"}]})");
   ack(5, R"({"refused": true, "reason": "too old", "gateways": [{"name": "a/b", "reason": "c"}]})");
+  ack(5, R"({"trouble": "one left out"})");
   ack(6, "nonsense");
   ack(7, R"({"refused": "yes"})");
-  REQUIRE(reports.size() == 3);
+  REQUIRE(reports.size() == 4);
+  CHECK_FALSE(reports[2].trouble);
+  CHECK(reports[3].trouble == "one left out");
+  CHECK_FALSE(reports[3].refused);
   CHECK(reports[0].generation == 3);
   CHECK(reports[1].listeners[0].listener == "a/b/c");
   CHECK_FALSE(reports[1].listeners[0].programmed);

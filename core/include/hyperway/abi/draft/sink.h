@@ -20,10 +20,18 @@
 /// "namespace/name". `parameters` are those of its class and then its own; `owner` says whose, and
 /// is empty for its own.
 ///
-/// A report is a JSON object {"refused": bool, "reason": text, "listeners": [{"name", "programmed":
-/// bool, "reason": text}], "gateways": [{"name", "reason": text, "parameters": text}]}, all
-/// optional. The reason of a Gateway says why it has no place in the network, `parameters` what is
-/// wrong with its parameters; they are shown in its status until a report where they are empty.
+/// A sink that wants statuses is given them in documents of their own, between batches and with the
+/// generation of the last one: {"statuses": [{"key", "entries": [STATUS]}], "removedStatuses":
+/// [KEY]}. STATUS is an element of `routeDiagnostics`, `gatewayListenerStatuses` or
+/// `gatewayClassStatuses` of a RouteSnapshot's spec, according to the kind with which the KEY of
+/// the object ("Kind/namespace/name") begins. After HW_APPLY_FULL all are given anew.
+///
+/// A report is a JSON object {"refused": bool, "reason": text, "trouble": text, "listeners":
+/// [{"name", "programmed": bool, "reason": text}], "gateways": [{"name", "reason": text,
+/// "parameters": text}]}, all optional. A trouble refuses nothing; it is shown until a report says
+/// another one, or an empty one. The reason of a Gateway says why it has no place in the network,
+/// `parameters` what is wrong with its parameters; they are shown in its status until a report
+/// where they are empty.
 
 #include "../host.h"
 
@@ -40,8 +48,9 @@ enum {
 
 /// Bits of `wants` of a class. An unknown bit is ignored.
 enum {
-  HW_SINK_GATEWAYS_ONLY = 1u << 0 /* batches have `gateways` and `removedGateways` alone; one in
-                                     which neither has anything is not given, but for the first */
+  HW_SINK_GATEWAYS_ONLY = 1u << 0, /* batches have `gateways` and `removedGateways` alone; one in
+                                      which neither has anything is not given, but for the first */
+  HW_SINK_STATUSES = 1u << 1       /* statuses too */
 };
 
 /// A class of sinks. Static; owned by the plugin; lives as long as the process.
