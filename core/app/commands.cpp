@@ -72,6 +72,13 @@ std::string k8sSourceJson(const std::string& config_json, const Options& options
   if (!options.k8s_namespace.empty()) root->set("namespace", options.k8s_namespace);
   if (!options.k8s_poll_seconds.empty())
     root->set("poll_seconds", std::stoi(options.k8s_poll_seconds));
+  const bool controller = isControllerByFlags(options);
+  const bool writes =
+      controller || std::any_of(settings.sinks.begin(), settings.sinks.end(),
+                                [](const auto& spec) { return spec.plugin == "snapshot_sink"; });
+  // Who serves nothing needs no endpoints; who writes down what there is has to have read it all.
+  if ((controller || !settings.serves) && !root->has("endpoints")) root->set("endpoints", false);
+  if (writes && !root->has("wait_for_forbidden")) root->set("wait_for_forbidden", true);
   return textOf(*root);
 }
 

@@ -235,6 +235,7 @@ bool Reflector::isOtherHistory(std::uint64_t version) {
   if (version == 0 || version >= newest_at_list_) return false;
   for (auto& [key, known] : known_) known.version = 0;
   newest_ = version;
+  observer_.onOtherHistory();
   return true;
 }
 

@@ -38,6 +38,9 @@ class Reflector final : private StreamHandler {
     virtual void onListed() = 0;
     /// It cannot be followed, and why; told again when the reason changes.
     virtual void onTrouble(const Error& error) = 0;
+    /// The server's data was restored from a backup: versions and generations of before mean
+    /// nothing. All there is is told again.
+    virtual void onOtherHistory() {}
     /// It is followed again, after onTrouble().
     virtual void onWell() = 0;
   };

@@ -139,7 +139,7 @@ class K8sSource::Cluster final : public Follower {
     served_ = served;
     for (const KindSpec& kind : kinds()) {
       const auto found = served.find(kind.kind);
-      if (found == served.end() || kind.by_name) continue;
+      if (found == served.end() || kind.by_name || !wants(kind)) continue;
       auto& followed = followed_[std::string(kind.kind)];
       // A version that is served no more is left for the one that is.
       if (followed && followed->groupVersion() == found->second) continue;
@@ -158,11 +158,15 @@ class K8sSource::Cluster final : public Follower {
     if (!complete) discoverAfter(settings_.poll);
   }
 
+  [[nodiscard]] bool wants(const KindSpec& kind) const {
+    return settings_.endpoints || kind.kind != "EndpointSlice";
+  }
+
   // Each kind that cannot be had is named once in the log, and in the condition of our classes.
   void tellMissing() {
     std::map<std::string, std::string> missing;
     for (const KindSpec& kind : kinds()) {
-      if (kind.later) continue;
+      if (kind.later || !wants(kind)) continue;
       const auto found = followed_.find(std::string(kind.kind));
       if (!served_.contains(kind.kind))
         missing[std::string(kind.kind)] = "not served";
@@ -264,8 +268,13 @@ class K8sSource::Cluster final : public Follower {
 
   [[nodiscard]] bool isSynced() const {
     if (!discovered_ || references_due_) return false;
-    for (const auto& [kind, followed] : followed_)
+    for (const auto& [kind, followed] : followed_) {
       if (!followed->settled()) return false;
+      // Without it, what is published would have less than there is.
+      if (settings_.wait_for_forbidden && !followed->kind().later && !followed->listed() &&
+          followed->trouble().status == 403)
+        return false;
+    }
     for (const auto& [target, followed] : named_)
       if (!followed->settled()) return false;
     return true;

@@ -7,7 +7,7 @@ Settings readSettings(sdk::Setup& setup) {
   Settings out;
   const sdk::ConfigNode config = setup.config();
   config.only({"kubeconfig", "context", "namespace", "poll_seconds", "controller_name", "statuses",
-               "lease"});
+               "lease", "endpoints", "wait_for_forbidden"});
   out.kubeconfig = config["kubeconfig"].textOr("");
   out.context = config["context"].textOr("");
   out.name_space = config["namespace"].textOr("");
@@ -16,6 +16,8 @@ Settings readSettings(sdk::Setup& setup) {
   if (out.controller_name.find('/') == std::string::npos)
     config["controller_name"].error("\"" + out.controller_name + "\" is no domain/path");
   out.statuses = config["statuses"].booleanOr(true);
+  out.endpoints = config["endpoints"].booleanOr(true);
+  out.wait_for_forbidden = config["wait_for_forbidden"].booleanOr(false);
   out.lease_name = k8s_client::leaseName("hyperway-status", out.controller_name);
   if (const sdk::ConfigNode lease = config["lease"]; lease.present()) {
     lease.only({"namespace", "name"});

@@ -18,6 +18,8 @@ struct Settings {
   std::string controller_name{
       k8s_client::kDefaultController};  ///< Whose entries in statuses are ours.
   bool statuses = true;                 ///< Write them.
+  bool endpoints = true;                ///< Follow EndpointSlices: who does not serve needs none.
+  bool wait_for_forbidden = false;      ///< Say nothing as long as a kind may not be listed.
   std::string lease_namespace;  ///< Of the Lease; empty: the Pod's namespace, or the context's.
   std::string lease_name;       ///< The Lease that the writer of statuses holds; see leaseName().
 };
