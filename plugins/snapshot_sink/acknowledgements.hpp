@@ -23,16 +23,17 @@ class Acknowledgements {
     std::string reason;       ///< Who refuses it, and why.
   };
 
-  /// A batch came as `generation`, and all there is has `checksum` since.
-  void applied(std::uint64_t generation, const Batch& batch, const std::string& checksum);
-  /// What differs by what `planes` say now.
-  [[nodiscard]] std::vector<Report> judge(const std::vector<DataPlane>& planes);
+  /// Listeners of `batch` changed, and all there is has `checksum` since. Revisions count up.
+  void applied(std::uint64_t revision, const Batch& batch, const std::string& checksum);
+  /// What differs by what `planes` say now; `left_out` are in no snapshot, and why.
+  [[nodiscard]] std::vector<Report> judge(const std::vector<DataPlane>& planes,
+                                          const std::map<std::string, std::string>& left_out = {});
   /// True if what `plane` serves is not what there is now.
   [[nodiscard]] bool lags(const DataPlane& plane) const { return plane.checksum != checksum_; }
 
  private:
   struct Listener {
-    std::uint64_t since = 0;  // generation that it is like this since
+    std::uint64_t since = 0;  // revision that it is like this since
     bool told = false;        // something was told of it as it is now
     bool programmed = false;
     std::string reason;
@@ -40,8 +41,8 @@ class Acknowledgements {
 
   std::map<std::string, Listener> listeners_;
   std::string checksum_;
-  std::unordered_map<std::string, std::uint64_t> generations_;  // by checksum, the newest
-  std::deque<std::string> order_;                               // of checksums, the oldest first
+  std::unordered_map<std::string, std::uint64_t> revisions_;  // by checksum, the newest
+  std::deque<std::string> order_;                             // of checksums, the oldest first
 };
 
 }  // namespace hyperway::snapshot_sink

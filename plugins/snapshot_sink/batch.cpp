@@ -33,15 +33,27 @@ Batch::Listener listenerOf(ondemand::value value) {
   return out;
 }
 
+std::string elementsOf(ondemand::array list) {
+  std::string_view raw = list.raw_json().value();
+  raw = raw.substr(raw.find('[') + 1);
+  return std::string(raw.substr(0, raw.rfind(']')));
+}
+
+Batch::Status statusOf(ondemand::value value) {
+  ondemand::object object = value.get_object().value();
+  Batch::Status out;
+  out.key = textOf(object["key"].value());
+  out.text = elementsOf(object["entries"].get_array().value());
+  return out;
+}
+
 Batch::Route routeOf(ondemand::value value) {
   ondemand::object object = value.get_object().value();
   Batch::Route out;
   out.key = textOf(object["key"].value());
   ondemand::array rules = object["rules"].get_array().value();
   out.count = rules.count_elements().value();
-  std::string_view raw = rules.raw_json().value();
-  raw = raw.substr(raw.find('[') + 1);
-  out.text = std::string(raw.substr(0, raw.rfind(']')));
+  out.text = elementsOf(rules);
   return out;
 }
 
@@ -70,6 +82,14 @@ void addNamespace(const sdk::json::Value& backend, std::set<std::string>& out) {
     out.insert(std::move(name));
 }
 
+void addNamespaces(const sdk::json::Value& rule, std::set<std::string>& out) {
+  if (const sdk::json::Value* backends = rule.find("backends"))
+    for (const sdk::json::Value& backend : backends->items()) addNamespace(backend, out);
+  if (const sdk::json::Value* mirrors = rule.find("requestMirrors"))
+    for (const sdk::json::Value& mirror : mirrors->items())
+      if (const sdk::json::Value* backend = mirror.find("backend")) addNamespace(*backend, out);
+}
+
 }  // namespace
 
 std::map<std::string, Batch::Route> routesByGateway(const Batch::Route& route) {
@@ -82,13 +102,34 @@ std::map<std::string, Batch::Route> routesByGateway(const Batch::Route& route) {
     if (!part.text.empty()) part.text += ',';
     k8s_client::appendValue(part.text, rule);
     ++part.count;
-    if (const sdk::json::Value* backends = rule.find("backends"))
-      for (const sdk::json::Value& backend : backends->items())
-        addNamespace(backend, part.namespaces);
-    if (const sdk::json::Value* mirrors = rule.find("requestMirrors"))
-      for (const sdk::json::Value& mirror : mirrors->items())
-        if (const sdk::json::Value* backend = mirror.find("backend"))
-          addNamespace(*backend, part.namespaces);
+    addNamespaces(rule, part.namespaces);
+  }
+  return out;
+}
+
+std::set<std::string> namespacesOf(std::string_view rules) {
+  std::set<std::string> out;
+  const sdk::json::Value list = k8s_client::valueOf('[' + std::string(rules) + ']');
+  for (const sdk::json::Value& rule : list.items()) addNamespaces(rule, out);
+  return out;
+}
+
+std::map<std::string, Batch::Status> statusesByGateway(const Batch::Status& status) {
+  std::map<std::string, Batch::Status> out;
+  const std::size_t slash = status.key.find('/');
+  const std::string kind = status.key.substr(0, slash), key = status.key.substr(slash + 1);
+  if (kind == "GatewayClass") out[""] = status;
+  if (kind == "Gateway") out[key] = status;
+  if (!kind.ends_with("Route")) return out;
+  const std::string name_space = key.substr(0, key.find('/'));
+  const sdk::json::Value list = k8s_client::valueOf('[' + status.text + ']');
+  for (const sdk::json::Value& entry : list.items()) {
+    std::string of = k8s_client::textOf(entry, "parentNamespace");
+    if (of.empty()) of = name_space;
+    Batch::Status& part = out[of + '/' + k8s_client::textOf(entry, "parentName")];
+    part.key = status.key;
+    if (!part.text.empty()) part.text += ',';
+    k8s_client::appendValue(part.text, entry);
   }
   return out;
 }
@@ -99,6 +140,11 @@ std::optional<Batch> readBatch(std::string_view json, std::string& error) {
     ondemand::parser parser;
     ondemand::document document = parser.iterate(padded).value();
     Batch out;
+    out.statuses_only =
+        document.find_field_unordered("statuses").error() != simdjson::NO_SUCH_FIELD;
+    each(document, "statuses", [&](auto value) { out.statuses.push_back(statusOf(value)); });
+    each(document, "removedStatuses",
+         [&](auto value) { out.removed_statuses.push_back(textOf(value)); });
     each(document, "listeners", [&](auto value) { out.listeners.push_back(listenerOf(value)); });
     each(document, "routes", [&](auto value) { out.routes.push_back(routeOf(value)); });
     each(document, "removedListeners",

@@ -27,7 +27,15 @@ struct Batch {
     std::size_t count = 0;                  ///< How many.
     std::set<std::string> namespaces = {};  ///< Of backends; filled in by routesByGateway().
   };
+  /// What is said of an object.
+  struct Status {
+    std::string key;   ///< "Kind/namespace/name".
+    std::string text;  ///< Elements of the list of its kind, comma-separated.
+  };
   bool full = false;                           ///< What is not named is gone.
+  bool statuses_only = false;                  ///< It says nothing of listeners and routes.
+  std::vector<Status> statuses;                ///< New or changed.
+  std::vector<std::string> removed_statuses;   ///< Keys.
   std::vector<Listener> listeners;             ///< New or changed.
   std::vector<std::string> removed_listeners;  ///< Keys.
   std::vector<Route> routes;                   ///< New or changed.
@@ -41,6 +49,13 @@ struct Batch {
            removed_routes.empty() && gateways.empty() && removed_gateways.empty();
   }
 };
+
+/// Namespaces of the backends that elements of `httpRoutesV1` lead to.
+[[nodiscard]] std::set<std::string> namespacesOf(std::string_view rules);
+
+/// What of a status is for which Gateway: by its key, "namespace/name". For an empty one: all, if
+/// it is the status of a GatewayClass.
+[[nodiscard]] std::map<std::string, Batch::Status> statusesByGateway(const Batch::Status& status);
 
 /// What of a route is for which Gateway: by its key, "namespace/name".
 [[nodiscard]] std::map<std::string, Batch::Route> routesByGateway(const Batch::Route& route);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -16,20 +17,22 @@ namespace hyperway::snapshot_sink {
 /// How routes are cut. Bytes of text.
 struct Cut {
   std::size_t inline_most = 128 << 10;  ///< Above it, routes go into parts …
-  std::size_t inline_again = 64 << 10;  ///< … until there are no more than this.
-  std::size_t bucket = 32 << 10;        ///< Aimed at for one part.
-  unsigned most_bits = 10;              ///< At most 2^most_bits parts.
+  std::size_t part_most = 64 << 10;  ///< … none of which is larger, as long as it can be halved.
+  unsigned most_bits = 10;           ///< At most 2^most_bits parts.
 };
 
 /// The listeners and routes of a snapshot as texts, and how they are cut into parts
-/// (docs/snapshots.md). Everything it says depends on the texts and on earlier sizes alone.
+/// (docs/snapshots.md). Everything it says depends on the texts alone, whatever the way to them.
+///
+/// It knows which texts the server has taken. One that the server refuses is left out: the one
+/// that it took before stands in for it, if there is one.
 class Content {
  public:
-  /// A part that there should be.
+  /// A part that there should be: the routes whose hashes lie in a range.
   struct Part {
-    std::size_t bucket = 0;  ///< For routesOf().
-    std::string name;        ///< Of the object.
-    std::string checksum;    ///< Of its routes.
+    std::size_t first = 0, last = 0;  ///< The range, for routesOf().
+    std::string name;                 ///< Of the object.
+    std::string checksum;             ///< Of its routes.
   };
 
   /// `name` is that of the snapshot.
@@ -37,10 +40,31 @@ class Content {
 
   /// Takes a batch in.
   void take(Batch batch);
-  /// Leaves a route or listener out from now on, until it changes: the server refuses it.
-  void leaveOut(const std::string& key);
-  /// What is left out.
-  [[nodiscard]] const std::set<std::string>& leftOut() const noexcept { return left_out_; }
+
+  /// Leaves routes and listeners out until they change or are readmitted: the server refuses them.
+  void leaveOut(const std::vector<std::string>& keys);
+  /// Puts back what was left out, as far as it is.
+  void readmit(const std::vector<std::string>& keys);
+  /// What is left out, or has an older text than it should.
+  [[nodiscard]] std::vector<std::string> leftOut() const;
+  /// True if that is left out.
+  [[nodiscard]] bool isLeftOut(const std::string& key) const { return left_out_.contains(key); }
+  /// The text of a route or listener that the server has not taken as it is; null if it has, or if
+  /// there is none.
+  [[nodiscard]] const std::string* unacceptedText(const std::string& key) const;
+  /// The server has taken a route or listener as it is.
+  void accept(const std::string& key);
+  /// What the server has of a route or listener that it has not taken as it is; for a writer that
+  /// was not there when it was taken.
+  void had(const std::string& key, Batch::Route was);
+  /// The server has taken all routes of a part.
+  void accept(const Part& part);
+  /// The server has taken the index.
+  void acceptIndex();
+  /// Keys of routes of a part that the server has not taken as they are.
+  [[nodiscard]] std::vector<std::string> unaccepted(const Part& part) const;
+  /// Keys of what is in the index itself, and was not taken as it is.
+  [[nodiscard]] std::vector<std::string> unacceptedOfIndex() const;
 
   /// Stands for all there is.
   [[nodiscard]] const std::string& checksum() const noexcept { return checksum_; }
@@ -48,22 +72,33 @@ class Content {
   [[nodiscard]] std::string listeners() const;
   /// Keys of listeners, in that order.
   [[nodiscard]] std::vector<std::string> listenerKeys() const;
+  /// True if there is a listener of that key.
+  [[nodiscard]] bool hasListener(const std::string& key) const { return listeners_.contains(key); }
+  /// Bytes of the texts of listeners.
+  [[nodiscard]] std::size_t listenerBytes() const noexcept { return listener_bytes_; }
+  /// Bytes of the text of a route or listener; 0 if there is none.
+  [[nodiscard]] std::size_t sizeOf(const std::string& key) const;
   /// True if routes are in the index itself.
-  [[nodiscard]] bool isInline() const noexcept { return inline_; }
+  [[nodiscard]] bool isInline() const noexcept { return bytes_ <= cut_.inline_most; }
   /// Elements of `httpRoutesV1` of all routes, in the order of their keys.
   [[nodiscard]] std::string routes() const;
-  /// The route that has element number `index` of routes() or routesOf(); empty if none.
+  /// The route that has element number `index` of routes(); empty if none.
   [[nodiscard]] std::string routeAt(std::size_t index) const;
-  /// The same within a bucket.
-  [[nodiscard]] std::string routeAt(std::size_t bucket, std::size_t index) const;
+  /// The same within a part.
+  [[nodiscard]] std::string routeAt(const Part& part, std::size_t index) const;
   /// The parts that there should be; none if isInline().
   [[nodiscard]] std::vector<Part> parts() const;
   /// True if there should be a part of that name, and so with the same routes.
   [[nodiscard]] bool hasPart(const std::string& name) const;
-  /// The route of a bucket that has the longest text; empty if there is none.
-  [[nodiscard]] std::string largestOf(std::size_t bucket) const;
-  /// Elements of `httpRoutesV1` of a bucket, in the order of their keys.
-  [[nodiscard]] std::string routesOf(std::size_t bucket) const;
+  /// Elements of `httpRoutesV1` of a part.
+  [[nodiscard]] std::string routesOf(const Part& part) const;
+  /// Elements of `gatewayClassStatuses`, in the order of their keys.
+  [[nodiscard]] std::string classStatuses() const;
+  /// Elements of `gatewayListenerStatuses`.
+  [[nodiscard]] std::string listenerStatuses() const;
+  /// Elements of `routeDiagnostics`: of all routes if there is room, else of those that are not
+  /// well, as far as there is.
+  [[nodiscard]] std::string routeDiagnostics() const;
   /// Namespaces of the backends of all routes.
   [[nodiscard]] std::set<std::string> namespaces() const;
   /// Number of elements of `httpRoutesV1` in all.
@@ -72,12 +107,24 @@ class Content {
   [[nodiscard]] std::size_t listenerCount() const noexcept { return listeners_.size(); }
 
  private:
-  struct Route {
+  struct Text {
     std::string text;
     std::size_t count = 0;
-    std::set<std::string> namespaces;
+    std::set<std::string> namespaces = {};  // of backends
+  };
+  // A route or listener as it is written.
+  struct Item {
+    Text now;
+    std::unique_ptr<Text> taken;  // by the server, before `now`
+    bool accepted = false;        // the server has taken `now`
+  };
+  struct LeftOut {
+    Text wanted;
+    bool listener = false;  // or a route
+  };
+  struct Route : Item {
     Digest digest;  // of key and text
-    std::uint64_t place = 0;
+    std::size_t bucket = 0;
   };
   struct Bucket {
     std::set<std::string_view> routes;  // keys, owned by routes_
@@ -85,25 +132,31 @@ class Content {
     std::size_t bytes = 0;
   };
 
-  void put(Batch::Route route);
+  void put(const std::string& key, Text text);
+  void putListener(const std::string& key, Text text);
   void remove(const std::string& key);
-  void enter(const std::string& key, const Route& route);
-  void cutAnew();
+  void removeListener(const std::string& key);
+  void enter(const std::string& key, Route& route);
+  void leave(const std::string& key, const Route& route);
+  void putStatus(const std::string& key, std::string text);
+  [[nodiscard]] std::string statusesOf(std::string_view kind) const;
   void settle();
-  [[nodiscard]] Bucket& bucketOf(const Route& route) {
-    return buckets_[route.place & (buckets_.size() - 1)];
-  }
+  void cut(std::size_t first, std::size_t last, const std::string& prefix,
+           std::vector<Part>& out) const;
+  template <class Visit>
+  void eachOf(const Part& part, Visit&& visit) const;
 
   const std::string name_;
   const Cut cut_;
-  std::map<std::string, std::string> listeners_;
+  std::map<std::string, Item> listeners_;
   std::map<std::string, Route> routes_;
-  std::vector<Bucket> buckets_;  // 2^n
-  std::set<std::string> left_out_;
-  std::map<std::string, std::size_t> namespaces_;  // how many routes have backends in each
+  std::vector<Bucket> buckets_;  // 2^most_bits, by hash
+  std::map<std::string, LeftOut> left_out_;
+  std::map<std::string, std::string> statuses_;    // elements of lists by "Kind/namespace/name"
+  std::size_t diagnostic_bytes_ = 0;               // of them, those of routes
   Digest digest_;                                  // of all routes
-  std::size_t bytes_ = 0, rules_ = 0;
-  bool inline_ = true;
+  std::map<std::string, std::size_t> namespaces_;  // how many routes have backends in each
+  std::size_t bytes_ = 0, rules_ = 0, listener_bytes_ = 0;
   std::string checksum_;
 };
 

@@ -119,7 +119,7 @@ Grants::Grants(k8s_client::Api& api, const Settings& settings, Changed changed, 
       account_(settings.data_plane_account.substr(settings.data_plane_account.find('/') + 1)),
       name_("hyperway-snapshot-" +
             Digest(settings.name_space + '/' + settings.name).hex().substr(0, 16)),
-      label_(labelOf(settings.name)),
+      label_(labelOf(settings.name_space + '.' + settings.name)),
       owner_(settings.owner),
       changed_(std::move(changed)),
       attempted_(std::move(attempted)),
@@ -151,12 +151,15 @@ bool Grants::has(const std::string& name_space, const std::string& name) const {
 
 bool Grants::provide(const Secrets& wanted) {
   if (account_.empty()) return true;
-  // Routes do not wait for a right that cannot be given.
-  if (refused_until_ > api_.now()) return true;
   for (const Follower* follower : {&roles_follower_, &bindings_follower_})
     if (!follower->reflector.listed()) return follower->troubled;
   if (flying_ > 0) return false;
+  const auto now = api_.now();
+  std::erase_if(refused_until_, [&](const auto& one) { return one.second <= now; });
+  // Routes do not wait for a right that cannot be given, and no namespace waits for another.
+  const auto refused = [this](const std::string& one) { return refused_until_.contains(one); };
   for (const auto& [name_space, names] : wanted) {
+    if (refused(name_space)) continue;
     const auto known = roles_.find(name_space);
     if (known == roles_.end() || known->second != names)
       apply(false, name_space, names);
@@ -164,11 +167,11 @@ bool Grants::provide(const Secrets& wanted) {
       apply(true, name_space, names);
   }
   for (const auto& [name_space, names] : roles_)
-    if (!wanted.contains(name_space)) remove(false, name_space);
+    if (!wanted.contains(name_space) && !refused(name_space)) remove(false, name_space);
   for (const std::string& name_space : bindings_)
-    if (!wanted.contains(name_space)) remove(true, name_space);
+    if (!wanted.contains(name_space) && !refused(name_space)) remove(true, name_space);
   // Servers take a moment until they know of a new right.
-  return flying_ == 0 && known_at_ <= api_.now();
+  return flying_ == 0 && known_at_ <= now;
 }
 
 void Grants::apply(bool binding, const std::string& name_space,
@@ -201,7 +204,7 @@ void Grants::apply(bool binding, const std::string& name_space,
     body += R"(,"rules":)" + rulesFor(names) + '}';
   }
   send(k8s_client::applyRequest(path(binding, name_space, name_), std::move(body), true),
-       std::string(binding ? "RoleBinding " : "Role ") + name_space + '/' + name_,
+       std::string(binding ? "RoleBinding " : "Role ") + name_space + '/' + name_, name_space,
        [this, binding, name_space, names] {
          if (binding)
            bindings_.insert(name_space);
@@ -215,7 +218,7 @@ void Grants::remove(bool binding, const std::string& name_space) {
   send(k8s_client::removeRequest(path(binding, name_space, name_)),
        std::string(binding ? "removal of RoleBinding " : "removal of Role ") + name_space + '/' +
            name_,
-       [this, binding, name_space] {
+       name_space, [this, binding, name_space] {
          if (binding)
            bindings_.erase(name_space);
          else
@@ -224,24 +227,27 @@ void Grants::remove(bool binding, const std::string& name_space) {
 }
 
 void Grants::send(k8s_client::Request request, const std::string& what,
-                  std::function<void()> done) {
+                  const std::string& name_space, std::function<void()> done) {
   ++flying_;
-  api_.call(std::move(request), [this, alive = alive_, what, done = std::move(done)](Reply reply) {
-    if (!*alive) return;
-    --flying_;
-    const bool gone = reply.error.notFound() && what.starts_with("removal");
-    attempted_(what, gone ? k8s_client::Error() : reply.error);
-    if (reply.ok() || gone)
-      done();
-    else
-      refused_until_ = api_.now() + kRefusedAgain;
-    const auto next = std::max(refused_until_, known_at_);
-    if (next > api_.now())
-      api_.after(next - api_.now(), [this, alive] {
-        if (*alive) changed_();
-      });
-    changed_();
-  });
+  api_.call(std::move(request),
+            [this, alive = alive_, what, name_space, done = std::move(done)](Reply reply) {
+              if (!*alive) return;
+              --flying_;
+              const bool gone = reply.error.notFound() && what.starts_with("removal");
+              attempted_(what, gone ? k8s_client::Error() : reply.error);
+              auto next = known_at_;
+              if (reply.ok() || gone) {
+                done();
+                next = known_at_;
+              } else {
+                next = refused_until_[name_space] = api_.now() + kRefusedAgain;
+              }
+              if (next > api_.now())
+                api_.after(next - api_.now(), [this, alive] {
+                  if (*alive) changed_();
+                });
+              changed_();
+            });
 }
 
 }  // namespace hyperway::snapshot_sink

@@ -71,7 +71,8 @@ class Grants {
                                  std::string_view name) const;
   void apply(bool binding, const std::string& name_space, const std::set<std::string>& names);
   void remove(bool binding, const std::string& name_space);
-  void send(k8s_client::Request request, const std::string& what, std::function<void()> done);
+  void send(k8s_client::Request request, const std::string& what, const std::string& name_space,
+            std::function<void()> done);
 
   k8s_client::Api& api_;
   const std::string account_namespace_, account_, name_, label_;
@@ -83,7 +84,8 @@ class Grants {
   Secrets roles_;                   // by namespace, what each grants
   std::set<std::string> bindings_;  // namespaces
   std::size_t flying_ = 0;
-  k8s_client::TimePoint refused_until_{}, known_at_{};
+  std::map<std::string, k8s_client::TimePoint> refused_until_;  // by namespace
+  k8s_client::TimePoint known_at_{};
 };
 
 }  // namespace hyperway::snapshot_sink

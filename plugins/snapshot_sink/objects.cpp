@@ -2,7 +2,7 @@
 #include "objects.hpp"
 
 #include <algorithm>
-#include <array>
+#include <charconv>
 
 #include "digest.hpp"
 #include "k8s_client/gateway_names.hpp"
@@ -136,7 +136,9 @@ std::string indexSpec(const Settings& settings, const Content& content) {
     member(out, "checksum", part.checksum);
     out += '}';
   }
-  out += ']';
+  out += R"(],"routeDiagnostics":[)" + content.routeDiagnostics();
+  out += R"(],"gatewayListenerStatuses":[)" + content.listenerStatuses();
+  out += R"(],"gatewayClassStatuses":[)" + content.classStatuses() + ']';
   if (settings.owner) {
     out += ",\"backendNamespaces\":[";
     for (const std::string& name : content.namespaces()) {
@@ -145,8 +147,7 @@ std::string indexSpec(const Settings& settings, const Content& content) {
     }
     out += ']';
   }
-  for (const char* name : {"grpcRoutes", "tlsRoutes", "tcpRoutes", "udpRoutes", "routeDiagnostics",
-                           "gatewayListenerStatuses", "gatewayClassStatuses"})
+  for (const char* name : {"grpcRoutes", "tlsRoutes", "tcpRoutes", "udpRoutes"})
     out += ",\"" + std::string(name) + "\":[]";
   return out + '}';
 }
@@ -172,7 +173,7 @@ std::string partBody(const Settings& settings, const Content& content, const Con
   member(out, "controllerName", settings.controller_name);
   member(out, "partOf", settings.name);
   member(out, "checksum", part.checksum);
-  return out + R"(,"httpRoutesV1":[)" + content.routesOf(part.bucket) + "]}}";
+  return out + R"(,"httpRoutesV1":[)" + content.routesOf(part) + "]}}";
 }
 
 std::string statusBody(const Settings& settings, const Content& content, const Observed& index,
@@ -196,7 +197,7 @@ std::string statusBody(const Settings& settings, const Content& content, const O
          content.leftOut().empty()
              ? "the snapshot is what the cluster wants"
              : std::to_string(content.leftOut().size()) +
-                   " routes or listeners are left out: the API server refuses them");
+                   " routes or listeners are left out or older: the API server refuses them");
   member(out, "lastTransitionTime", index.ready_since.empty() ? now : index.ready_since);
   return out + generation + "}]}}";
 }
@@ -279,6 +280,49 @@ std::vector<std::string> backendNamespacesOf(std::string_view spec) {
   const Value value = valueOf(spec);
   if (const Value* namespaces = value.find("backendNamespaces"))
     for (const Value& one : namespaces->items()) out.push_back(one.text());
+  return out;
+}
+
+std::map<std::string, Entry> entriesOf(std::string_view spec) {
+  std::map<std::string, Entry> out;
+  const Value value = valueOf(spec);
+  const auto add = [&](const std::string& key, const Value& element) {
+    Entry& entry = out[key];
+    entry.text += (entry.text.empty() ? "" : ",") + k8s_client::toText(element);
+    ++entry.count;
+  };
+  if (const Value* listeners = value.find("listeners"))
+    for (const Value& listener : listeners->items()) add(textOf(listener, "name"), listener);
+  if (const Value* rules = value.find("httpRoutesV1"))
+    for (const Value& rule : rules->items())
+      add("HTTPRoute/" + textOf(rule, "routeNamespace") + '/' + textOf(rule, "routeName"), rule);
+  return out;
+}
+
+bool sameEntries(std::string_view a, std::string_view b) {
+  return same(valueOf('[' + std::string(a) + ']'), valueOf('[' + std::string(b) + ']'));
+}
+
+std::vector<std::string> partsBefore(const Observed& index, const Content::Part& part) {
+  std::vector<std::string> out;
+  std::string below;  // the one that begins before
+  std::size_t below_first = 0;
+  for (const std::string& name : partNamesOf(index.spec)) {
+    // NAME-FIRST-HASH
+    const std::size_t end = name.rfind('-');
+    if (end == std::string::npos || end == 0) continue;
+    const std::size_t begin = name.rfind('-', end - 1);
+    if (begin == std::string::npos) continue;
+    std::size_t first = 0;
+    const auto read = std::from_chars(name.data() + begin + 1, name.data() + end, first, 16);
+    if (read.ec != std::errc{} || read.ptr != name.data() + end) continue;
+    if (first >= part.first && first < part.last) out.push_back(name);
+    if (first < part.first && (below.empty() || first > below_first)) {
+      below = name;
+      below_first = first;
+    }
+  }
+  if (!below.empty()) out.push_back(below);
   return out;
 }
 

@@ -97,6 +97,21 @@ struct Observed {
                                         const std::map<std::string, std::string>& labels,
                                         bool whole);
 
+/// What a spec has of a route or listener.
+struct Entry {
+  std::string text;       ///< Elements of its list, comma-separated.
+  std::size_t count = 0;  ///< How many.
+};
+/// What a spec, of an index or of a part, has of routes and listeners, by their keys.
+[[nodiscard]] std::map<std::string, Entry> entriesOf(std::string_view spec);
+/// True if two texts of elements have the same values.
+[[nodiscard]] bool sameEntries(std::string_view a, std::string_view b);
+
+/// The parts that an index names where `part` is to be: what routes of it were before, if they
+/// were cut in the same way.
+[[nodiscard]] std::vector<std::string> partsBefore(const Observed& index,
+                                                   const Content::Part& part);
+
 /// The names of `parts` of a spec.
 [[nodiscard]] std::vector<std::string> partNamesOf(std::string_view spec);
 

@@ -46,9 +46,16 @@ void SnapshotSet::start() {
 void SnapshotSet::take(std::uint64_t generation, Batch batch) {
   generation_ = generation;
   if (!settings_.per_gateway) return give(snapshots_.begin()->second, generation, std::move(batch));
-  if (batch.full) places_.clear();
+  if (batch.statuses_only) return takeStatuses(std::move(batch));
+  if (batch.full) {
+    places_.clear();
+    told_.clear();
+    classes_.clear();
+  }
   std::map<std::string, Batch> parts;
   const std::set<std::string> fresh = takeGateways(batch);
+  for (const std::string& key : fresh)
+    for (const auto& [name, status] : classes_) parts[key].statuses.push_back(status);
   for (const std::string& key : fresh) parts[key].full = true;
   if (batch.full)
     for (const auto& [key, snapshot] : snapshots_) parts[key].full = true;
@@ -65,6 +72,35 @@ void SnapshotSet::take(std::uint64_t generation, Batch batch) {
       give(found->second, generation, std::move(part));
   tellWritten();
   sweep();
+}
+
+// A status is said in the snapshots of the Gateways that it is about.
+void SnapshotSet::takeStatuses(Batch batch) {
+  std::map<std::string, Batch> parts;
+  for (std::string& key : batch.removed_statuses) batch.statuses.push_back({std::move(key), ""});
+  for (const Batch::Status& status : batch.statuses) {
+    std::set<std::string> now;
+    for (auto& [gateway, part] : statusesByGateway(status)) {
+      if (gateway.empty()) {
+        classes_[status.key] = status;
+        for (const auto& [key, snapshot] : snapshots_) parts[key].statuses.push_back(status);
+        continue;
+      }
+      if (part.text.empty()) continue;
+      now.insert(gateway);
+      parts[gateway].statuses.push_back(std::move(part));
+    }
+    std::set<std::string>& before = told_[status.key];
+    for (const std::string& gateway : before)
+      if (!now.contains(gateway)) parts[gateway].removed_statuses.push_back(status.key);
+    before = std::move(now);
+    if (before.empty()) told_.erase(status.key);
+  }
+  for (auto& [key, part] : parts) {
+    part.statuses_only = true;
+    if (const auto found = snapshots_.find(key); found != snapshots_.end())
+      give(found->second, found->second.given, std::move(part));
+  }
 }
 
 // Gateways come and go, or look otherwise; those that are new.

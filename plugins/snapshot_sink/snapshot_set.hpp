@@ -43,6 +43,7 @@ class SnapshotSet {
   Snapshot& add(const std::string& key, Settings settings);
   [[nodiscard]] std::set<std::string> takeGateways(const Batch& batch);
   void takeRoute(const Batch::Route& route, std::map<std::string, Batch>& out);
+  void takeStatuses(Batch batch);
   void sweep();
   void give(Snapshot& snapshot, std::uint64_t generation, Batch batch);
   void tellWritten();
@@ -56,6 +57,8 @@ class SnapshotSet {
   bool leads_ = false, started_ = false;
   std::map<std::string, Snapshot> snapshots_;            // by that of the Gateway, "namespace/name"
   std::map<std::string, std::set<std::string>> places_;  // route -> Gateways that it is in
+  std::map<std::string, std::set<std::string>> told_;    // status -> Gateways that it is said at
+  std::map<std::string, Batch::Status> classes_;         // statuses, by key
   bool believes_ = false;  // a Gateway was named: none at all may mean that they cannot be read
   std::unique_ptr<Leftovers> leftovers_;
 };

@@ -88,6 +88,7 @@ hw_status SnapshotSink::apply(std::uint64_t generation, std::uint32_t flags,
     log_.write(sdk::Level::Error, error);
     return HW_INVALID;
   }
+  if (!client_ && read->statuses_only) return HW_NEED_FULL;
   if (!client_ && !begin(error)) {
     log_.write(sdk::Level::Error, "no cluster to write to", {{"why", error}});
     std::string report = R"({"refused":true,"reason":)";
@@ -134,8 +135,7 @@ void SnapshotSink::tellProgrammed(const std::vector<Acknowledgements::Report>& r
 
 void SnapshotSink::tellTrouble(const std::string& trouble) {
   if (!trouble.empty()) log_.write(sdk::Level::Error, trouble);
-  std::string report =
-      trouble.empty() ? R"({"refused":false,"reason":)" : R"({"refused":true,"reason":)";
+  std::string report = R"({"trouble":)";
   k8s_client::appendText(report, trouble);
   ack_(told_, report + '}');
 }

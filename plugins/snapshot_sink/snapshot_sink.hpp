@@ -23,6 +23,9 @@ class SnapshotSink {
   /// What the configuration file names.
   static constexpr const char* kId = "snapshot_sink";
 
+  /// Statuses go into the snapshot, for people.
+  static constexpr std::uint32_t kWants = HW_SINK_STATUSES;
+
   /// Reads the settings; contacts nothing.
   SnapshotSink(sdk::Setup& setup, sdk::SinkAck ack);
   SnapshotSink(const SnapshotSink&) = delete;

@@ -2,7 +2,6 @@
 #include "writer.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace hyperway::snapshot_sink {
@@ -28,24 +27,6 @@ k8s_client::Reflector::Options optionsFor(std::string path) {
   return options;
 }
 
-// "spec.httpRoutesV1[12].backends[0]" -> 12.
-std::optional<std::size_t> indexIn(std::string_view field, std::string_view list) {
-  if (!field.starts_with(list)) return std::nullopt;
-  field.remove_prefix(list.size());
-  std::size_t index = 0;
-  if (!field.starts_with('[')) return std::nullopt;
-  const auto read = std::from_chars(field.data() + 1, field.data() + field.size(), index);
-  if (read.ec != std::errc{}) return std::nullopt;
-  return index;
-}
-
-bool isTooLarge(const Error& error) {
-  return error.status == 413 || error.message.find("too large") != std::string::npos;
-}
-
-// It is about what was sent.
-bool isRefused(const Error& error) { return error.status == 422 || isTooLarge(error); }
-
 // Until the next attempt, when this was the one of that number.
 std::chrono::milliseconds waitAfter(const Error& error, unsigned failures) {
   return error.transient() || error.conflict() ? k8s_client::backOff(failures, 100ms, 5000ms, 0.5)
@@ -67,6 +48,8 @@ void Writer::Follower::onRemoved(std::string_view key) { writer_.onGone(*this, k
 
 void Writer::Follower::onListed() { writer_.changed(0ms); }
 
+void Writer::Follower::onOtherHistory() { writer_.forgetVersions(); }
+
 void Writer::Follower::onTrouble(const Error& error) {
   writer_.tell("follow " + what_, "cannot follow " + what_ + ": " + error.text());
 }
@@ -80,6 +63,7 @@ Writer::Writer(k8s_client::Api& api, Settings settings, Listener listener, Cut c
       listener_(std::move(listener)),
       self_(std::make_shared<Writer*>(this)),
       content_(settings_.name, cut),
+      refusals_(content_),
       index_follower_(
           *this, "RouteSnapshot " + settings_.name_space + '/' + settings_.name,
           k8s_client::withQuery(path(""), {{"fieldSelector", "metadata.name=" + settings_.name}})),
@@ -103,20 +87,38 @@ void Writer::start() {
 
 void Writer::take(std::uint64_t generation, Batch batch) {
   generation_ = generation;
+  if (batch.statuses_only) {
+    content_.take(std::move(batch));
+    return changed(kGather);
+  }
   batch.full = batch.full || !has_batch_;
   Batch keys;  // the texts move on
   keys.full = batch.full;
   keys.removed_listeners = batch.removed_listeners;
   for (const Batch::Listener& one : batch.listeners) keys.listeners.push_back({one.key, ""});
+  if (batch.full) refusals_.clear();
+  for (const Batch::Listener& one : batch.listeners) refusals_.forget(one.key);
+  for (const Batch::Route& one : batch.routes) refusals_.forget(one.key);
+  for (const std::string& key : batch.removed_listeners) refusals_.forget(key);
+  for (const std::string& key : batch.removed_routes) refusals_.forget(key);
+  if (!batch.removed_listeners.empty()) refusals_.hurry();
   const bool differs = !batch.empty();
   content_.take(std::move(batch));
-  acknowledgements_.applied(generation, keys, content_.checksum());
+  (void)refusals_.makeRoom(api_.now());
+  acknowledgements_.applied(++revision_, keys, content_.checksum());
   has_batch_ = true;
-  std::erase_if(left_out_,
-                [&](const auto& one) { return !content_.leftOut().contains(one.first); });
   // What was refused may be fine now.
   if (differs) not_before_ = {};
   changed(kGather);
+}
+
+// Something was left out, or put back.
+void Writer::contentChanged(const std::vector<std::string>& back) {
+  Batch keys;
+  for (const std::string& key : back)
+    if (content_.hasListener(key)) keys.listeners.push_back({key, ""});
+  acknowledgements_.applied(++revision_, keys, content_.checksum());
+  tell("left out", refusals_.text());
 }
 
 void Writer::lead(bool leads) {
@@ -173,8 +175,9 @@ void Writer::onSeen(const Follower& from, const k8s_client::ObjectText& object) 
   } else {
     const Observed seen = readObserved(object, false);
     Part& part = parts_[seen.name];
-    part.uid = seen.uid;
+    if (part.uid != seen.uid) part.accepted = false;
     part.intact = seen.generation <= 1;
+    part.uid = seen.uid;
     part.deleting = seen.deleting;
   }
   changed(0ms);
@@ -198,6 +201,12 @@ void Writer::learnIndex(Observed seen) {
   index_ = std::move(seen);
 }
 
+// The server's data is older than what it was: versions that we know mean nothing.
+void Writer::forgetVersions() {
+  if (index_) index_->resource_version.clear();
+  settled_generation_ = 0;
+}
+
 // ---- what there should be
 // -------------------------------------------------------------------------
 
@@ -205,30 +214,51 @@ void Writer::consider() {
   if (!has_batch_ || !index_follower_.reflector.listed() || !part_follower_.reflector.listed())
     return;
   judge();
-  if (!leads_) return listener_.written(generation_);
   if (flying_ > 0 || (index_ && index_->deleting)) return;
+  const auto parts = content_.parts();
+  const std::string spec = indexSpec(settings_, content_);
+  noteWhatIsThere(parts, spec);
+  if (!leads_) return listener_.written(generation_);
   if (not_before_ > api_.now()) return wakeAt(not_before_);
   if (settings_.owner && index_ && index_->gateway != settings_.owner->key())
     return tell("write", "RouteSnapshot " + settings_.name_space + '/' + settings_.name +
                              " is there already, and was not made for this Gateway");
-  const auto parts = content_.parts();
-  const std::string spec = indexSpec(settings_, content_);
   if (!settings_.data_plane_account.empty() && !grants_.provide(secretsToGrant())) return;
   // Parts need the uid of their owner, so the very first index comes before them.
   if (!index_ && settings_.owner && !looked_) return lookFirst();
   if (!index_) return writeIndex(spec);
   if (!writeParts(parts)) return;
-  const bool marked = !settings_.owner || index_->applied == applied_;
-  if (!marked || index_->generation != settled_generation_ || spec != settled_spec_) {
-    if (!marked || !differenceOf(index_->spec, spec).empty()) return writeIndex(spec);
-    settled_generation_ = index_->generation;
-    settled_spec_ = spec;
-  }
+  if (!isSettled(spec) || (settings_.owner && index_->applied != applied_)) return writeIndex(spec);
   failures_ = 0;
   tell("write", "");
+  if (const auto back = refusals_.resume(api_.now()); !back.empty()) {
+    contentChanged(back);
+    return changed(0ms);
+  }
+  tell("left out", refusals_.text());
+  if (const auto due = refusals_.due()) wakeAt(*due);
   listener_.written(generation_);
   writeStatus();
   collect(parts);
+}
+
+bool Writer::isSettled(const std::string& spec) const {
+  return index_ && index_->generation == settled_generation_ && spec == settled_spec_;
+}
+
+// What is at the server as it should be, the server has taken: from us, or from whoever led before.
+void Writer::noteWhatIsThere(const std::vector<Content::Part>& parts, const std::string& spec) {
+  for (const Content::Part& part : parts) {
+    const auto known = parts_.find(part.name);
+    if (known == parts_.end() || known->second.uid.empty() || !known->second.intact ||
+        std::exchange(known->second.accepted, true))
+      continue;
+    content_.accept(part);
+  }
+  if (!index_ || isSettled(spec) || !differenceOf(index_->spec, spec).empty()) return;
+  settled_generation_ = index_->generation;
+  settled_spec_ = spec;
+  content_.acceptIndex();
 }
 
 // What the index is going to name, and what it names still, for whoever reads it: nothing that was
@@ -262,10 +292,13 @@ bool Writer::writeParts(const std::vector<Content::Part>& parts) {
       continue;
     }
     if (flying_ >= kAtOnce) break;
-    if (known != parts_.end())
+    if (known != parts_.end()) {
       removePart(part.name, known->second.uid);
-    else
+    } else if (const auto next = made_[part.name].next(api_.now()); next > api_.now()) {
+      wakeAt(next);
+    } else {
       sendPart(part);
+    }
   }
   return complete;
 }
@@ -277,14 +310,62 @@ void Writer::sendPart(const Content::Part& part) {
   api_.call(std::move(request), then([this, part](Reply reply) {
               --flying_;
               listener_.attempted("part " + part.name, reply.error);
-              // Places in a refusal of another content mean nothing, and this one may be fine.
-              const bool outdated = isRefused(reply.error) && !content_.hasPart(part.name);
-              if (reply.ok())
+              if (reply.ok()) {
                 parts_[part.name];  // Its event says more.
-              else if (!outdated && !leaveOutWhatIsRefused(reply.error, part.bucket))
-                failed("part " + part.name, reply.error);
+                made_[part.name].add(api_.now());
+                if (content_.hasPart(part.name)) content_.accept(part);
+              } else {
+                refused("part " + part.name, reply.error, part, {});
+              }
               changed(0ms);
             }));
+}
+
+// Places in a refusal of another content mean nothing, and this one may be fine.
+bool Writer::isWanted(const Content::Part* part, const std::string& spec) const {
+  return part != nullptr ? content_.hasPart(part->name) : spec == indexSpec(settings_, content_);
+}
+
+// One entry that the server refuses must not keep all others from being written.
+void Writer::refused(const std::string& what, const Error& error,
+                     const std::optional<Content::Part>& part, const std::string& spec) {
+  const Content::Part* const place = part ? &*part : nullptr;
+  const bool about_content = isAboutContent(error) || !error.causes.empty();
+  if (!about_content) return failed(what, error);
+  if (!isWanted(place, spec)) return;
+  // Who was not there when the server took what it has reads it now: nothing of it is to go.
+  if (index_) {
+    learn(index_->spec);
+    for (const std::string& name :
+         part ? partsBefore(*index_, *part) : std::vector<std::string>()) {
+      if (content_.hasPart(name) || !asked_before_.insert(name).second) continue;
+      ++flying_;
+      k8s_client::Request request;
+      request.path = path(name);
+      return api_.call(std::move(request), then([this, what, error, part, spec](Reply reply) {
+                         --flying_;
+                         k8s_client::ObjectText object;
+                         if (reply.ok() && object.read(reply.body))
+                           learn(std::string(object.member("spec")));
+                         refused(what, error, part, spec);
+                         changed(0ms);
+                       }));
+    }
+  }
+  if (!refusals_.blame(error, place, api_.now())) return failed(what, error);
+  contentChanged();
+}
+
+// The server has this.
+void Writer::learn(std::string_view spec) {
+  for (auto& [key, entry] : entriesOf(spec)) {
+    const std::string* now = content_.unacceptedText(key);
+    if (now == nullptr) continue;
+    if (sameEntries(*now, entry.text))
+      content_.accept(key);
+    else
+      content_.had(key, {key, entry.text, entry.count, namespacesOf(entry.text)});
+  }
 }
 
 void Writer::removePart(const std::string& name, const std::string& uid) {
@@ -329,12 +410,8 @@ void Writer::lookFirst() {
 void Writer::writeIndex(const std::string& spec) {
   looked_ = false;
   const auto now = api_.now();
-  if (spec != repeated_ || now - last_repeat_ > kLeftAlone) repeats_ = 0;
-  if (repeats_ >= kFreeRepeats) {
-    const auto next =
-        last_repeat_ + k8s_client::backOff(repeats_ - kFreeRepeats + 1, 1000ms, 60000ms, 0.5);
-    if (next > now) return wakeAt(next);
-  }
+  if (spec != repeated_) index_writes_ = {};
+  if (const auto next = index_writes_.next(now); next > now) return wakeAt(next);
   // Of the content: what is put right again is as old as it was.
   if (updated_for_ != content_.checksum()) {
     updated_for_ = content_.checksum();
@@ -349,8 +426,6 @@ void Writer::writeIndex(const std::string& spec) {
 void Writer::onIndexWritten(const std::string& spec, Reply reply) {
   --flying_;
   listener_.attempted("index", reply.error);
-  // As with parts.
-  const bool outdated = isRefused(reply.error) && spec != indexSpec(settings_, content_);
   k8s_client::ObjectText object;
   if (reply.ok() && object.read(reply.body)) {
     Observed seen = readObserved(object, true);
@@ -359,44 +434,29 @@ void Writer::onIndexWritten(const std::string& spec, Reply reply) {
                        ? std::string()
                        : "the API server does not keep " + missing +
                              " as it was written: is the RouteSnapshot CRD an older one?");
-    const std::int64_t generation = seen.generation;
-    learnIndex(std::move(seen));
-    settled_generation_ = generation;
+    settled_generation_ = seen.generation;
     settled_spec_ = spec;
+    if (spec == indexSpec(settings_, content_)) content_.acceptIndex();
+    learnIndex(std::move(seen));
     // Only what was written can be undone.
-    ++repeats_;
+    index_writes_.add(api_.now());
     repeated_ = spec;
-    last_repeat_ = api_.now();
-  } else if (!reply.ok() && !outdated && !leaveOutWhatIsRefused(reply.error, std::nullopt)) {
-    failed("RouteSnapshot " + settings_.name_space + '/' + settings_.name, reply.error);
+  } else if (!reply.ok()) {
+    refused("RouteSnapshot " + settings_.name_space + '/' + settings_.name, reply.error,
+            std::nullopt, spec);
   }
   changed(0ms);
 }
 
-// One entry that the server refuses must not keep all others from being written.
-bool Writer::leaveOutWhatIsRefused(const Error& error, std::optional<std::size_t> bucket) {
-  std::map<std::string, std::string> out;
-  const auto keys = content_.listenerKeys();
-  if (error.status == 422)
-    for (const Error::Cause& cause : error.causes) {
-      std::string key;
-      if (const auto route = indexIn(cause.field, "spec.httpRoutesV1"))
-        key = bucket ? content_.routeAt(*bucket, *route) : content_.routeAt(*route);
-      else if (const auto at = indexIn(cause.field, "spec.listeners"); at && *at < keys.size())
-        key = keys[*at];
-      if (!key.empty()) out.emplace(key, cause.field + ": " + cause.message);
-    }
-  if (out.empty() && bucket && isTooLarge(error))
-    if (std::string key = content_.largestOf(*bucket); !key.empty()) out.emplace(key, error.text());
-  for (const auto& [key, why] : out) {
-    content_.leaveOut(key);
-    left_out_[key] = why;
-  }
-  std::string text;
-  for (const auto& [key, why] : left_out_)
-    text += (text.empty() ? "" : "; ") + key + " (" + why + ')';
-  tell("left out", text.empty() ? text : "left out, because the API server refuses it: " + text);
-  return !out.empty();
+void Writer::Repeats::add(k8s_client::TimePoint now) {
+  if (now - last > kLeftAlone) count = 0;
+  ++count;
+  last = now;
+}
+
+k8s_client::TimePoint Writer::Repeats::next(k8s_client::TimePoint now) const {
+  if (count < kFreeRepeats || now - last > kLeftAlone) return now;
+  return last + k8s_client::backOff(count - kFreeRepeats + 1, 1000ms, 60000ms, 0.5);
 }
 
 void Writer::failed(const std::string& what, const Error& error) {
@@ -434,6 +494,7 @@ void Writer::collect(const std::vector<Content::Part>& parts) {
   bool stuck = false;
   for (auto& [name, part] : parts_) {
     if (named.contains(name) || part.uid.empty()) continue;
+    part.accepted = false;
     stuck = stuck || part.failures > 0;
     if (part.deleting) continue;
     if (!part.unused_since) part.unused_since = now;
@@ -446,6 +507,8 @@ void Writer::collect(const std::vector<Content::Part>& parts) {
     }
   }
   if (!stuck) tell("remove", "");
+  std::erase_if(made_, [&](const auto& one) { return now - one.second.last > kLeftAlone; });
+  asked_before_.clear();
 }
 
 // ---- what is programmed
@@ -455,7 +518,7 @@ void Writer::judge() {
   if (!index_) return;
   std::vector<DataPlane> living = index_->data_planes;
   std::erase_if(living, [this](const DataPlane& one) { return gone_pods_.contains(one.key()); });
-  if (const auto reports = acknowledgements_.judge(living); !reports.empty())
+  if (const auto reports = acknowledgements_.judge(living, refusals_.reasons()); !reports.empty())
     listener_.programmed(reports);
 }
 
@@ -468,15 +531,19 @@ void Writer::askForPods() {
     (*self)->asking_ = false;
     (*self)->askForPods();
   });
-  if (!index_) return;
+  if (!index_ || pods_asked_ > 0) return;
   for (const DataPlane& plane : index_->data_planes) {
-    if (plane.name_space.empty() || gone_pods_.contains(plane.key())) continue;
+    if (plane.name_space.empty()) continue;
+    ++pods_asked_;
     k8s_client::Request request;
     request.path = k8s_client::path("v1", plane.name_space, "pods", plane.name);
     api_.call(std::move(request), then([this, key = plane.key()](Reply reply) {
-                if (!reply.error.notFound()) return;
-                gone_pods_.insert(key);
-                forgetPods();
+                --pods_asked_;
+                if (reply.error.notFound())
+                  gone_pods_.insert(key);
+                else if (reply.ok())
+                  gone_pods_.erase(key);
+                if (pods_asked_ == 0) forgetPods();
               }));
   }
 }
@@ -484,17 +551,26 @@ void Writer::askForPods() {
 void Writer::forgetPods() {
   if (!leads_ || !index_) return;
   const auto gone = [this](const DataPlane& one) { return gone_pods_.contains(one.key()); };
-  if (std::none_of(index_->data_planes.begin(), index_->data_planes.end(), gone)) return;
+  if (std::none_of(index_->data_planes.begin(), index_->data_planes.end(), gone))
+    return gone_pods_.clear();
   api_.call(k8s_client::mergePatchRequest(path(settings_.name, "status"),
                                           withoutPlanes(*index_, gone_pods_)),
             then([this](Reply reply) {
               k8s_client::ObjectText object;
+              if (reply.error.conflict()) return forgetPodsAfter(kStatusGap);
               if (!reply.ok() || !object.read(reply.body)) return;  // The next look comes to it.
               learnIndex(readObserved(object, true));
               gone_pods_.clear();
               changed(0ms);
             }));
   changed(0ms);
+}
+
+// A data plane was first; what it wrote is known by then.
+void Writer::forgetPodsAfter(k8s_client::Duration wait) {
+  api_.after(wait, [self = self_] {
+    if (*self != nullptr) (*self)->forgetPods();
+  });
 }
 
 void Writer::tell(const std::string& subject, const std::string& trouble) {

@@ -16,6 +16,7 @@
 #include "k8s_client/api.hpp"
 #include "k8s_client/reflector.hpp"
 #include "objects.hpp"
+#include "refusals.hpp"
 #include "settings.hpp"
 
 namespace hyperway::snapshot_sink {
@@ -61,6 +62,7 @@ class Writer {
     void onObject(const k8s_client::ObjectText& object) override;
     void onRemoved(std::string_view key) override;
     void onListed() override;
+    void onOtherHistory() override;
     void onTrouble(const k8s_client::Error& error) override;
     void onWell() override;
     k8s_client::Reflector reflector;
@@ -73,20 +75,37 @@ class Writer {
     std::string uid;
     bool intact = true;  // nobody edited it
     bool deleting = false;
+    bool accepted = false;  // content_ knows that it is there
     std::optional<k8s_client::TimePoint> unused_since;
     k8s_client::TimePoint not_before{};  // its removal failed
     unsigned failures = 0;
+  };
+
+  // Writes of the same thing, each of which somebody has undone.
+  struct Repeats {
+    unsigned count = 0;
+    k8s_client::TimePoint last{};
+    void add(k8s_client::TimePoint now);
+    [[nodiscard]] k8s_client::TimePoint next(k8s_client::TimePoint now) const;
   };
 
   [[nodiscard]] std::string path(std::string_view name, std::string_view subresource = {}) const;
   void onSeen(const Follower& from, const k8s_client::ObjectText& object);
   void onGone(const Follower& from, std::string_view key);
   void learnIndex(Observed seen);
+  void forgetVersions();
+  void contentChanged(const std::vector<std::string>& back = {});
+  [[nodiscard]] bool isSettled(const std::string& spec) const;
+  void learn(std::string_view spec);
+  void noteWhatIsThere(const std::vector<Content::Part>& parts, const std::string& spec);
   void changed(k8s_client::Duration after);
   void consider();
   [[nodiscard]] Secrets secretsToGrant() const;
   [[nodiscard]] bool writeParts(const std::vector<Content::Part>& parts);
   void sendPart(const Content::Part& part);
+  [[nodiscard]] bool isWanted(const Content::Part* part, const std::string& spec) const;
+  void refused(const std::string& what, const k8s_client::Error& error,
+               const std::optional<Content::Part>& part, const std::string& spec);
   void removePart(const std::string& name, const std::string& uid);
   void notRemoved(Part& part, const k8s_client::Error& error);
   void lookFirst();
@@ -97,8 +116,7 @@ class Writer {
   void judge();
   void askForPods();
   void forgetPods();
-  [[nodiscard]] bool leaveOutWhatIsRefused(const k8s_client::Error& error,
-                                           std::optional<std::size_t> bucket);
+  void forgetPodsAfter(k8s_client::Duration wait);
   void failed(const std::string& what, const k8s_client::Error& error);
   void tell(const std::string& subject, const std::string& trouble);
   void wakeAt(k8s_client::TimePoint time);
@@ -110,31 +128,35 @@ class Writer {
   const Listener listener_;
   std::shared_ptr<Writer*> self_;  // answers may come after our end
   Content content_;
+  Refusals refusals_;
   Acknowledgements acknowledgements_;
   Follower index_follower_, part_follower_;
   Grants grants_;
 
-  std::uint64_t generation_ = 0;
+  std::uint64_t generation_ = 0, revision_ = 0;  // of the pipeline, and of content_
   bool has_batch_ = false, leads_ = false, due_ = false;
   bool looked_ = false;  // nobody has made an index of that name
   std::set<k8s_client::TimePoint> alarms_;
 
   std::optional<Observed> index_;
-  std::map<std::string, Part> parts_;  // by name
+  std::map<std::string, Part> parts_;    // by name
+  std::map<std::string, Repeats> made_;  // parts, by name
+  std::set<std::string> asked_before_;   // parts that were read for what the server had
   // The index at this generation is what this spec says, as far as the server keeps it.
   std::int64_t settled_generation_ = 0;
   std::string settled_spec_, updated_at_, updated_for_;
   std::size_t flying_ = 0;
-  unsigned failures_ = 0, repeats_ = 0;
+  unsigned failures_ = 0;
+  Repeats index_writes_;
   std::string repeated_;
-  k8s_client::TimePoint not_before_{}, last_repeat_{};
+  k8s_client::TimePoint not_before_{};
   std::map<std::string, std::string> troubles_;  // by what is troubled
 
   bool status_flying_ = false;
   k8s_client::TimePoint status_not_before_{};
-  std::set<std::string> gone_pods_;              // "namespace/name"
-  bool asking_ = false;                          // the next look at Pods is due some time
-  std::map<std::string, std::string> left_out_;  // route or listener -> why
+  std::set<std::string> gone_pods_;  // "namespace/name"
+  std::size_t pods_asked_ = 0;       // answers under way
+  bool asking_ = false;              // the next look at Pods is due some time
 };
 
 }  // namespace hyperway::snapshot_sink

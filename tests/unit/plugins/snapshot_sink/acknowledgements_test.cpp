@@ -43,6 +43,16 @@ TEST_CASE("A listener is programmed once one data plane has it and none refuses 
   CHECK(show(book.judge({plane("p", "one")})) == "a yes ");
 }
 
+TEST_CASE("Of more refusals than a report names any listener may be one") {
+  Acknowledgements book;
+  Batch two = listener("a");
+  two.listeners.push_back({"b", ""});
+  book.applied(1, two, "one");
+  CHECK(show(book.judge({plane("p", "one", {{"a", "busy"}, {"*", "and 7 more"}})})) ==
+        "a no: data plane p: busy ");
+  CHECK(show(book.judge({plane("p", "one", {{"a", "busy"}, {"+", "and 7 more"}})})) == "b yes ");
+}
+
 TEST_CASE("Who serves an older snapshot has what did not change since") {
   Acknowledgements book;
   book.applied(1, listener("a"), "one");

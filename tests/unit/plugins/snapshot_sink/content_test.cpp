@@ -34,7 +34,7 @@ std::size_t differing(const std::set<std::string>& a, const std::set<std::string
   return count;
 }
 
-constexpr Cut kSmall{4000, 2000, 1000, 6};
+constexpr Cut kSmall{4000, 1500, 6};
 
 TEST_CASE("A small configuration stays in one object, a large one goes into parts and back") {
   Content content("snap", kSmall);
@@ -46,16 +46,10 @@ TEST_CASE("A small configuration stays in one object, a large one goes into part
   content.take(routes(20, 40));
   CHECK_FALSE(content.isInline());
   CHECK(content.parts().size() > 1);
-  // Back only when it is much smaller: an edit near the border moves nothing.
   Batch removal;
-  for (int i = 25; i < 40; ++i) removal.removed_routes.push_back(route(i).key);
-  content.take(removal);
-  CHECK_FALSE(content.isInline());
-  removal.removed_routes.clear();
-  for (int i = 10; i < 25; ++i) removal.removed_routes.push_back(route(i).key);
+  for (int i = 20; i < 40; ++i) removal.removed_routes.push_back(route(i).key);
   content.take(removal);
   CHECK(content.isInline());
-  content.take(routes(0, 20));
   CHECK(content.checksum() == checksum);
 }
 
@@ -80,7 +74,7 @@ TEST_CASE("Parts have all routes, each once, and their names are names of object
   content.take(routes(0, 200));
   std::size_t found = 0;
   for (const Content::Part& part : content.parts()) {
-    const std::string text = content.routesOf(part.bucket);
+    const std::string text = content.routesOf(part);
     for (int i = 0; i < 200; ++i)
       found += text.find("{\"n\":" + std::to_string(i) + ',') != std::string::npos ? 1 : 0;
     CHECK(part.name.ends_with('-' + part.checksum));
@@ -107,6 +101,12 @@ TEST_CASE("The same content has the same checksum and parts, whatever the way to
   other.take(reversed);
   CHECK(one.checksum() == other.checksum());
   CHECK(names(one) == names(other));
+  // Larger meanwhile, and back.
+  other.take(routes(100, 400));
+  Batch removal;
+  for (int i = 100; i < 400; ++i) removal.removed_routes.push_back(route(i).key);
+  other.take(removal);
+  CHECK(names(one) == names(other));
   CHECK(one.listeners() == "{},{\"port\":1}");
   Batch full = routes(0, 100);
   full.full = true;
@@ -128,22 +128,113 @@ TEST_CASE("What the server refuses is found by its place, and left out until it 
   CHECK(content.routeAt(1) == "HTTPRoute/ns/r0");
   CHECK(content.routeAt(2) == "HTTPRoute/ns/r1");
   CHECK(content.routeAt(9).empty());
-  content.leaveOut("HTTPRoute/ns/r1");
-  content.leaveOut("ns/gw/a");
-  CHECK(content.leftOut() == std::set<std::string>{"HTTPRoute/ns/r1", "ns/gw/a"});
+  content.leaveOut({"HTTPRoute/ns/r1", "ns/gw/a"});
+  CHECK(content.leftOut() == std::vector<std::string>{"HTTPRoute/ns/r1", "ns/gw/a"});
   CHECK(content.routeAt(2) == "HTTPRoute/ns/r2");
   CHECK(content.listeners().empty());
   content.take(routes(1, 2));
-  CHECK(content.leftOut() == std::set<std::string>{"ns/gw/a"});
+  CHECK(content.leftOut() == std::vector<std::string>{"ns/gw/a"});
   CHECK(content.routeAt(2) == "HTTPRoute/ns/r1");
+  content.readmit({"ns/gw/a"});
+  CHECK(content.leftOut().empty());
+  CHECK(content.listeners() == "{}");
   content.take(routes(3, 200));
-  content.take(routes(200, 201, 5000));
-  for (const Content::Part& part : content.parts()) {
-    if (content.largestOf(part.bucket) != "HTTPRoute/ns/r200") continue;
-    CHECK_FALSE(content.routeAt(part.bucket, 0).empty());
-    return;
+  const auto parts = content.parts();
+  REQUIRE_FALSE(parts.empty());
+  const std::string text = content.routesOf(parts[0]);
+  const std::string second = content.routeAt(parts[0], 1);
+  REQUIRE_FALSE(second.empty());
+  CHECK(text.find("},{\"n\":" + second.substr(second.rfind('r') + 1) + ',') != std::string::npos);
+  CHECK(content.routeAt(parts[0], 1000).empty());
+}
+
+TEST_CASE("The last text that the server took stands in for one that it refuses") {
+  Content content("snap", kSmall);
+  Batch batch = routes(0, 3);
+  batch.listeners = {{"ns/gw/a", "{}"}};
+  content.take(batch);
+  content.acceptIndex();
+  const std::string good = content.checksum();
+  CHECK(content.unacceptedOfIndex().empty());
+  Batch edit = routes(1, 2, 101);
+  edit.listeners = {{"ns/gw/a", "{\"port\":0}"}};
+  content.take(edit);
+  CHECK(content.unacceptedOfIndex() == std::vector<std::string>{"ns/gw/a", "HTTPRoute/ns/r1"});
+  content.leaveOut({"HTTPRoute/ns/r1", "ns/gw/a"});
+  CHECK(content.checksum() == good);
+  // Refused twice in a row: still the one that was taken.
+  content.take(routes(1, 2, 102));
+  content.take(routes(1, 2, 103));
+  content.leaveOut({"HTTPRoute/ns/r1"});
+  CHECK(content.checksum() == good);
+  CHECK(content.leftOut().size() == 2);
+  // One that is gone is gone.
+  Batch removal;
+  removal.removed_routes = {"HTTPRoute/ns/r1"};
+  content.take(removal);
+  CHECK(content.routeAt(1) == "HTTPRoute/ns/r2");
+  CHECK(content.leftOut() == std::vector<std::string>{"ns/gw/a"});
+}
+
+TEST_CASE("Parts that the server has taken are remembered route by route") {
+  Content content("snap", kSmall);
+  content.take(routes(0, 200));
+  for (const auto& part : content.parts()) content.accept(part);
+  content.take(routes(77, 78, 101));
+  std::vector<std::string> fresh;
+  for (const auto& part : content.parts())
+    for (const auto& key : content.unaccepted(part)) fresh.push_back(key);
+  CHECK(fresh == std::vector<std::string>{"HTTPRoute/ns/r77"});
+  // Who was not there when it was taken is told.
+  Content other("snap", kSmall);
+  other.take(routes(0, 200));
+  other.had("HTTPRoute/ns/r5", route(5, 99));
+  other.accept("HTTPRoute/ns/r6");
+  CHECK(other.unacceptedText("HTTPRoute/ns/r6") == nullptr);
+  REQUIRE(other.unacceptedText("HTTPRoute/ns/r5") != nullptr);
+  other.leaveOut({"HTTPRoute/ns/r5"});
+  CHECK(other.sizeOf("HTTPRoute/ns/r5") == route(5, 99).text.size());
+}
+
+Batch statuses(int count, std::size_t size) {
+  Batch out;
+  out.statuses_only = true;
+  for (int i = 0; i < count; ++i) {
+    const std::string name = std::to_string(i);
+    out.statuses.push_back(
+        {"HTTPRoute/ns/" + name, R"({"routeName":")" + name + R"(","accepted":)" +
+                                     (i % 10 == 7 ? "false" : "true") + R"(,"acceptedMessage":")" +
+                                     std::string(size, 'x') + R"("})"});
   }
-  FAIL("the largest route is in no part");
+  return out;
+}
+
+TEST_CASE("Statuses are written beside routes, and those of many routes where something is wrong") {
+  Content content("snap");
+  const std::string checksum = content.checksum();
+  Batch batch = statuses(10, 10);
+  batch.statuses.push_back({"Gateway/ns/gw", R"({"gatewayName":"gw"})"});
+  batch.statuses.push_back({"GatewayClass//hyperway", R"({"name":"hyperway"})"});
+  content.take(batch);
+  CHECK(content.listenerStatuses() == R"({"gatewayName":"gw"})");
+  CHECK(content.classStatuses() == R"({"name":"hyperway"})");
+  CHECK(content.routeDiagnostics().starts_with(R"({"routeName":"0")"));
+  CHECK(content.routeDiagnostics().find(R"({"routeName":"9")") != std::string::npos);
+  // They are no reason for a data plane to do anything.
+  CHECK(content.checksum() == checksum);
+  content.take(statuses(100, 2000));
+  const std::string some = content.routeDiagnostics();
+  CHECK(some.size() < 65536);
+  CHECK(some.starts_with(R"({"routeName":"17")"));
+  CHECK(some.find(R"("accepted":true)") == std::string::npos);
+  batch = {};
+  batch.statuses_only = true;
+  for (int i = 1; i < 100; ++i)
+    batch.removed_statuses.push_back("HTTPRoute/ns/" + std::to_string(i));
+  batch.removed_statuses.push_back("Gateway/ns/gw");
+  content.take(batch);
+  CHECK(content.routeDiagnostics().starts_with(R"({"routeName":"0")"));
+  CHECK(content.listenerStatuses().empty());
 }
 
 TEST_CASE("A batch of the host is cut into texts") {
@@ -162,6 +253,16 @@ TEST_CASE("A batch of the host is cut into texts") {
   CHECK(batch->removed_listeners == std::vector<std::string>{"ns/gw/b"});
   CHECK(batch->removed_routes == std::vector<std::string>{"HTTPRoute/ns/old"});
   CHECK_FALSE(batch->empty());
+  CHECK_FALSE(batch->statuses_only);
+  const auto said =
+      readBatch(R"({"statuses":[{"key":"HTTPRoute/ns/r","entries":[{"a":1},{"b":[2]}]}],)"
+                R"("removedStatuses":["Gateway/ns/gw"]})",
+                error);
+  REQUIRE(said);
+  CHECK(said->statuses_only);
+  CHECK(said->statuses[0].key == "HTTPRoute/ns/r");
+  CHECK(said->statuses[0].text == R"({"a":1},{"b":[2]})");
+  CHECK(said->removed_statuses == std::vector<std::string>{"Gateway/ns/gw"});
   CHECK_FALSE(readBatch("[]", error));
   CHECK(error.starts_with("the batch cannot be read"));
 }

@@ -17,7 +17,7 @@ Settings settings() {
 }
 
 Content content(std::size_t size) {
-  Content out("snap", {1000, 500, 500, 4});
+  Content out("snap", {1000, 500, 4});
   Batch batch;
   batch.listeners = {{"ns/gw/a", R"({"name":"ns/gw/a"})"}};
   for (int i = 0; i < 4; ++i)

@@ -195,6 +195,34 @@ TEST_CASE(
                  R"("verbs":["list","watch"]}])");
 }
 
+TEST_CASE("Each snapshot says what became of its Gateway and of the routes there") {
+  World world;
+  world.take(kTwo);
+  world.take(
+      "{'statuses':[{'key':'GatewayClass//c','entries':[{'name':'c'}]},"
+      "{'key':'Gateway/ns/a','entries':[{'gatewayName':'a'}]},"
+      "{'key':'HTTPRoute/ns/r','entries':[{'routeName':'r','parentName':'a'},"
+      "{'routeName':'r','parentName':'b','parentNamespace':'ns'}]}]}");
+  const auto said = [&](const std::string& name, const char* list) {
+    const sdk::json::Value spec = world.spec(name);
+    return k8s_client::toText(*spec.find(list));
+  };
+  for (const std::string name : {"ns/routesnapshots/hyperway-a", "ns/routesnapshots/hyperway-b"})
+    CHECK(said(name, "gatewayClassStatuses") == R"([{"name":"c"}])");
+  CHECK(said("ns/routesnapshots/hyperway-a", "gatewayListenerStatuses") ==
+        R"([{"gatewayName":"a"}])");
+  CHECK(said("ns/routesnapshots/hyperway-b", "gatewayListenerStatuses") == "[]");
+  CHECK(said("ns/routesnapshots/hyperway-a", "routeDiagnostics") ==
+        R"([{"routeName":"r","parentName":"a"}])");
+  CHECK(said("ns/routesnapshots/hyperway-b", "routeDiagnostics") ==
+        R"([{"routeName":"r","parentName":"b","parentNamespace":"ns"}])");
+  world.take(
+      "{'statuses':[{'key':'HTTPRoute/ns/r','entries':[{'routeName':'r','parentName':'a'}]}],"
+      "'removedStatuses':['Gateway/ns/a']}");
+  CHECK(said("ns/routesnapshots/hyperway-b", "routeDiagnostics") == "[]");
+  CHECK(said("ns/routesnapshots/hyperway-a", "gatewayListenerStatuses") == "[]");
+}
+
 TEST_CASE("What somebody else made under that name is left alone, and the others are written") {
   World world;
   const std::string path =

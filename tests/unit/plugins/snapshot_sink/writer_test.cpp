@@ -7,6 +7,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,18 +26,21 @@ constexpr std::string_view kUnknownField =
 
 // A writer, and an API server that answers lists by itself; the test answers all else.
 struct World {
-  explicit World(const std::string& account = "") {
+  explicit World(const std::string& account = "", Cut cut = {}) {
     Settings settings;
     settings.name = "snap";
     settings.name_space = "ns";
     settings.data_plane_account = account;
     Writer::Listener listener;
     listener.written = [this](std::uint64_t as_of) { written = as_of; };
-    listener.programmed = [](const auto&) {};
+    listener.programmed = [this](const auto& reports) {
+      for (const auto& one : reports)
+        programmed[one.listener] = one.programmed ? "yes" : one.reason;
+    };
     listener.trouble = [this](const std::string& text) { trouble = text; };
     listener.attempted = [](const auto&, const auto&) {};
     listener.now = [] { return "now"; };
-    writer = std::make_unique<Writer>(api, settings, listener);
+    writer = std::make_unique<Writer>(api, settings, listener, cut);
   }
 
   // Time goes by.
@@ -69,11 +73,54 @@ struct World {
     pass(10ms);
   }
   // The server has an index of that spec.
-  void setIndex(const std::string& spec) {
+  void setIndex(const std::string& spec, const std::string& status = "{}") {
     lists["snapshots"] = {R"({"metadata":{"namespace":"ns","name":"snap","uid":"u","generation":)" +
                           std::to_string(++generation) + R"(,"resourceVersion":")" +
-                          std::to_string(++version) + R"("},"spec":)" + spec + '}'};
+                          std::to_string(++version) + R"("},"spec":)" + spec + R"(,"status":)" +
+                          status + '}'};
   }
+  // Puts the oldest call of that method first whose path or body has that text; its body.
+  std::string nextWith(const std::string& method, std::string_view text) {
+    const auto found = std::find_if(api.calls.begin(), api.calls.end(), [&](const auto& call) {
+      return call.request.method == method && (call.request.path.find(text) != std::string::npos ||
+                                               call.request.body.find(text) != std::string::npos);
+    });
+    if (found == api.calls.end()) return {};
+    std::rotate(api.calls.begin(), found, found + 1);
+    const std::string& body = api.calls.front().request.body;
+    return body.empty() ? "none" : body;
+  }
+  // The server answers all that comes; it refuses parts with that text in them, and says no place.
+  void serve(std::string_view bad) {
+    for (int i = 0; i < 300; ++i) {
+      if (const std::string part = nextWith("PATCH", "/snap-"); !part.empty()) {
+        const bool refused = part.find(bad) != std::string::npos;
+        if (refused) {
+          api.refuse(422);
+          ++refusals;
+        } else {
+          taken_parts.insert(part);
+          api.answer("{}");
+        }
+      } else if (!next("PATCH", "/snap").empty()) {
+        takeIndex();
+      } else if (!next("PATCH", "/status").empty()) {
+        api.refuse(503);
+      } else if (!nextWith("GET", "/snap-").empty()) {
+        api.refuse(404);
+      }
+      pass(5ms);
+    }
+  }
+  // An event of the watch of parts.
+  void partEvent(const std::string& object) {
+    for (auto& [id, stream] : api.streams)
+      if (stream.request.path.find("labelSelector") != std::string::npos)
+        return stream.handler->onData(R"({"type":"MODIFIED","object":)" + object + "}\n");
+    FAIL("nobody watches parts");
+  }
+  // The server's data is what it was long ago.
+  void restore() { version = 1; }
   void begin() {
     writer->start();
     writer->lead(true);
@@ -87,6 +134,9 @@ struct World {
   k8s_client::FakeApi api;
   Lists lists;  // "snapshots", "parts", "roles", "rolebindings"
   std::string trouble;
+  std::map<std::string, std::string> programmed;
+  std::set<std::string> taken_parts;
+  int refusals = 0;
   std::uint64_t written = 0, taken = 0;
   std::unique_ptr<Writer> writer;
 
@@ -264,6 +314,219 @@ TEST_CASE("A Secret stays granted until the index does not name it any more") {
   granted.clear();
   answerAll(granted);
   CHECK(granted.find(R"("resourceNames":["new"])") != std::string::npos);
+}
+
+TEST_CASE("An edit that the server refuses leaves in force what it took before") {
+  World world;
+  world.begin();
+  world.take(routes({"a", "b"}));
+  world.takeIndex();
+  Batch edit = routes({"a", "b"});
+  edit.routes[0].text = R"({"x":"bad"})";
+  edit.routes[1].text = R"({"x":"good"})";
+  world.take(edit);
+  REQUIRE(world.next("PATCH", "/snap").find("bad") != std::string::npos);
+  world.api.refuse(422, R"({"kind":"Status","code":422,"message":"is invalid","details":)"
+                        R"({"causes":[{"field":"spec.httpRoutesV1[0].x","message":"is bad"}]}})");
+  world.pass(10ms);
+  CHECK(world.next("PATCH", "/snap").find(R"("httpRoutesV1":[{"x":"a"},{"x":"good"}])") !=
+        std::string::npos);
+  world.takeIndex();
+  CHECK(world.written == world.taken);
+  CHECK(world.trouble.find("kept as it was") != std::string::npos);
+  CHECK(world.trouble.find("HTTPRoute/ns/a (spec.httpRoutesV1[0].x: is bad)") != std::string::npos);
+  // It is tried again, and is fine once the definition is.
+  world.pass(31s);
+  REQUIRE(world.next("PATCH", "/snap").find("bad") != std::string::npos);
+  world.takeIndex();
+  CHECK(world.trouble.empty());
+}
+
+TEST_CASE("Who begins to lead takes nothing down that the server refuses to change") {
+  World world;
+  world.setIndex(
+      R"({"httpRoutesV1":[{"routeNamespace":"ns","routeName":"a","v":1}],"listeners":[]})");
+  world.begin();
+  Batch batch = routes({"a"});
+  batch.routes[0].text = R"({"routeName":"a","routeNamespace":"ns","v":2})";
+  world.take(batch);
+  REQUIRE(world.next("PATCH", "/snap").find(R"("v":2)") != std::string::npos);
+  world.api.refuse(422);
+  world.pass(10ms);
+  const std::string body = world.next("PATCH", "/snap");
+  CHECK(body.find(R"("v":1)") != std::string::npos);
+  CHECK(body.find(R"("v":2)") == std::string::npos);
+}
+
+TEST_CASE(
+    "A part that is refused without a place keeps back what is wrong in it, and nothing else") {
+  World world("", Cut{200, 300, 4});
+  world.begin();
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("r" + std::to_string(i));
+  names.push_back("bad");
+  world.take(routes(names));
+  world.serve("bad");
+  CHECK(world.written == world.taken);
+  CHECK(world.trouble.find("HTTPRoute/ns/bad") != std::string::npos);
+  CHECK(world.trouble.find("HTTPRoute/ns/r") == std::string::npos);
+  CHECK(world.refusals < 12);
+  for (int i = 0; i < 40; ++i) {
+    CAPTURE(i);
+    const std::string text = "{\"x\":\"r" + std::to_string(i) + "\"}";
+    CHECK(std::any_of(world.taken_parts.begin(), world.taken_parts.end(),
+                      [&](const auto& part) { return part.find(text) != std::string::npos; }));
+  }
+}
+
+TEST_CASE("A definition that refuses everything is no reason to leave anything out") {
+  World world;
+  world.begin();
+  world.take(routes({"a", "b"}));
+  REQUIRE_FALSE(world.next("PATCH", "/snap").empty());
+  world.api.refuse(403, R"({"kind":"Status","code":403,"message":"User \"u\" cannot patch"})");
+  world.pass(10ms);
+  CHECK(world.next("PATCH", "/snap").empty());
+  CHECK(world.trouble.find("cannot be written") != std::string::npos);
+  CHECK(world.trouble.find("left out") == std::string::npos);
+}
+
+TEST_CASE("Listeners that an index has no room for are left out, and those that were there stay") {
+  World world;
+  world.begin();
+  const auto large = [](const std::string& name) {
+    return Batch::Listener{"ns/gw/" + name, R"({"name":"ns/gw/)" + name + R"(","anchors":")" +
+                                                std::string(300 << 10, 'x') + R"("})"};
+  };
+  Batch batch;
+  batch.listeners = {large("y"), large("z")};
+  world.take(batch);
+  world.takeIndex();
+  batch.listeners = {large("a")};
+  world.take(batch);
+  CHECK(world.trouble.find("ns/gw/a (the listeners of a snapshot have room for") !=
+        std::string::npos);
+  CHECK(world.trouble.find("ns/gw/y") == std::string::npos);
+  CHECK(world.written == world.taken);
+  batch.listeners.clear();
+  batch.removed_listeners = {"ns/gw/y"};
+  world.take(batch);
+  world.takeIndex();
+  CHECK(world.next("PATCH", "/snap").find(R"("name":"ns/gw/a")") != std::string::npos);
+}
+
+TEST_CASE("What is left out keeps no listener from being programmed but itself") {
+  World world;
+  world.begin();
+  Batch batch = routes({"a", "bad"});
+  batch.listeners = {{"ns/gw/l", R"({"name":"ns/gw/l"})"}, {"ns/gw/m", R"({"name":"ns/gw/m"})"}};
+  world.take(batch);
+  REQUIRE_FALSE(world.next("PATCH", "/snap").empty());
+  world.api.refuse(422, R"({"kind":"Status","code":422,"message":"is invalid","details":{"causes":)"
+                        R"([{"field":"spec.httpRoutesV1[1].x","message":"is bad"},)"
+                        R"({"field":"spec.listeners[1].x","message":"is bad"}]}})");
+  world.pass(10ms);
+  k8s_client::ObjectText object;
+  REQUIRE(object.read(world.next("PATCH", "/snap")));
+  const std::string spec(object.member("spec"));
+  const std::size_t at = spec.find(R"("checksum":")") + 12;
+  const std::string checksum = spec.substr(at, spec.find('"', at) - at);
+  world.setIndex(
+      spec, R"({"dataPlanes":[{"name":"p","namespace":"ns","checksum":")" + checksum + R"("}]})");
+  world.api.answer(world.lists["snapshots"].front());
+  world.pass(10ms);
+  CHECK(world.programmed["ns/gw/l"] == "yes");
+  CHECK(world.programmed["ns/gw/m"].find("it cannot be written") != std::string::npos);
+}
+
+TEST_CASE("A server that was restored from a backup gets what it lacks") {
+  World world;
+  world.begin();
+  world.take(routes({"a"}));
+  world.takeIndex();
+  world.take(routes({"b"}));
+  const std::string before = world.lists["snapshots"].front();
+  world.takeIndex();
+  world.pass(200s);  // lists, which move the version
+  world.lists["snapshots"] = {before};
+  world.restore();
+  world.pass(50s);
+  CHECK(world.next("PATCH", "/snap").find(R"({"x":"b"})") != std::string::npos);
+}
+
+TEST_CASE("Who edits a part without end is answered ever more seldom") {
+  World world;
+  world.begin();
+  Batch batch = routes({"a"});
+  batch.routes[0].text = "{\"x\":\"" + std::string(200000, 'x') + "\"}";
+  world.take(batch);
+  world.takeIndex();
+  int made = 0;
+  for (int i = 0; i < 200; ++i) {
+    k8s_client::ObjectText part;
+    if (const std::string body = world.nextWith("PATCH", "/snap-"); !body.empty()) {
+      REQUIRE(part.read(body));
+      world.api.answer("{}");
+      world.partEvent(R"({"metadata":{"namespace":"ns","name":")" + part.name() + R"(","uid":"p)" +
+                      std::to_string(++made) + R"(","generation":2,"resourceVersion":")" +
+                      std::to_string(1000 + i) + R"("}})");
+    } else if (!world.nextWith("DELETE", "/snap-").empty()) {
+      world.api.answer("{}");
+    } else if (!world.next("PATCH", "/snap").empty()) {
+      world.takeIndex();
+    }
+    world.pass(5ms);
+  }
+  CHECK(made >= 5);
+  CHECK(made < 9);
+  world.pass(70s);
+  CHECK_FALSE(world.nextWith("PATCH", "/snap-").empty());
+}
+
+TEST_CASE(
+    "A data plane that is gone is taken out of the status, though others write it meanwhile") {
+  World world;
+  world.begin();
+  world.take(routes({"a"}));
+  k8s_client::ObjectText object;
+  REQUIRE(object.read(world.next("PATCH", "/snap")));
+  world.setIndex(std::string(object.member("spec")),
+                 R"({"dataPlanes":[{"name":"p","namespace":"ns","checksum":"c"}]})");
+  world.api.answer(world.lists["snapshots"].front());
+  world.pass(31s);
+  REQUIRE_FALSE(world.next("GET", "/pods/p").empty());
+  world.api.refuse(404);
+  world.pass(10ms);
+  REQUIRE_FALSE(world.nextWith("PATCH", R"("dataPlanes":[])").empty());
+  world.api.refuse(409);
+  world.pass(1100ms);
+  CHECK_FALSE(world.nextWith("PATCH", R"("dataPlanes":[])").empty());
+}
+
+TEST_CASE("A namespace in which nothing may be granted keeps no other one waiting") {
+  World world("ns/planes");
+  world.begin();
+  Batch batch;
+  batch.listeners = {{"ns/gw/l", listenerWith("cert")},
+                     {"ns/gw/m", R"({"name":"ns/gw/m","tls":{"certificateRefs":)"
+                                 R"([{"namespace":"closed","name":"other"}]}})"}};
+  world.take(batch);
+  for (int i = 0; i < 20; ++i) {
+    if (!world.nextWith("PATCH", "/namespaces/closed/").empty())
+      world.api.refuse(403);
+    else if (!world.nextWith("PATCH", "/roles/").empty() ||
+             !world.nextWith("PATCH", "/rolebindings/").empty())
+      world.api.answer("{}");
+    world.pass(300ms);
+  }
+  world.takeIndex();
+  CHECK(world.written == world.taken);
+  // Another Secret meanwhile, in the namespace where it can be granted.
+  batch.listeners = {{"ns/gw/l", listenerWith("next")}};
+  world.take(batch);
+  CHECK(world.nextWith("PATCH", "/namespaces/closed/").empty());
+  CHECK(world.nextWith("PATCH", "/roles/").find(R"("resourceNames":["cert","next"])") !=
+        std::string::npos);
 }
 
 }  // namespace
