@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 namespace hyperway::snapshot_source {
@@ -19,6 +20,8 @@ namespace {
 constexpr char kPut = '+', kRemove = '-', kCommit = '=';
 constexpr std::size_t kMostPending = std::size_t{64} << 20;  // then it is given up
 constexpr std::size_t kLeast = std::size_t{1} << 20;  // below that much waste nothing is done
+
+constexpr std::chrono::seconds kFirstWait{1}, kMostWait{60};
 
 constexpr std::string_view kSecret = "Secret";
 
@@ -65,7 +68,7 @@ void Cache::put(std::string_view kind, std::string_view key, std::string_view te
   std::string name = std::string(kind) + ' ' + std::string(key);
   std::string record = kPut + name + '\t' + std::string(text) + '\n';
   std::replace(record.begin(), record.end() - 1, '\n', ' ');
-  std::size_t& size = sizes_[std::move(name)];
+  std::size_t& size = sizes_[std::hash<std::string>{}(name)];
   outdated_secret_ = outdated_secret_ || (kind == kSecret && size != 0);
   live_ += record.size() - size;
   size = record.size();
@@ -75,7 +78,7 @@ void Cache::put(std::string_view kind, std::string_view key, std::string_view te
 void Cache::remove(std::string_view kind, std::string_view key) {
   if (path_.empty() || off_) return;
   const std::string name = std::string(kind) + ' ' + std::string(key);
-  if (const auto known = sizes_.find(name); known != sizes_.end()) {
+  if (const auto known = sizes_.find(std::hash<std::string>{}(name)); known != sizes_.end()) {
     live_ -= known->second;
     sizes_.erase(known);
     outdated_secret_ = outdated_secret_ || kind == kSecret;
@@ -83,11 +86,20 @@ void Cache::remove(std::string_view kind, std::string_view key) {
   ((pending_ += kRemove) += name) += '\n';
 }
 
-std::string Cache::commit() {
-  if (path_.empty() || off_ || pending_.empty()) return {};
+std::string Cache::commit(TimePoint now) {
+  if (path_.empty() || off_ || pending_.empty() || now < not_before_) return wrong_;
+  wrong_ = tryCommit();
+  failures_ = wrong_.empty() ? 0 : failures_ + 1;
+  if (failures_ > 0)
+    not_before_ = now + std::min(kFirstWait * (1U << std::min(failures_ - 1, 10U)), kMostWait);
+  return wrong_;
+}
+
+std::string Cache::tryCommit() {
   const bool anew = file_ < 0 || outdated_secret_;
   std::string wrong = anew ? writeAnew() : write(pending_ + kCommit + '\n');
-  if (wrong.empty()) pending_.clear();
+  // With what it has room for: the first commit is a thousand times as large as others.
+  if (wrong.empty()) pending_ = {};
   if (wrong.empty() && written_ > 2 * live_ + kLeast) wrong = writeAnew();
   if (wrong.empty()) return wrong;
   // What is in the file stays, and is the beginning of the next one.
@@ -95,7 +107,8 @@ std::string Cache::commit() {
   file_ = -1;
   if (pending_.size() > kMostPending) {
     off_ = true;
-    pending_.clear();
+    wrong += ", and is not tried again: too much has changed since";
+    pending_ = {};
   }
   return wrong;
 }
@@ -111,12 +124,27 @@ std::string Cache::write(std::string_view text) {
   return {};
 }
 
-// Beside the old one, which counts until this one is whole.
-std::string Cache::writeAnew() {
+std::string Cache::writeWhole() {
+  pending_ += kCommit;
+  pending_ += '\n';
+  // At a start there is nothing else; what is in it twice does no harm, unless it is a key.
+  if (!ours_ && !outdated_secret_) {
+    std::string wrong = write(pending_);
+    pending_.resize(pending_.size() - 2);
+    return wrong;
+  }
   std::map<std::string, std::string> objects;
   if (ours_) objects = load();
-  std::istringstream pending(pending_ + kCommit + '\n');
+  std::istringstream pending(pending_);
+  pending_.resize(pending_.size() - 2);
   replay(pending, objects);
+  for (const auto& [name, text] : objects)
+    if (std::string wrong = write(kPut + name + '\t' + text + '\n'); !wrong.empty()) return wrong;
+  return write(std::string(1, kCommit) + '\n');
+}
+
+// Beside the old one, which counts until this one is whole.
+std::string Cache::writeAnew() {
   const std::string part = path_ + ".new";
   // Never into a file that somebody else made, wherever it leads.
   ::unlink(part.c_str());
@@ -126,11 +154,7 @@ std::string Cache::writeAnew() {
   if (file_ >= 0) ::close(file_);
   file_ = fresh;
   written_ = 0;
-  std::string all;
-  for (const auto& [name, text] : objects) all += kPut + name + '\t' + text + '\n';
-  all += kCommit;
-  all += '\n';
-  if (std::string wrong = write(all); !wrong.empty()) return wrong;
+  if (std::string wrong = writeWhole(); !wrong.empty()) return wrong;
   if (std::rename(part.c_str(), path_.c_str()) != 0)
     return reasonOf("the cache " + path_ + " cannot be replaced");
   ours_ = true;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <string>
@@ -16,6 +17,9 @@ namespace hyperway::snapshot_source {
 /// no key outlives its use. One thread.
 class Cache {
  public:
+  /// A clock's time that only goes on.
+  using TimePoint = std::chrono::steady_clock::time_point;
+
   /// `path` is the file; empty: nothing is kept.
   explicit Cache(std::string path) : path_(std::move(path)) {}
   Cache(const Cache&) = delete;
@@ -29,12 +33,14 @@ class Cache {
   /// An object is gone.
   void remove(std::string_view kind, std::string_view key);
   /// What was put and removed since the last time belongs together, and is whole now. Returns what
-  /// is wrong, or nothing.
-  [[nodiscard]] std::string commit();
+  /// is wrong, or nothing. What could not be written waits, at first for a second, and ever longer.
+  [[nodiscard]] std::string commit(TimePoint now);
 
  private:
   [[nodiscard]] std::string write(std::string_view text);
+  [[nodiscard]] std::string tryCommit();
   [[nodiscard]] std::string writeAnew();
+  [[nodiscard]] std::string writeWhole();
 
   const std::string path_;
   int file_ = -1;
@@ -42,7 +48,10 @@ class Cache {
   bool off_ = false;              // it could not be written for too long
   bool outdated_secret_ = false;  // in the file, or in what waits for the next commit
   std::string pending_;
-  std::unordered_map<std::string, std::size_t> sizes_;  // of records that count, by kind and key
+  std::string wrong_;
+  unsigned failures_ = 0;
+  TimePoint not_before_{};
+  std::unordered_map<std::size_t, std::size_t> sizes_;  // of records that count, by hash of the key
   std::size_t live_ = 0, written_ = 0;                  // bytes
 };
 

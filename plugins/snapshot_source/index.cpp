@@ -27,7 +27,8 @@ std::map<std::string_view, std::string> membersOf(std::string_view spec) {
   for (auto field : root) {
     std::string_view key, value;
     if (field.unescaped_key().get(key) != simdjson::SUCCESS) break;
-    for (const std::string_view wanted : {"checksum", "listeners", "parts", "backendNamespaces"}) {
+    for (const std::string_view wanted :
+         {"checksum", "listeners", "parts", "partOf", "backendNamespaces"}) {
       if (key != wanted) continue;
       if (simdjson::to_json_string(field.value()).get(value) != simdjson::SUCCESS) return out;
       out[wanted] = value;
@@ -76,15 +77,18 @@ std::optional<Index> readIndex(const k8s_client::ObjectText& object) {
   return out;
 }
 
-std::optional<std::string> readPart(const k8s_client::ObjectText& object, std::string_view checksum,
-                                    std::string& error) {
+std::optional<std::string> readPart(const k8s_client::ObjectText& object, std::string_view snapshot,
+                                    std::string_view checksum, std::string& error) {
   if (generationOf(object) > 1) {
     error = "it was edited by hand, and counts once its writer made it anew";
     return std::nullopt;
   }
   const auto members = membersOf(object.member("spec"));
-  const auto found = members.find("checksum");
-  if (found == members.end() || valueOf(found->second).text() != checksum) {
+  const auto says = [&](std::string_view name, std::string_view text) {
+    const auto found = members.find(name);
+    return found != members.end() && valueOf(found->second).text() == text;
+  };
+  if (!says("checksum", checksum) || !says("partOf", snapshot)) {
     error = "it is not the part that was named";
     return std::nullopt;
   }

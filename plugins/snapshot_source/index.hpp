@@ -34,8 +34,9 @@ struct Index {
 [[nodiscard]] std::optional<Index> readIndex(const k8s_client::ObjectText& object);
 
 /// A part as it is handed on. Nothing, with a sentence in `error`, if it is not what the index
-/// named: another checksum, or edited by hand.
+/// `snapshot` named: another checksum, another index's, or edited by hand.
 [[nodiscard]] std::optional<std::string> readPart(const k8s_client::ObjectText& object,
+                                                  std::string_view snapshot,
                                                   std::string_view checksum, std::string& error);
 
 }  // namespace hyperway::snapshot_source

@@ -22,6 +22,7 @@ using sdk::json::Value;
 using namespace std::chrono_literals;
 
 constexpr auto kGap = 1s;
+constexpr k8s_client::Duration kOthers = 200ms, kOthersWhoSay = 1s;  // for each
 constexpr auto kRefusedAgain = 30s;
 constexpr std::size_t kMostManager = 128;  // as the API server has it
 
@@ -55,13 +56,14 @@ Identity identityFrom(const k8s_client::Environment& environment) {
 }
 
 Presence::Presence(k8s_client::Api& api, Identity identity, std::string name_space,
-                   std::string name, Trouble trouble, Now now)
+                   std::string name, Trouble trouble, Now now, Random random)
     : api_(api),
       identity_(std::move(identity)),
       name_space_(std::move(name_space)),
       name_(std::move(name)),
       trouble_(std::move(trouble)),
-      now_(std::move(now)) {}
+      now_(std::move(now)),
+      random_(std::move(random)) {}
 
 Presence::~Presence() {
   *alive_ = false;
@@ -80,10 +82,16 @@ void Presence::serves(std::int64_t generation, std::string_view status) {
 void Presence::observe(std::string_view status) {
   there_ = true;
   seen_.clear();
+  others_ = 0;
+  announced_.clear();
   const Value value = valueOf(status);
   if (const Value* planes = value.find("dataPlanes"))
     for (const Value& plane : planes->items()) {
-      if (textOf(plane, "name") != identity_.name) continue;
+      if (textOf(plane, "name") != identity_.name) {
+        ++others_;
+        announced_.insert(textOf(plane, "checksum") + refusedOf(plane));
+        continue;
+      }
       const Value* generation = plane.find("observedGeneration");
       seen_ = printOf(textOf(plane, "checksum"), generation != nullptr ? generation->integer() : 0,
                       refusedOf(plane));
@@ -96,13 +104,25 @@ void Presence::lost() {
   seen_.clear();
 }
 
+k8s_client::Duration Presence::spread() const {
+  const bool known = announced_.contains(checksum_ + refused_);
+  return (known ? kOthersWhoSay : kOthers) * static_cast<int>(others_);
+}
+
 void Presence::consider() {
-  if (!there_ || wanted_.empty() || wanted_ == seen_ || flying_ || timer_ != 0) return;
+  const bool due = there_ && !wanted_.empty() && wanted_ != seen_ && !flying_;
+  // Whether others have said it decides how long we wait.
+  if (timer_ != 0 && (!due || spread() != chosen_)) api_.cancel(std::exchange(timer_, 0));
+  if (!due || timer_ != 0) return;
+  chosen_ = spread();
+  const double chance = random_ ? random_() : 0.5;
+  const auto wait = std::chrono::duration_cast<k8s_client::Duration>(chosen_ * chance);
   const auto now = api_.now();
-  if (not_before_ <= now) return write();
-  timer_ = api_.after(not_before_ - now, [this] {
+  const auto at = std::max(not_before_, now + wait);
+  if (at <= now) return write();
+  timer_ = api_.after(at - now, [this] {
     timer_ = 0;
-    consider();
+    write();
   });
 }
 

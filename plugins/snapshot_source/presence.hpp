@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -22,18 +23,22 @@ struct Identity {
 [[nodiscard]] Identity identityFrom(const k8s_client::Environment& environment);
 
 /// Our entry in the status of the snapshot: what we serve, and what of it we cannot. Written by
-/// server-side apply under a manager of our own, at most once a second, and only if it differs. The
-/// loop's thread.
+/// server-side apply under a manager of our own, at most once a second, and only if it differs.
+/// Each write goes to all who watch the snapshot. So the more data planes there are, the longer one
+/// waits, by chance, for a fifth of a second each; and for a second each once another one has said
+/// the same, which is all that `Programmed` needs. The loop's thread.
 class Presence {
  public:
   /// Told why it cannot be written; empty: it can.
   using Trouble = std::function<void(const std::string& text)>;
   /// The time as metav1.Time has it.
   using Now = std::function<std::string()>;
+  /// From 0 to 1, by chance.
+  using Random = std::function<double()>;
 
   /// `api` outlives this; `path` is that of the snapshot.
   Presence(k8s_client::Api& api, Identity identity, std::string name_space, std::string name,
-           Trouble trouble, Now now);
+           Trouble trouble, Now now, Random random = {});
   Presence(const Presence&) = delete;
   Presence& operator=(const Presence&) = delete;
   ~Presence();
@@ -48,18 +53,23 @@ class Presence {
  private:
   void consider();
   void write();
+  [[nodiscard]] k8s_client::Duration spread() const;
 
   k8s_client::Api& api_;
   const Identity identity_;
   const std::string name_space_, name_;
   const Trouble trouble_;
   const Now now_;
+  const Random random_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::string wanted_;  // our entry without time: a JSON text in the form of seen_
   std::string seen_;    // as the server has it
   std::string checksum_, refused_;
   std::int64_t generation_ = 0;
-  bool there_ = false;  // the snapshot
+  std::size_t others_ = 0;           // data planes
+  std::set<std::string> announced_;  // what they say, without generation
+  k8s_client::Duration chosen_{};    // the spread that timer_ was set by
+  bool there_ = false;               // the snapshot
   bool flying_ = false;
   k8s_client::Api::Id timer_ = 0;
   k8s_client::TimePoint not_before_{};

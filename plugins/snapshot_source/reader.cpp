@@ -2,6 +2,7 @@
 #include "reader.hpp"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "cluster_addresses.hpp"
@@ -95,7 +96,10 @@ Reader::Reader(k8s_client::Api& api, Settings settings, Identity identity, Liste
             presence_trouble_ = text;
             states_changed_ = true;
           },
-          listener_.now),
+          listener_.now,
+          [engine = std::minstd_rand(std::random_device{}())]() mutable {
+            return std::uniform_real_distribution<double>()(engine);
+          }),
       index_(*this, "RouteSnapshot " + settings_.name_space + '/' + settings_.name,
              byName(kGroupVersion, settings_.name_space, kResource, settings_.name), settings_.poll,
              &Reader::onIndex, &Reader::onIndexGone),
@@ -199,7 +203,8 @@ void Reader::onPart(std::uint64_t number, const std::string& name, Reply reply) 
   if (part != waiting_->index.parts.end() && reply.ok()) {
     ObjectText object;
     std::string wrong = "it cannot be read";
-    auto text = object.read(reply.body) ? readPart(object, part->second, wrong) : std::nullopt;
+    auto text = object.read(reply.body) ? readPart(object, settings_.name, part->second, wrong)
+                                        : std::nullopt;
     if (text) {
       fetched_[name] = std::move(*text);
     } else {
@@ -333,13 +338,26 @@ Reader::Backends* Reader::backendsOf(std::string_view key) {
 
 void Reader::onService(const ObjectText& object) {
   addUpsert(object, kServices, "Service");
-  std::string slice = clusterAddressSlice(object);
+  const Backends* backends = backendsOf(object.key());
+  const bool of_use = backends == nullptr || !backends->slices.reflector.listed();
+  // By namespace, which Services there are is told when it goes.
+  if (!of_use && !settings_.backends_of_snapshot) return;
+  std::string slice = of_use ? clusterAddressSlice(object) : std::string();
   std::string& known = cluster_addresses_[object.key()];
   if (known == slice) return;
   known = std::move(slice);
-  const Backends* backends = backendsOf(object.key());
   if (backends != nullptr && backends->uses_cluster_addresses && !known.empty())
     addClusterAddress(object.key(), known);
+}
+
+// With EndpointSlices nobody needs them.
+void Reader::dropClusterAddresses(Backends& backends) {
+  if (!backends.slices.reflector.listed() ||
+      std::exchange(backends.dropped_cluster_addresses, true))
+    return;
+  if (!settings_.backends_of_snapshot) return cluster_addresses_.clear();
+  for (auto& [service, slice] : cluster_addresses_)
+    if (backendsOf(service) == &backends) slice = {};
 }
 
 void Reader::onServiceGone(std::string_view key) {
@@ -414,13 +432,14 @@ void Reader::endTurn() {
     for (const auto& [name_space, backends] : backends_) {
       const Follower& slices = backends->slices;
       useClusterAddresses(*backends, slices.error.status == 403 && !slices.reflector.listed());
+      dropClusterAddresses(*backends);
     }
     tellTrouble();
   }
   forgetWhatTheCacheHadAlone();
   // Before the first of everything is there, an older and whole cache is better than a part.
   if (synced_ || isSynced())
-    if (std::string wrong = cache_.commit(); wrong != cache_trouble_) {
+    if (std::string wrong = cache_.commit(api_.now()); wrong != cache_trouble_) {
       cache_trouble_ = std::move(wrong);
       tellTrouble();
     }
@@ -431,10 +450,12 @@ void Reader::endTurn() {
   if (now_synced) tellTrouble();
 }
 
-// The API server has not answered: what was served when this process ended is better than nothing.
+// The API server has not answered, or not all: what was served when this process ended is better
+// than nothing.
 void Reader::serveFromCache() {
-  if (synced_ || has_index_) return;
+  if (synced_) return;
   const auto objects = cache_.load();
+  if (has_index_) return completeFromCache(objects);
   const std::string key = settings_.name_space + '/' + settings_.name;
   const auto found = objects.find("RouteSnapshot " + key);
   ObjectText object;
@@ -457,6 +478,32 @@ void Reader::serveFromCache() {
   has_index_ = synced_ = from_cache_ = states_changed_ = true;
   listener_.publish(upserts, "", true);
   tellTrouble();
+}
+
+// The snapshot is there, but not all that it refers to.
+void Reader::completeFromCache(const std::map<std::string, std::string>& objects) {
+  if (objects.empty()) return;
+  const auto lacks = [this](const std::string& kind, const std::string& key) {
+    if (kind == "Service" || kind == "EndpointSlice") {
+      Backends* backends = backendsOf(key);
+      if (backends == nullptr) return false;
+      const Follower& of = kind == "Service" ? backends->services : backends->slices;
+      return !of.settled() && !of.reflector.has(key);
+    }
+    const auto secret = secrets_.find(key);
+    return kind == "Secret" && secret != secrets_.end() && !secret->second->settled();
+  };
+  std::string upserts;
+  for (const auto& [name, text] : objects) {
+    const std::size_t space = name.find(' ');
+    const std::string kind = name.substr(0, space), key = name.substr(space + 1);
+    if (!lacks(kind, key)) continue;
+    upserts += (upserts.empty() ? "" : ",") + text;
+    cached_[kind].insert(key);
+    cache_.put(kind, key, text);
+  }
+  synced_ = from_cache_ = states_changed_ = true;
+  listener_.publish(upserts, "", true);
 }
 
 // Once a kind is listed, what only the cache had of it is gone.
@@ -521,7 +568,10 @@ void Reader::tellTrouble() {
     if (follower->error) add(follower->what + ": " + follower->error.text());
   add(presence_trouble_);
   add(cache_trouble_);
-  if (from_cache_ && !index_.reflector.listed()) add("what is served is from the cache");
+  if (from_cache_ && !index_.reflector.listed())
+    add("what is served is from the cache");
+  else if (!cached_.empty())
+    add("some of what is served is from the cache");
   if (!text.empty() && synced_) text += "; the last good state is served";
   if (text == trouble_) return;
   trouble_ = std::move(text);

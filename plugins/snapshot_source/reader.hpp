@@ -60,6 +60,7 @@ class Reader {
     void onObject(const k8s_client::ObjectText& object) override { (reader_.*seen_)(object); }
     void onRemoved(std::string_view key) override { (reader_.*gone_)(key); }
     void onListed() override { reader_.states_changed_ = true; }
+    void onOtherHistory() override { reader_.generation_ = 0; }
     void onTrouble(const k8s_client::Error& problem) override;
     void onWell() override;
     k8s_client::Reflector reflector;
@@ -76,7 +77,7 @@ class Reader {
     Backends(Reader& reader, const std::string& name_space);
     Follower services, slices;
     std::set<std::string> known_slices;  // keys, where it may end before we do
-    bool uses_cluster_addresses = false;
+    bool uses_cluster_addresses = false, dropped_cluster_addresses = false;
   };
   // An index that waits for its parts.
   struct Waiting {
@@ -106,10 +107,12 @@ class Reader {
   [[nodiscard]] Backends* backendsOf(std::string_view key);
   void followSecrets(const std::set<std::string>& wanted);
   void useClusterAddresses(Backends& backends, bool use);
+  void dropClusterAddresses(Backends& backends);
   void addUpsert(const k8s_client::ObjectText& object, std::string_view group_version,
                  std::string_view kind);
   void addClusterAddress(const std::string& service, std::string_view slice);
   void serveFromCache();
+  void completeFromCache(const std::map<std::string, std::string>& objects);
   void forgetWhatTheCacheHadAlone();
   void addRemoval(std::string_view group, std::string_view kind, std::string_view key);
   [[nodiscard]] bool isSynced() const;
@@ -137,7 +140,8 @@ class Reader {
   std::set<std::string> parts_;                 // in force
   std::set<std::string> wanted_secrets_, namespaces_;
 
-  std::map<std::string, std::string> cluster_addresses_;  // Service -> slice
+  // Service -> slice, empty where EndpointSlices are for us.
+  std::map<std::string, std::string> cluster_addresses_;
   Cache cache_;
   std::string cache_trouble_;
   std::map<std::string, std::set<std::string>> cached_;  // keys by kind, until the kind is listed

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -31,6 +32,10 @@ class Folder {
 };
 
 using Objects = std::map<std::string, std::string>;
+using namespace std::chrono_literals;
+
+// Some time.
+const Cache::TimePoint at{1h};
 
 TEST_CASE("A cache gives back what was there at the last commit") {
   const Folder folder;
@@ -39,10 +44,10 @@ TEST_CASE("A cache gives back what was there at the last commit") {
     CHECK(cache.load().empty());
     cache.put("Service", "ns/a", "{\"a\":\n1}");
     cache.put("Service", "ns/b", "{}");
-    CHECK(cache.commit().empty());
+    CHECK(cache.commit(at).empty());
     cache.put("Service", "ns/a", "{\"a\":2}");
     cache.remove("Service", "ns/b");
-    CHECK(cache.commit().empty());
+    CHECK(cache.commit(at).empty());
     cache.put("Secret", "ns/c", "{}");
   }
   CHECK(Cache(folder.file()).load() == Objects{{"Service ns/a", "{\"a\":2}"}});
@@ -56,7 +61,7 @@ TEST_CASE("What was written of a batch before the end of a process does not coun
   {
     Cache cache(folder.file());
     cache.put("RouteSnapshot", "ns/index", "{1}");
-    CHECK(cache.commit().empty());
+    CHECK(cache.commit(at).empty());
   }
   std::ofstream(folder.file(), std::ios::app) << "+RouteSnapshot ns/index\t{2}\n+Service ns/a\t{";
   CHECK(Cache(folder.file()).load() == Objects{{"RouteSnapshot ns/index", "{1}"}});
@@ -69,7 +74,7 @@ TEST_CASE("A cache is written anew when most of it is of no use") {
   for (int i = 0; i < 100; ++i) {
     cache.put("Service", "ns/a", "{\"" + large + std::to_string(i) + "\":1}");
     cache.put("Service", "ns/b", "{}");
-    CHECK(cache.commit().empty());
+    CHECK(cache.commit(at).empty());
   }
   CHECK(std::filesystem::file_size(folder.file()) < 3000000);
   const auto objects = cache.load();
@@ -88,18 +93,18 @@ TEST_CASE("A key that was replaced or removed is in the file no more") {
   cache.put("Service", "ns/a", "{}");
   cache.put("Secret", "ns/one", "{\"first\"}");
   cache.put("Secret", "ns/two", "{\"second\"}");
-  CHECK(cache.commit().empty());
+  CHECK(cache.commit(at).empty());
   cache.put("Secret", "ns/one", "{\"third\"}");
   cache.put("Secret", "ns/one", "{\"fourth\"}");  // twice in one commit
-  CHECK(cache.commit().empty());
+  CHECK(cache.commit(at).empty());
   CHECK(textOf(folder.file()).find("first") == std::string::npos);
   CHECK(textOf(folder.file()).find("third") == std::string::npos);
   cache.remove("Secret", "ns/two");
-  CHECK(cache.commit().empty());
+  CHECK(cache.commit(at).empty());
   CHECK(textOf(folder.file()).find("second") == std::string::npos);
   cache.put("Secret", "ns/new", "{\"fifth\"}");
   cache.remove("Secret", "ns/new");  // never seen by anybody
-  CHECK(cache.commit().empty());
+  CHECK(cache.commit(at).empty());
   CHECK(textOf(folder.file()).find("fifth") == std::string::npos);
   CHECK(cache.load() == Objects{{"Service ns/a", "{}"}, {"Secret ns/one", "{\"fourth\"}"}});
 }
@@ -111,7 +116,7 @@ TEST_CASE("A cache is never written into a file that somebody else made") {
   std::filesystem::create_symlink(other, folder.file() + ".new");
   Cache cache(folder.file());
   cache.put("Secret", "ns/a", "{}");
-  CHECK(cache.commit().empty());
+  CHECK(cache.commit(at).empty());
   CHECK(textOf(other) == "mine");
   CHECK_FALSE(std::filesystem::is_symlink(folder.file()));
   CHECK(cache.load().size() == 1);
@@ -119,12 +124,21 @@ TEST_CASE("A cache is never written into a file that somebody else made") {
 
 TEST_CASE("A cache that cannot be written says so, and is tried again") {
   const Folder folder;
-  Cache cache(folder.file() + "/none/cache");
+  const std::string file = folder.file() + "/none/cache";
+  Cache cache(file);
   cache.put("Service", "ns/a", "{}");
-  CHECK(cache.commit().find("cannot be made") != std::string::npos);
+  CHECK(cache.commit(at).find("cannot be made") != std::string::npos);
+  std::filesystem::create_directory(folder.file());
+  std::filesystem::create_directory(folder.file() + "/none");
+  // Not at each turn.
+  cache.put("Service", "ns/b", "{}");
+  CHECK(cache.commit(at + 900ms).find("cannot be made") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(file));
+  CHECK(cache.commit(at + 1s).empty());
+  CHECK(cache.load().size() == 2);
   Cache none("");
   none.put("Service", "ns/a", "{}");
-  CHECK(none.commit().empty());
+  CHECK(none.commit(at).empty());
   CHECK(none.load().empty());
 }
 

@@ -53,11 +53,12 @@ TEST_CASE("A part counts only if it is the one that was named, and nobody has ed
            R"(","partOf":"snap","httpRoutesV1":[]}})";
   };
   std::string error;
-  CHECK(readPart(read(part(1, "c")), "c", error));
-  CHECK_FALSE(readPart(read(part(1, "d")), "c", error));
+  CHECK(readPart(read(part(1, "c")), "snap", "c", error));
+  CHECK_FALSE(readPart(read(part(1, "d")), "snap", "c", error));
   CHECK(error == "it is not the part that was named");
-  CHECK_FALSE(readPart(read(part(2, "c")), "c", error));
+  CHECK_FALSE(readPart(read(part(2, "c")), "snap", "c", error));
   CHECK(error.starts_with("it was edited by hand"));
+  CHECK_FALSE(readPart(read(part(1, "c")), "other", "c", error));
 }
 
 TEST_CASE("Where EndpointSlices are forbidden a Service's cluster address stands for them") {
