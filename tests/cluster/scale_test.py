@@ -21,7 +21,9 @@ from datetime import datetime
 import yaml
 
 import harness
+import measure
 import shop
+from measure import percentile, spread
 from shop import ACCOUNT, ROUTES, SERVICES, SLICES, Asker, forward, redirect, service
 
 FULL = bool(os.environ.get("HYPERWAY_FULL"))
@@ -176,16 +178,6 @@ def serve(done, tell, listeners):
                 key.fileobj.close()
 
 
-def spread(times):
-    """Percentiles of some durations, in words."""
-    return ", ".join(f"p{which} {percentile(times, which) * 1000:.1f} ms" for which in (50, 90, 99, 100))
-
-
-def percentile(times, which):
-    """That one of the durations which so many percent do not exceed."""
-    return sorted(times)[-(-len(times) * which // 100) - 1]
-
-
 class ScaleTest(unittest.TestCase):
     """One cluster for all; the tests run in the order of their names, so that memory is measured first."""
 
@@ -200,58 +192,20 @@ class ScaleTest(unittest.TestCase):
             yaml.safe_dump_all(shape, file)
         cls.cluster = shop.install(cls, [*shop.MERGED[:2], folder + "/one-replica.yaml"])
         cls.address = next(iter(shop.pods(cls.cluster).values()))
-        cls.process = cls.find_process()
+        cls.process, = measure.processes(cls.cluster, "hyperway")
         # The first status write needs the Lease, which is not what is measured here.
         cls.make([(ROUTES, redirect("first"))])
         cls.cluster.until("its status is written", lambda: cls.cluster.get(f"{ROUTES}/first")["status"]["parents"])
 
     @classmethod
-    def find_process(cls):
-        """hyperway's process number, as this process sees it."""
-        with open(os.path.join(cls.cluster.dir, "node.pid"), encoding="utf-8") as file:
-            near = [int(file.read())]
-        while near:
-            pid = near.pop()
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                if file.read().strip() == "hyperway":
-                    return pid
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/children", encoding="utf-8") as file:
-                    near += [int(child) for child in file.read().split()]
-        raise AssertionError("hyperway does not run")
-
-    @classmethod
     def memory(cls):
         """Bytes of the whole process (PSS)."""
-        with open(f"/proc/{cls.process}/smaps_rollup", encoding="utf-8") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
+        return measure.memory(cls.process)
 
     @classmethod
     def make(cls, objects, connections=4):
         """Creates (path, object) over some connections at once; returns when the last create returned."""
-        return cls.call([("POST", path, body) for path, body in objects], connections)
-
-    @classmethod
-    def call(cls, calls, connections=4):
-        """Makes (method, path, body) over some connections at once; returns when the last one returned."""
-        failed = []
-
-        def some(first):
-            connection = cls.cluster.connect()
-            for method, path, body in calls[first::connections]:
-                connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                text = answer.read()
-                if answer.status not in (200, 201):
-                    failed.append(text)
-            connection.close()
-        threads = [threading.Thread(target=some, args=(i,)) for i in range(connections)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not failed, failed[:3]
-        return time.monotonic()
+        return measure.call(cls.cluster, [("POST", path, body) for path, body in objects], connections)
 
     def say(self, text):
         """Prints a figure."""
@@ -279,7 +233,7 @@ class ScaleTest(unittest.TestCase):
         self.say(f"{before / 2**20:.1f} MiB before, {after / 2**20:.1f} MiB with {WITH_SERVICES} routes, Services and "
                  f"EndpointSlices more: {each / 1024:.1f} KiB each, "
                  f"{(before + 5000 * each) / 2**20:.1f} MiB with 5,000 of them")
-        self.call([("DELETE", f"{ROUTES}/wide-{i}", {}) for i in range(WITH_SERVICES)])
+        measure.call(self.cluster, [("DELETE", f"{ROUTES}/wide-{i}", {}) for i in range(WITH_SERVICES)])
         self.cluster.until("the routes are gone", lambda: self.attached() == 1, seconds=60)
         self.assertLess(before + 5000 * each, 100 * 2**20)
 

@@ -56,20 +56,21 @@ def pods(cluster, path=PODS):
             if "deletionTimestamp" not in p["metadata"]}
 
 
-def _route(name, rule):
+def _route(name, rule, namespace="default"):
+    parent = {"name": "shop", **({"namespace": "default"} if namespace != "default" else {})}
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {"parentRefs": [{"name": "shop"}], "hostnames": [name + ".example"], "rules": [rule]}}
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"parentRefs": [parent], "hostnames": [name + ".example"], "rules": [rule]}}
 
 
-def redirect(name):
+def redirect(name, namespace="default"):
     """An HTTPRoute that answers under NAME.example by itself, with 302."""
-    return _route(name, {"filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 302}}]})
+    return _route(name, {"filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 302}}]}, namespace)
 
 
-def forward(name, **backend):
+def forward(name, namespace="default", **backend):
     """An HTTPRoute that leads NAME.example to the Service of the same name; `backend` adds to the reference."""
-    return _route(name, {"backendRefs": [{"name": name, "port": 80, **backend}]})
+    return _route(name, {"backendRefs": [{"name": name, "port": 80, **backend}]}, namespace)
 
 
 def service(name, selector=None, namespace="default"):
@@ -128,15 +129,15 @@ class Backend:
 class Asker:
     """One kept connection that asks without costing much."""
 
-    def __init__(self, address):
-        self._address = address
+    def __init__(self, address, port=PORT):
+        self._address = address, port
         self._socket = None
 
     def ask(self, host):
         """(status, body) of a GET, or (0, why) if there was no answer."""
         try:
             if self._socket is None:
-                self._socket = socket.create_connection((self._address, PORT), timeout=5)
+                self._socket = socket.create_connection(self._address, timeout=5)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             head, _, body = self._more(b"").partition(b"\r\n\r\n")

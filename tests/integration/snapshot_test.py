@@ -12,7 +12,7 @@ from harness.backend import Backend
 from harness.case import Case, until
 from harness.client import ask
 from harness.kubernetes import Kubernetes
-from harness.manifests import app, gateway, gateway_class, listener, route, rule, secret
+from harness.manifests import app, backend_ref, gateway, gateway_class, listener, route, rule, secret, service
 from harness.ports import free_port
 
 SNAPSHOT = "/routesnapshots/snap"
@@ -278,6 +278,140 @@ class Snapshots(Case):
         until(lambda: self.served(good))
         until(lambda: "HTTPRoute/default/bad (spec.httpRoutesV1[0].backends[0].port: is odd)" in controller.logs())
         self.assertGreater(controller.metric("hyperway_plugin_snapshot_sink_writes_total", result="refused"), 0)
+
+    def odd_ports(self, port):
+        """From now on the server takes no route with a backend of that port, and says where it is."""
+        def wrong(_, body):
+            return [{"field": f"spec.httpRoutesV1[{i}].backends[{j}].port", "message": "is odd"}
+                    for i, entry in enumerate(body.get("spec", {}).get("httpRoutesV1", []))
+                    for j, backend in enumerate(entry["backends"]) if backend["port"] == port]
+        self.cluster.wrong = wrong
+
+    def test_an_edit_that_the_server_refuses_takes_down_nothing_even_over_a_restart(self):
+        self.begin()
+        controller = self.controller()
+        self.data_plane()
+        host = self.add("edited")
+        until(lambda: self.served(host))
+        self.odd_ports(4711)
+        self.cluster.apply(service("odd", port=4711))
+        self.add("edited", rules=[rule([backend_ref("odd", 4711)])])
+        until(lambda: "HTTPRoute/default/edited" in controller.ask_admin("/readyz?verbose").body.decode())
+        other = self.add("other")
+        until(lambda: self.served(other))
+        self.assertTrue(self.served(host))
+        # It stays in /readyz, whatever else is reported.
+        self.assertIn("HTTPRoute/default/edited", controller.ask_admin("/readyz?verbose").body.decode())
+        controller.stop()
+        again = self.controller()
+        until(lambda: "HTTPRoute/default/edited" in again.ask_admin("/readyz?verbose").body.decode())
+        another = self.add("another")
+        until(lambda: self.served(another))
+        self.assertTrue(self.served(host))
+        # Programmed does not wait for what cannot be written.
+        until(lambda: {c["type"]: c["status"] for c in self.cluster.status("Gateway", "gw")["conditions"]}
+              ["Programmed"] == "True")
+
+    def test_a_controller_that_may_not_read_routes_writes_nothing_and_is_not_ready(self):
+        self.begin()
+        first = self.controller()
+        self.data_plane()
+        self.assertTrue(self.served())
+        right = self.snapshot()["spec"]
+        first.stop()
+        forbidden = lambda method, path: ("/httproutes?" in path and method == "GET") and (  # noqa: E731
+            403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"})
+        self.cluster.faults.append(forbidden)
+        controller = self.controller(ready=False)
+        until(lambda: "HTTPRoute: 403" in controller.ask_admin("/readyz?verbose").body.decode(), 15)
+        self.assertEqual(controller.ask_admin("/readyz").status, 503)
+        with self.assertRaises(AssertionError):
+            until(lambda: self.snapshot()["spec"] != right, 2)
+        self.cluster.faults.remove(forbidden)
+        controller.wait_ready()
+        host = self.add("more")
+        until(lambda: self.served(host))
+        self.assertTrue(self.served())
+
+    def test_an_index_says_what_became_of_routes_listeners_and_classes(self):
+        self.begin()
+        self.controller()
+        self.data_plane()
+        self.add("lost", rules=[rule(["nobody"])])
+
+        def spec():
+            return self.snapshot()["spec"]
+        until(lambda: len(spec()["routeDiagnostics"]) == 2)
+        lost, good = spec()["routeDiagnostics"]
+        self.assertEqual((lost["routeNamespace"], lost["routeName"], lost["parentGroup"], lost["parentKind"],
+                          lost["parentName"]), ("default", "lost", "gateway.networking.k8s.io", "Gateway", "gw"))
+        self.assertEqual((lost["accepted"], lost["resolvedRefs"], lost["resolvedRefsReason"]),
+                         (True, False, "BackendNotFound"))
+        self.assertEqual((good["routeName"], good["accepted"], good["resolvedRefs"]), ("route", True, True))
+        until(lambda: spec()["gatewayListenerStatuses"][0]["attachedRoutes"] == 2)
+        status = spec()["gatewayListenerStatuses"][0]
+        self.assertEqual((status["gatewayNamespace"], status["gatewayName"], status["listenerName"], status["accepted"],
+                          status["acceptedReason"]), ("default", "gw", "http", True, "Accepted"))
+        self.assertIn({"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}, status["supportedKinds"])
+        self.assertEqual([(c["name"], c["accepted"]) for c in spec()["gatewayClassStatuses"]], [("hyperway", True)])
+        self.cluster.delete({"kind": "HTTPRoute", "metadata": {"name": "lost", "namespace": "default"}})
+        until(lambda: [d["routeName"] for d in spec()["routeDiagnostics"]] == ["route"])
+
+    def test_a_controller_follows_no_endpoints(self):
+        self.begin()
+        self.controller()
+        until(self.snapshot)
+        self.assertEqual(self.cluster.asked("GET", "/endpointslices"), 0)
+        self.assertEqual([c for c in self.cluster.status("GatewayClass", "hyperway", "")["conditions"]
+                          if c["type"].endswith("KindsMissing") and c["status"] == "True"], [])
+
+    def test_what_the_server_does_not_list_at_a_start_comes_from_the_cache(self):
+        self.begin()
+        self.controller()
+        how = {"source": {"cache": os.path.join(self.cluster.folder.name, "cache")}}
+        first = self.data_plane(**how)
+        self.assertTrue(self.served())
+        first.stop()
+        away = lambda method, path: (method == "GET" and "routesnapshots" not in path) and (  # noqa: E731
+            503, {"kind": "Status", "code": 503, "message": "not now"})
+        self.cluster.faults.append(away)
+        second = self.data_plane(**how)
+        self.assertTrue(self.served())
+        self.assertIn("from the cache", second.ask_admin("/readyz?verbose").body.decode())
+        self.cluster.faults.remove(away)
+        until(lambda: "degraded" not in second.ask_admin("/readyz?verbose").body.decode(), 15)
+        self.assertTrue(self.served())
+
+    def test_a_reader_passes_over_fields_of_a_newer_writer(self):
+        self.begin()
+        controller = self.controller()
+        until(self.snapshot)
+        controller.stop()
+        newer = json.loads(json.dumps(self.snapshot()))
+        newer["spec"]["more"] = {"x": [1]}
+        for entry in newer["spec"]["listeners"] + newer["spec"]["httpRoutesV1"]:
+            entry["more"] = "text"
+            for inner in entry.get("matches", []) + entry.get("backends", []) + entry.get("filters", []):
+                inner["more"] = [{"a": 1}]
+        self.cluster.apply(newer)
+        self.data_plane()
+        self.assertTrue(self.served())
+
+    def test_a_definition_of_the_version_before_leaves_everything_as_it_is(self):
+        self.begin()
+        controller = self.controller()
+        plane = self.data_plane()
+        right = self.snapshot()["spec"]
+        unknown = lambda method, path: (method == "PATCH" and SNAPSHOT in path) and (  # noqa: E731
+            500, {"kind": "Status", "code": 500, "message": "failed to create typed patch object (default/snap; "
+                  "hyperway.arloor.dev/v1alpha1, Kind=RouteSnapshot): .spec.listeners[0].new: field not declared in schema"})
+        self.cluster.faults.append(unknown)
+        self.add("more")
+        until(lambda: "is the RouteSnapshot CRD an older one?" in controller.ask_admin(
+            "/readyz?verbose").body.decode())
+        self.assertEqual(self.snapshot()["spec"], right)
+        self.assertTrue(self.served())
+        self.assertEqual(plane.ask_admin("/readyz").status, 200)
 
     def test_the_flags_of_mode_a_are_enough(self):
         self.begin()
