@@ -8,6 +8,7 @@ import shop
 from shop import ACCOUNT, GATEWAYS, PODS, ROUTES, SNAPSHOTS
 
 INDEX = SNAPSHOTS + "/hyperway"
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/routesnapshots.hyperway.arloor.dev"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/hyperway-system/deployments"
 
 
@@ -139,6 +140,40 @@ class SnapshotTest(unittest.TestCase):
         for address in shop.pods(self.cluster, PODS + "?labelSelector=app.kubernetes.io/component=gateway").values():
             self.cluster.until("it is served", lambda a=address: (
                 shop.ask(a, "first.example", port=binds[0]["port"])[0] == 302))
+
+    def define(self, change):
+        """Changes the schema of `spec` in the definition of RouteSnapshots."""
+        definition = self.cluster.get(DEFINITION)
+        for version in definition["spec"]["versions"]:
+            change(version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"])
+        status, answer = self.cluster.request("PUT", DEFINITION, definition)
+        self.assertEqual(status, 200, answer)
+
+    def told(self, what):
+        """True if a controller says that in /readyz."""
+        path = PODS + "?labelSelector=app.kubernetes.io/component=controller"
+        return any(what in shop.ask(address, path="/readyz?verbose", port=shop.ADMIN)[1]
+                   for address in shop.pods(self.cluster, path).values())
+
+    def test_definitions_of_before_leave_everything_as_it_is(self):
+        # One that lacks a field, and that of the ancestor, whose checksum was a number.
+        for name, change in (("lacks", lambda spec: spec.pop("udpRoutes")),
+                             ("number", lambda spec: spec.update(checksum={"type": "integer", "format": "int64"}))):
+            with self.subTest(name):
+                kept = {}
+                self.define(lambda spec, k=kept: k.update(json.loads(json.dumps(spec))))
+                self.define(change)
+
+                def back(kept=kept):
+                    self.define(lambda spec: (spec.clear(), spec.update(kept)))
+                self.addCleanup(back)
+                before = self.index()["metadata"]["generation"]
+                self.assertEqual(self.cluster.request("POST", ROUTES, shop.redirect(name))[0], 201)
+                self.cluster.until("the controller says so", lambda: self.told("is the RouteSnapshot CRD an older one?"))
+                self.assertTrue(self.served("first"))
+                self.assertEqual(self.index()["metadata"]["generation"], before)
+                back()
+                self.cluster.until("it is served", lambda n=name: self.served(n), seconds=60)
 
     def test_a_data_plane_reads_no_gateway_api(self):
         events = self.cluster.audit(ACCOUNT)
