@@ -66,6 +66,7 @@ void Content::take(Batch batch) {
   if (batch.full) {
     // All statuses come anew.
     statuses_.clear();
+    unwell_.clear();
     diagnostic_bytes_ = 0;
     // What is not named is gone; what is named again is as it was.
     std::set<std::string_view> named;
@@ -91,7 +92,15 @@ void Content::take(Batch batch) {
 
 void Content::putStatus(const std::string& key, std::string text) {
   std::string& known = statuses_[key];
-  if (isRoute(key)) diagnostic_bytes_ = diagnostic_bytes_ + text.size() - known.size();
+  if (isRoute(key)) {
+    diagnostic_bytes_ = diagnostic_bytes_ + text.size() - known.size();
+    // Quotes within texts are escaped, so this is no part of one.
+    if (text.find(R"("accepted":false)") != std::string::npos ||
+        text.find(R"("resolvedRefs":false)") != std::string::npos)
+      unwell_.insert(key);
+    else
+      unwell_.erase(key);
+  }
   known = std::move(text);
   if (known.empty()) statuses_.erase(key);
 }
@@ -110,13 +119,14 @@ std::string Content::listenerStatuses() const { return statusesOf("Gateway"); }
 
 std::string Content::routeDiagnostics() const {
   std::string out;
-  const bool all = diagnostic_bytes_ <= kMostDiagnostics;
-  for (const auto& [key, text] : statuses_) {
-    if (!isRoute(key)) continue;
-    // Quotes within texts are escaped, so this is no part of one.
-    const bool well = text.find(R"("accepted":false)") == std::string::npos &&
-                      text.find(R"("resolvedRefs":false)") == std::string::npos;
-    if (!all && (well || out.size() + text.size() > kMostDiagnostics)) continue;
+  if (diagnostic_bytes_ <= kMostDiagnostics) {
+    for (const auto& [key, text] : statuses_)
+      if (isRoute(key)) append(out, text);
+    return out;
+  }
+  for (const std::string& key : unwell_) {
+    const std::string& text = statuses_.at(key);
+    if (out.size() + text.size() > kMostDiagnostics) break;
     append(out, text);
   }
   return out;

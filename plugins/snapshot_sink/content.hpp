@@ -152,6 +152,7 @@ class Content {
   std::map<std::string, Route> routes_;
   std::vector<Bucket> buckets_;  // 2^most_bits, by hash
   std::map<std::string, LeftOut> left_out_;
+  std::set<std::string> unwell_;  // keys of statuses of routes in which something is wrong
   std::map<std::string, std::string> statuses_;    // elements of lists by "Kind/namespace/name"
   std::size_t diagnostic_bytes_ = 0;               // of them, those of routes
   Digest digest_;                                  // of all routes
