@@ -57,7 +57,9 @@ std::string Error::text() const {
 }
 
 bool Error::fieldUnknown() const noexcept {
-  return status >= 500 && message.find("failed to create typed patch object") != std::string::npos;
+  return (status >= 500 &&
+          message.find("failed to create typed patch object") != std::string::npos) ||
+         (status == 400 && message.find("strict decoding error") != std::string::npos);
 }
 
 bool Error::transient() const noexcept {
@@ -131,6 +133,11 @@ Request applyRequest(std::string path, std::string json, bool force) {
                withQuery(std::move(path),
                          {{"fieldManager", kFieldManager}, {"force", force ? "true" : "false"}}),
                std::move(json), "application/apply-patch+yaml");
+}
+
+Request strict(Request request) {
+  request.path = withQuery(std::move(request.path), {{"fieldValidation", "Strict"}});
+  return request;
 }
 
 Request removeRequest(std::string path, std::string_view uid, std::string_view resource_version) {

@@ -53,7 +53,8 @@ struct Error {
   [[nodiscard]] bool notFound() const noexcept { return status == 404; }
   /// 409: somebody else was first, or it exists already.
   [[nodiscard]] bool conflict() const noexcept { return status == 409; }
-  /// Server-side apply of a field that the resource's schema does not have, which is a 500.
+  /// A write of a field that the resource's schema does not have: a 500 of server-side apply, a 400
+  /// of a write with strict().
   [[nodiscard]] bool fieldUnknown() const noexcept;
   /// True if the same request may succeed later: no connection, time-outs, 429, 5xx but for
   /// fieldUnknown().
@@ -139,6 +140,9 @@ inline constexpr std::string_view kFieldManager = "hyperway";
 [[nodiscard]] Request mergePatchRequest(std::string path, std::string json);
 /// Server-side apply as kFieldManager. `force` takes over fields that others manage.
 [[nodiscard]] Request applyRequest(std::string path, std::string json, bool force);
+/// The same write, but a field that the resource's schema does not have is an error; else a server
+/// leaves it out and only warns.
+[[nodiscard]] Request strict(Request request);
 /// DELETE. `uid` and `resource_version`, if not empty, are preconditions.
 [[nodiscard]] Request removeRequest(std::string path, std::string_view uid = {},
                                     std::string_view resource_version = {});

@@ -160,6 +160,16 @@ std::string indexBody(const Settings& settings, const std::string& spec,
   return out + ',' + spec.substr(1) + '}';
 }
 
+std::string indexPatch(const Settings& settings, const std::string& spec,
+                       const std::string& updated_at) {
+  std::string out = R"({"metadata":{)";
+  member(out, "namespace", settings.name_space);
+  member(out, "name", settings.name);
+  out += R"(},"spec":{)";
+  member(out, "updatedAt", updated_at);
+  return out + ',' + spec.substr(1) + '}';
+}
+
 std::string partBody(const Settings& settings, const Content& content, const Content::Part& part,
                      const std::string& uid) {
   std::string out = begin(settings, part.name);

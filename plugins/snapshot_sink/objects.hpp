@@ -30,7 +30,11 @@ inline constexpr std::string_view kSnapshotLabel = "hyperway.arloor.dev/snapshot
 /// The index as it is applied.
 [[nodiscard]] std::string indexBody(const Settings& settings, const std::string& spec,
                                     const std::string& updated_at);
-/// A part as it is applied; `uid` is that of the index.
+/// A merge patch for an index whose metadata is as it should be. A server reads it several times
+/// faster than what is applied, which it takes for YAML.
+[[nodiscard]] std::string indexPatch(const Settings& settings, const std::string& spec,
+                                     const std::string& updated_at);
+/// A part as it is made; `uid` is that of the index.
 [[nodiscard]] std::string partBody(const Settings& settings, const Content& content,
                                    const Content::Part& part, const std::string& uid);
 

@@ -305,10 +305,18 @@ bool Writer::writeParts(const std::vector<Content::Part>& parts) {
 
 void Writer::sendPart(const Content::Part& part) {
   ++flying_;
-  auto request = k8s_client::applyRequest(path(part.name),
-                                          partBody(settings_, content_, part, index_->uid), true);
+  std::string body = partBody(settings_, content_, part, index_->uid);
+  // Created, which is several times as fast as applied; something of that name that is not ours is
+  // made what it should be, and then taken for edited.
+  auto request = foreign_.erase(part.name) > 0
+                     ? k8s_client::applyRequest(path(part.name), std::move(body), true)
+                     : k8s_client::strict(k8s_client::createRequest(path(""), std::move(body)));
   api_.call(std::move(request), then([this, part](Reply reply) {
               --flying_;
+              if (reply.error.conflict()) {
+                if (!parts_.contains(part.name)) foreign_.insert(part.name);
+                return changed(0ms);
+              }
               listener_.attempted("part " + part.name, reply.error);
               if (reply.ok()) {
                 parts_[part.name];  // Its event says more.
@@ -418,9 +426,19 @@ void Writer::writeIndex(const std::string& spec) {
     updated_at_ = listener_.now();
   }
   ++flying_;
-  api_.call(
-      k8s_client::applyRequest(path(settings_.name), indexBody(settings_, spec, updated_at_), true),
-      then([this, spec](Reply reply) { onIndexWritten(spec, std::move(reply)); }));
+  const bool patches = index_ && (!settings_.owner || index_->applied == applied_);
+  api_.call(patches ? k8s_client::strict(k8s_client::mergePatchRequest(
+                          path(settings_.name), indexPatch(settings_, spec, updated_at_)))
+                    : k8s_client::applyRequest(path(settings_.name),
+                                               indexBody(settings_, spec, updated_at_), true),
+            then([this, spec, patches](Reply reply) {
+              if (!patches || !reply.error.notFound())
+                return onIndexWritten(spec, std::move(reply));
+              // Gone while this was on its way: it is made anew.
+              --flying_;
+              index_.reset();
+              changed(0ms);
+            }));
 }
 
 void Writer::onIndexWritten(const std::string& spec, Reply reply) {
@@ -461,8 +479,10 @@ k8s_client::TimePoint Writer::Repeats::next(k8s_client::TimePoint now) const {
 
 void Writer::failed(const std::string& what, const Error& error) {
   not_before_ = api_.now() + waitAfter(error, ++failures_);
-  tell("write", what + " cannot be written: " + error.text() +
-                    (error.fieldUnknown() ? ": is the RouteSnapshot CRD an older one?" : ""));
+  tell("write",
+       what + " cannot be written: " + error.text() +
+           (error.fieldUnknown() || error.status == 422 ? ": is the RouteSnapshot CRD an older one?"
+                                                        : ""));
 }
 
 void Writer::writeStatus() {

@@ -141,6 +141,7 @@ class Writer {
   std::optional<Observed> index_;
   std::map<std::string, Part> parts_;    // by name
   std::map<std::string, Repeats> made_;  // parts, by name
+  std::set<std::string> foreign_;        // parts whose names somebody else has taken
   std::set<std::string> asked_before_;   // parts that were read for what the server had
   // The index at this generation is what this spec says, as far as the server keeps it.
   std::int64_t settled_generation_ = 0;

@@ -404,8 +404,17 @@ class Kubernetes:
         """POST."""
         if (resource, key) in self.objects:
             return self.reply(connection, stream, 409, {"kind": "Status", "reason": "AlreadyExists"})
+        if causes := self.wrong(resource, body):
+            return self.invalid(connection, stream, causes)
+        self.made += 1
+        body["metadata"].setdefault("uid", f"{key}-{self.made}")
         self.store(resource, key, body)
         return self.reply(connection, stream, 201, body)
+
+    def invalid(self, connection, stream, causes):
+        """422, as a Status."""
+        self.reply(connection, stream, 422, {
+            "kind": "Status", "reason": "Invalid", "message": "is invalid", "details": {"causes": causes}})
 
     def one(self, connection, stream, method, resource, key, body):
         """GET, PUT and PATCH of an object; of its status where the path says so."""
@@ -421,7 +430,11 @@ class Kubernetes:
             return self.reply(connection, stream, 409, {"kind": "Status", "reason": "Conflict"})
         changed = json.loads(json.dumps(item))
         if method == "PATCH":
-            changed.setdefault("status", {}).update(body["status"])
+            if causes := self.wrong(resource, body):
+                return self.invalid(connection, stream, causes)
+            for member in ("spec", "status"):
+                if member in body:
+                    changed.setdefault(member, {}).update(body[member])
         else:
             changed["spec"] = body["spec"]
         self.store(resource, key, changed)
@@ -434,8 +447,7 @@ class Kubernetes:
             return self.missing(connection, stream)
         causes = [] if subresource else self.wrong(resource, body)
         if causes:
-            return self.reply(connection, stream, 422, {
-                "kind": "Status", "reason": "Invalid", "message": "is invalid", "details": {"causes": causes}})
+            return self.invalid(connection, stream, causes)
         changed = json.loads(json.dumps(item or {"apiVersion": body["apiVersion"], "kind": body["kind"],
                                                  "metadata": dict(body["metadata"])}))
         if subresource:

@@ -38,6 +38,10 @@ TEST_CASE("A field that the schema lacks is a refusal, whatever its status") {
   CHECK(error.fieldUnknown());
   CHECK_FALSE(error.transient());
   CHECK_FALSE(errorOf(500, "", "etcd is away").fieldUnknown());
+  CHECK(errorOf(400, "",
+                R"({"kind":"Status","message":"strict decoding error: unknown field \"spec.x\""})")
+            .fieldUnknown());
+  CHECK(strict(createRequest("/api/v1/x", "{}")).path.ends_with("&fieldValidation=Strict"));
   CHECK(errorOf(500, "", "etcd is away").transient());
 }
 

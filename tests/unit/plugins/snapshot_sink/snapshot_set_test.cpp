@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "k8s_client/fake_api.hpp"
@@ -97,12 +98,16 @@ struct World {
         removed.push_back(path);
         api.answer("{}");
       } else {
-        applied[path] = request.body;
+        // A merge patch has a spec and no more; it is the last member of what was applied.
+        const std::string before = std::exchange(applied[path], request.body);
+        if (request.content_type == "application/merge-patch+json" && !path.ends_with("/status"))
+          applied[path] = before.substr(0, before.find(R"("spec":{)")) +
+                          request.body.substr(request.body.find(R"("spec":{)"));
         // The status is of the whole object.
         const bool status = path.ends_with("/status");
         std::string body =
             status ? applied[path.substr(0, path.size() - std::string("/status").size())]
-                   : request.body;
+                   : applied[path];
         const std::string version = std::to_string(++version_);
         body.insert(
             body.find(R"("metadata":{)") + 12,

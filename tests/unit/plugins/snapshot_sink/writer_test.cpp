@@ -93,7 +93,7 @@ struct World {
   // The server answers all that comes; it refuses parts with that text in them, and says no place.
   void serve(std::string_view bad) {
     for (int i = 0; i < 300; ++i) {
-      if (const std::string part = nextWith("PATCH", "/snap-"); !part.empty()) {
+      if (const std::string part = nextWith("POST", "snap-"); !part.empty()) {
         const bool refused = part.find(bad) != std::string::npos;
         if (refused) {
           api.refuse(422);
@@ -208,7 +208,7 @@ TEST_CASE("An edited part that cannot be removed is tried again") {
   world.take(batch);
   world.takeIndex();  // its uid is what the part needs
   k8s_client::ObjectText part;
-  REQUIRE(part.read(world.next("PATCH", "")));
+  REQUIRE(part.read(world.nextWith("POST", "snap-")));
   world.lists["parts"] = {R"({"metadata":{"namespace":"ns","name":")" + part.name() +
                           R"(","uid":"p","generation":2,"resourceVersion":"1"}})"};
   world.api.answer("{}");
@@ -464,7 +464,7 @@ TEST_CASE("Who edits a part without end is answered ever more seldom") {
   int made = 0;
   for (int i = 0; i < 200; ++i) {
     k8s_client::ObjectText part;
-    if (const std::string body = world.nextWith("PATCH", "/snap-"); !body.empty()) {
+    if (const std::string body = world.nextWith("POST", "snap-"); !body.empty()) {
       REQUIRE(part.read(body));
       world.api.answer("{}");
       world.partEvent(R"({"metadata":{"namespace":"ns","name":")" + part.name() + R"(","uid":"p)" +
@@ -480,7 +480,7 @@ TEST_CASE("Who edits a part without end is answered ever more seldom") {
   CHECK(made >= 5);
   CHECK(made < 9);
   world.pass(70s);
-  CHECK_FALSE(world.nextWith("PATCH", "/snap-").empty());
+  CHECK_FALSE(world.nextWith("POST", "snap-").empty());
 }
 
 TEST_CASE(
@@ -527,6 +527,38 @@ TEST_CASE("A namespace in which nothing may be granted keeps no other one waitin
   CHECK(world.nextWith("PATCH", "/namespaces/closed/").empty());
   CHECK(world.nextWith("PATCH", "/roles/").find(R"("resourceNames":["cert","next"])") !=
         std::string::npos);
+}
+
+TEST_CASE("A part whose name somebody else has taken is made what it should be") {
+  World world;
+  world.begin();
+  Batch batch = routes({"a"});
+  batch.routes[0].text = "{\"x\":\"" + std::string(200000, 'x') + "\"}";
+  world.take(batch);
+  world.takeIndex();
+  REQUIRE_FALSE(world.nextWith("POST", "snap-").empty());
+  world.api.refuse(409);
+  world.pass(10ms);
+  REQUIRE_FALSE(world.nextWith("PATCH", "/snap-").empty());
+  world.api.answer("{}");
+  world.pass(10ms);
+  CHECK(world.written == world.taken);
+}
+
+TEST_CASE("An index that goes while it is patched is made anew at once") {
+  World world;
+  world.begin();
+  world.take(routes({"a"}));
+  world.takeIndex();
+  world.take(routes({"b"}));
+  REQUIRE_FALSE(world.next("PATCH", "/snap").empty());
+  CHECK(world.api.calls.front().request.content_type == "application/merge-patch+json");
+  world.api.refuse(404);
+  world.pass(10ms);
+  REQUIRE_FALSE(world.next("PATCH", "/snap").empty());
+  CHECK(world.api.calls.front().request.content_type == "application/apply-patch+yaml");
+  world.takeIndex();
+  CHECK(world.written == world.taken);
 }
 
 }  // namespace
