@@ -99,15 +99,17 @@ struct World {
         api.answer("{}");
       } else {
         // A merge patch has a spec and no more; it is the last member of what was applied.
-        const std::string before = std::exchange(applied[path], request.body);
+        std::string& now = objects_[path];
         if (request.content_type == "application/merge-patch+json" && !path.ends_with("/status"))
-          applied[path] = before.substr(0, before.find(R"("spec":{)")) +
-                          request.body.substr(request.body.find(R"("spec":{)"));
+          now = now.substr(0, now.find(R"("spec":{)")) +
+                request.body.substr(request.body.find(R"("spec":{)"));
+        else
+          now = request.body;
+        applied[path] = now;
         // The status is of the whole object.
         const bool status = path.ends_with("/status");
         std::string body =
-            status ? applied[path.substr(0, path.size() - std::string("/status").size())]
-                   : applied[path];
+            status ? objects_[path.substr(0, path.size() - std::string("/status").size())] : now;
         const std::string version = std::to_string(++version_);
         body.insert(
             body.find(R"("metadata":{)") + 12,
@@ -117,6 +119,7 @@ struct World {
     }
   }
 
+  std::map<std::string, std::string> objects_;  // as the server has them
   int version_ = 1;
 };
 
