@@ -16,16 +16,21 @@ constexpr std::chrono::milliseconds kLookAgain{100};
 
 }  // namespace
 
-Acceptor::Acceptor(Worker& worker, std::uint32_t bind, net::Fd socket, bool secure) noexcept
+Acceptor::Acceptor(Worker& worker, std::uint32_t bind, ListeningSocket socket, bool secure) noexcept
     : worker_(worker), socket_(std::move(socket)), bind_(bind), secure_(secure), retry_(*this) {}
 
-bool Acceptor::start() noexcept { return worker_.loop.add(socket_.get(), EPOLLIN, *this); }
+bool Acceptor::start() noexcept { return worker_.loop.add(socket_->get(), EPOLLIN, *this); }
+
+void Acceptor::stop() noexcept {
+  retry_.cancel();
+  worker_.loop.remove(socket_->get());
+}
 
 void Acceptor::onEvents(std::uint32_t) noexcept {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     if (!worker_.mayAccept()) return pause();
     codec::ConnectionInfo info;
-    auto accepted = net::acceptTcp(socket_.get(), info.peer);
+    auto accepted = net::acceptTcp(socket_->get(), info.peer);
     if (!accepted) {
       const int error = accepted.error();
       if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) pause();
@@ -44,10 +49,10 @@ void Acceptor::onEvents(std::uint32_t) noexcept {
 
 void Acceptor::pause() noexcept {
   worker_.counters().shed.add();
-  (void)worker_.loop.modify(socket_.get(), 0, *this);
+  (void)worker_.loop.modify(socket_->get(), 0, *this);
   retry_.set(worker_.loop.timers(), worker_.loop.now() + kLookAgain);
 }
 
-void Acceptor::resume() noexcept { (void)worker_.loop.modify(socket_.get(), EPOLLIN, *this); }
+void Acceptor::resume() noexcept { (void)worker_.loop.modify(socket_->get(), EPOLLIN, *this); }
 
 }  // namespace hyperway::proxy

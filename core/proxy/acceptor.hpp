@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "net/event_loop.hpp"
 #include "net/fd.hpp"
@@ -11,15 +12,21 @@ namespace hyperway::proxy {
 
 class Worker;
 
+/// A listening socket. Shared, because an upgrade hands on what workers accept from.
+using ListeningSocket = std::shared_ptr<const net::Fd>;
+
 /// Accepts on one listening socket of one worker. Pauses when descriptors or the connection limit
 /// are used up, and looks again after a while: waiting clients stay in the kernel's queue. [worker]
 class Acceptor final : public net::EventHandler {
  public:
-  /// Takes the listening socket. `secure`: connections begin with a TLS handshake.
-  Acceptor(Worker& worker, std::uint32_t bind, net::Fd socket, bool secure) noexcept;
+  /// `secure`: connections begin with a TLS handshake.
+  Acceptor(Worker& worker, std::uint32_t bind, ListeningSocket socket, bool secure) noexcept;
 
   /// Begins; false if the kernel refuses to watch the socket.
   [[nodiscard]] bool start() noexcept;
+  /// Ends; then it is to be retired. Closing alone would not do: the kernel goes on telling of a
+  /// socket that somebody else has, too.
+  void stop() noexcept;
   /// From now on, whether connections begin with a TLS handshake: the listener's protocol changed.
   void setSecure(bool secure) noexcept { secure_ = secure; }
   void onEvents(std::uint32_t events) noexcept override;
@@ -29,7 +36,7 @@ class Acceptor final : public net::EventHandler {
   void resume() noexcept;
 
   Worker& worker_;
-  net::Fd socket_;
+  ListeningSocket socket_;
   std::uint32_t bind_;
   bool secure_;
   MemberTimer<Acceptor, &Acceptor::resume> retry_;

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/proxy_sink.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <iterator>
+#include <mutex>
 #include <set>
 #include <utility>
 
@@ -16,7 +21,9 @@ constexpr int kBacklog = 4096;
 }  // namespace
 
 ProxySink::ProxySink(Environment environment)
-    : environment_(std::move(environment)), backend_contexts_(environment_.log) {
+    : environment_(std::move(environment)),
+      backend_contexts_(environment_.log),
+      waits_(environment_.waits) {
   worker_environment_.settings = &environment_.settings;
   worker_environment_.access_log = environment_.access_log;
   worker_environment_.data_port_answer = environment_.data_port_answer;
@@ -164,7 +171,7 @@ void ProxySink::openSockets() {
     const route::Bind& bind = group->bind();
     auto socket = std::find_if(sockets_.begin(), sockets_.end(),
                                [&](const Socket& s) { return s.bind == bind; });
-    if (socket == sockets_.end()) socket = sockets_.insert(sockets_.end(), {bind, false, {}});
+    if (socket == sockets_.end()) socket = sockets_.insert(sockets_.end(), {bind, false, {}, {}});
     if (socket->open) continue;
     const auto number = static_cast<std::uint32_t>(socket - sockets_.begin());
     socket->problem = openSocket(number, bind);
@@ -177,22 +184,107 @@ void ProxySink::openSockets() {
 std::string ProxySink::openSocket(std::uint32_t number, const route::Bind& bind) {
   const auto address = net::SocketAddress::parse(bind.address, bind.port);
   if (!address) return "\"" + bind.address + "\" is no IP address";
-  // Once without SO_REUSEPORT: with it, a second process of the same user would share a busy port
-  // unnoticed.
-  if (auto free = net::probeBind(*address); !free) return free.error();
-  std::vector<net::Fd> made;
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    auto socket = net::listenTcp(*address, workers_.size() > 1, kBacklog);
-    if (!socket) return socket.error();
-    made.push_back(std::move(*socket));
+  std::vector<ListeningSocket> made = takeInherited(bind);
+  if (made.empty()) {
+    // Once without SO_REUSEPORT: with it, a second process of the same user would share a busy port
+    // unnoticed.
+    if (auto free = net::probeBind(*address); !free) return free.error();
+    // With it even for one worker: after an upgrade there may be more.
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      auto socket = net::listenTcp(*address, true, kBacklog);
+      if (!socket) return socket.error();
+      made.push_back(std::make_shared<const net::Fd>(std::move(*socket)));
+    }
   }
+  sockets_[number].sockets = std::move(made);
+  if (!waits_) spread(number);
+  return {};
+}
+
+std::vector<ListeningSocket> ProxySink::takeInherited(const route::Bind& bind) {
+  std::vector<ListeningSocket> out;
+  for (HandedListener& each : environment_.inherited) {
+    if (each.bind != bind) continue;
+    for (net::Fd& socket : each.sockets)
+      out.push_back(std::make_shared<const net::Fd>(std::move(socket)));
+    each.sockets.clear();
+  }
+  return out;
+}
+
+/// Inherited sockets may be fewer than workers. More of them only now: what the kernel puts into
+/// the queue of a socket is lost if that socket is closed again.
+void ProxySink::addMissing(Socket& socket) const {
+  const auto address = net::SocketAddress::parse(socket.bind.address, socket.bind.port);
+  while (socket.sockets.size() < workers_.size()) {
+    auto more = net::listenTcp(*address, true, kBacklog);
+    if (!more) return;  // a privileged port, perhaps: workers share what there is
+    socket.sockets.push_back(std::make_shared<const net::Fd>(std::move(*more)));
+  }
+}
+
+/// Each worker gets one of an address's sockets, or several where there are more of them.
+void ProxySink::spread(std::uint32_t number) {
+  const Socket& socket = sockets_[number];
+  const std::size_t count = socket.sockets.size();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    auto shared = std::make_shared<net::Fd>(std::move(made[i]));  // std::function wants copies
-    workers_[i]->post([worker = workers_[i].get(), number, bind, shared] {
-      worker->openListener(number, bind, std::move(*shared));
+    std::vector<ListeningSocket> own;
+    for (std::size_t each = i; each < count; each += workers_.size())
+      own.push_back(socket.sockets[each]);
+    if (own.empty()) own.push_back(socket.sockets[i % count]);
+    workers_[i]->post([worker = workers_[i].get(), number, bind = socket.bind, own] {
+      worker->openListener(number, bind, own);
     });
   }
-  return {};
+}
+
+void ProxySink::beginAccepting() {
+  if (!std::exchange(waits_, false)) return;
+  environment_.inherited.clear();
+  for (std::uint32_t number = 0; number < sockets_.size(); ++number) {
+    if (!sockets_[number].open) continue;
+    addMissing(sockets_[number]);
+    spread(number);
+  }
+}
+
+Result<std::vector<HandedListener>, std::string> ProxySink::duplicateSockets() const {
+  std::vector<HandedListener> out;
+  for (const Socket& socket : sockets_) {
+    if (!socket.open) continue;
+    HandedListener listener{socket.bind, {}};
+    for (const ListeningSocket& each : socket.sockets) {
+      net::Fd copy{::fcntl(each->get(), F_DUPFD_CLOEXEC, 0)};
+      if (!copy) return fail(std::string("no descriptor is left to hand sockets over with"));
+      listener.sockets.push_back(std::move(copy));
+    }
+    out.push_back(std::move(listener));
+  }
+  return out;
+}
+
+bool ProxySink::whileWorkersStand(const std::function<void()>& task) const {
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t standing = 0;
+    bool open = false;
+  };
+  const auto gate = std::make_shared<Gate>();
+  for (const auto& worker : workers_)
+    worker->post([gate] {
+      std::unique_lock lock(gate->mutex);
+      ++gate->standing;
+      gate->changed.notify_all();
+      gate->changed.wait(lock, [&] { return gate->open; });
+    });
+  std::unique_lock lock(gate->mutex);
+  const bool all = gate->changed.wait_for(lock, std::chrono::seconds(1),
+                                          [&] { return gate->standing == workers_.size(); });
+  if (all) task();
+  gate->open = true;
+  gate->changed.notify_all();
+  return all;
 }
 
 void ProxySink::closeSockets() {
@@ -200,6 +292,7 @@ void ProxySink::closeSockets() {
     Socket& socket = sockets_[number];
     if (compiler_.current()->group(socket.bind) != nullptr) continue;
     socket.problem.clear();
+    socket.sockets.clear();
     if (!std::exchange(socket.open, false)) continue;
     toAll([number](Worker& worker) { worker.closeListener(number); });
   }
@@ -263,9 +356,11 @@ void ProxySink::beginDrain() {
 
 void ProxySink::stopAccepting() {
   accepting_ = false;
-  for (std::uint32_t number = 0; number < sockets_.size(); ++number)
+  for (std::uint32_t number = 0; number < sockets_.size(); ++number) {
+    sockets_[number].sockets.clear();
     if (std::exchange(sockets_[number].open, false))
       toAll([number](Worker& worker) { worker.closeListener(number); });
+  }
   closing_.fetch_add(workers_.size());
   toAll([this](Worker&) { closing_.fetch_sub(1); });
 }

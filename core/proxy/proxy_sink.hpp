@@ -40,6 +40,12 @@ struct CertificateExpiry {
   std::int64_t not_after = 0;  ///< Seconds since the epoch.
 };
 
+/// The listening sockets of one address.
+struct HandedListener {
+  route::Bind bind;              ///< Where they listen.
+  std::vector<net::Fd> sockets;  ///< All of them: what is closed loses connections.
+};
+
 /// The built-in sink: compiles models, opens and closes listening sockets, hands tables, endpoints
 /// and certificates to the workers, and reports when all of them have it. Everything but the
 /// functions marked [any] is [control].
@@ -55,6 +61,10 @@ class ProxySink final : public WakeSink {
     std::function<void(std::function<void()>)> post_control;
     /// Receives reports, on the control thread.
     std::function<void(ProxyReport)> acknowledge;
+    /// Accept only after beginAccepting(): another process still serves.
+    bool waits = false;
+    /// Sockets of that process, taken in place of opening them anew.
+    std::vector<HandedListener> inherited;
   };
 
   /// Makes the workers; none runs yet.
@@ -73,10 +83,21 @@ class ProxySink final : public WakeSink {
   void retryBinds();
   /// Reads again what the machine trusts, if that has changed; call every few seconds.
   void rereadAuthorities();
+  /// Begins to accept, if Environment::waits said not to. Inherited sockets of addresses that are
+  /// not wanted are closed.
+  void beginAccepting();
+  /// Duplicates of all listening sockets, for a successor. Error: no descriptor is left.
+  [[nodiscard]] Result<std::vector<HandedListener>, std::string> duplicateSockets() const;
+  /// Runs `task` while no worker does anything, so that no descriptor of theirs is opened or
+  /// closed meanwhile. False, without running it, if a worker does not come to a stop within a
+  /// second. Not on a worker's thread. [any]
+  [[nodiscard]] bool whileWorkersStand(const std::function<void()>& task) const;
   /// Connections end after their current answer from now on; accepting goes on.
   void beginDrain();
   /// Accepts no more.
   void stopAccepting();
+  /// True once no worker accepts any more, after stopAccepting(). [any]
+  [[nodiscard]] bool stoppedAccepting() const noexcept { return closing_.load() == 0; }
   /// True once no connection is left. [any]
   [[nodiscard]] bool idle() const noexcept;
   /// Cuts what is left and ends the threads. Idempotent.
@@ -108,6 +129,7 @@ class ProxySink final : public WakeSink {
     route::Bind bind;
     bool open = false;
     std::string problem;  // why it is not
+    std::vector<ListeningSocket> sockets;
   };
   struct ListenerState {
     std::shared_ptr<const tls::Context> context;
@@ -125,6 +147,9 @@ class ProxySink final : public WakeSink {
   void postContexts(BackendContexts::Rows rows);
   void openSockets();
   [[nodiscard]] std::string openSocket(std::uint32_t number, const route::Bind& bind);
+  [[nodiscard]] std::vector<ListeningSocket> takeInherited(const route::Bind& bind);
+  void addMissing(Socket& socket) const;
+  void spread(std::uint32_t number);
   void closeSockets();
   void collectOutcomes(std::vector<ListenerOutcome>& changed);
   void acknowledgeWhenAdopted(ProxyReport report);
@@ -146,6 +171,7 @@ class ProxySink final : public WakeSink {
       reported_;  // listener -> problem last reported, empty: programmed
   std::uint64_t generation_ = 0;
   bool accepting_ = true;
+  bool waits_;                           // for beginAccepting()
   std::atomic<std::size_t> closing_{0};  // workers that have not stopped accepting yet
   bool stopped_ = false;
 };

@@ -112,11 +112,13 @@ void Worker::adoptTable(std::shared_ptr<const route::RouteTable> table) {
     old_pins_.push_back(std::move(old));
     if (!tick_.armed()) tick_.set(loop.timers(), loop.now() + kPinLimit);
   }
+  // In a drain, what was accepted is served although nothing more is accepted.
   for (std::size_t i = 0; i < groups_.size(); ++i)
-    groups_[i] = acceptors_[i] ? current_->table->group(binds_[i]) : nullptr;
+    groups_[i] = acceptors_[i].empty() && !draining_ ? nullptr : current_->table->group(binds_[i]);
   for (std::size_t i = 0; i < groups_.size(); ++i)
-    if (acceptors_[i] && groups_[i] != nullptr)
-      acceptors_[i]->setSecure(groups_[i]->protocol() == route::Protocol::Https);
+    for (const auto& acceptor : acceptors_[i])
+      if (groups_[i] != nullptr)
+        acceptor->setSecure(groups_[i]->protocol() == route::Protocol::Https);
 }
 
 void Worker::adoptUpstream(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream,
@@ -139,7 +141,8 @@ void Worker::adoptTls(std::uint32_t slot, std::shared_ptr<const tls::Context> co
     environment_.reclaim(std::move(old));
 }
 
-void Worker::openListener(std::uint32_t bind, const route::Bind& address, net::Fd socket) {
+void Worker::openListener(std::uint32_t bind, const route::Bind& address,
+                          const std::vector<ListeningSocket>& sockets) {
   if (bind >= groups_.size()) {
     groups_.resize(bind + 1);
     binds_.resize(bind + 1);
@@ -149,14 +152,20 @@ void Worker::openListener(std::uint32_t bind, const route::Bind& address, net::F
   groups_[bind] = current_->table->group(address);
   const bool secure =
       groups_[bind] != nullptr && groups_[bind]->protocol() == route::Protocol::Https;
-  acceptors_[bind] = std::make_unique<Acceptor>(*this, bind, std::move(socket), secure);
-  if (!acceptors_[bind]->start() && environment_.log)
-    environment_.log("a listening socket cannot be watched");
+  for (const ListeningSocket& socket : sockets) {
+    acceptors_[bind].push_back(std::make_unique<Acceptor>(*this, bind, socket, secure));
+    if (!acceptors_[bind].back()->start() && environment_.log)
+      environment_.log("a listening socket cannot be watched");
+  }
 }
 
 void Worker::closeListener(std::uint32_t bind) {
-  if (bind >= acceptors_.size() || !acceptors_[bind]) return;
-  loop.retire(acceptors_[bind].release());
+  if (bind >= acceptors_.size() || acceptors_[bind].empty()) return;
+  for (auto& acceptor : acceptors_[bind]) {
+    acceptor->stop();
+    loop.retire(acceptor.release());
+  }
+  acceptors_[bind].clear();
   // In a drain connections live on, and are served as before, until their next answer.
   if (!draining_) groups_[bind] = nullptr;
 }

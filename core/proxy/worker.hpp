@@ -12,6 +12,7 @@
 #include "net/event_loop.hpp"
 #include "observe/access_log.hpp"
 #include "observe/worker_counters.hpp"
+#include "proxy/acceptor.hpp"
 #include "proxy/settings.hpp"
 #include "proxy/splice_pipe.hpp"
 #include "proxy/stream.hpp"
@@ -24,7 +25,6 @@
 
 namespace hyperway::proxy {
 
-class Acceptor;
 class Handshake;
 
 /// Takes what must die on the control thread: tables, rules, filter configurations. [any]
@@ -75,8 +75,9 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   void adoptContexts(std::uint32_t slot, std::shared_ptr<const ContextRow> contexts);
   /// Takes a listener's TLS context; live connections keep theirs. Null: it has none any more.
   void adoptTls(std::uint32_t slot, std::shared_ptr<const tls::Context> context);
-  /// Begins to accept on a listening socket; `bind` is the proxy's number of the address.
-  void openListener(std::uint32_t bind, const route::Bind& address, net::Fd socket);
+  /// Begins to accept on listening sockets of an address; `bind` is the proxy's number of it.
+  void openListener(std::uint32_t bind, const route::Bind& address,
+                    const std::vector<ListeningSocket>& sockets);
   /// Accepts no more on that address; its connections end after their current answer.
   void closeListener(std::uint32_t bind);
   /// Ends connections after their current answer; `accepting` goes on until closeListeners.
@@ -186,7 +187,7 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   std::vector<std::unique_ptr<TablePin>> old_pins_;
   std::vector<const route::BindGroup*> groups_;
   std::vector<route::Bind> binds_;
-  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::vector<std::unique_ptr<Acceptor>>> acceptors_;  // empty: closed
   std::vector<std::shared_ptr<const tls::Context>> tls_contexts_;
   std::vector<std::uint32_t> securities_;
   std::vector<std::unique_ptr<std::byte[]>> free_blocks_;

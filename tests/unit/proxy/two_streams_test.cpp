@@ -110,7 +110,7 @@ class World {
     for (const auto& [slot, model] : outcome.upstreams)
       worker_->adoptUpstream(slot->number(), model, nullptr);
     worker_->adoptTable(outcome.table);
-    worker_->openListener(0, bind, std::move(front));
+    worker_->openListener(0, bind, {std::make_shared<const net::Fd>(std::move(front))});
   }
 
   Worker& worker() { return *worker_; }
