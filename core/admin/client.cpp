@@ -12,13 +12,14 @@
 namespace hyperway::admin {
 
 Result<AdminAnswer, std::string> askSocket(const std::string& path, const std::string& method,
-                                           const std::string& target, const std::string& body) {
+                                           const std::string& target, const std::string& body,
+                                           std::chrono::seconds limit) {
   try {
     Poco::Net::StreamSocket socket;
     socket.connect(Poco::Net::SocketAddress(Poco::Net::AddressFamily::UNIX_LOCAL, path),
                    Poco::Timespan(5, 0));
     Poco::Net::HTTPClientSession session(socket);
-    session.setTimeout(Poco::Timespan(15, 0));
+    session.setTimeout(Poco::Timespan(limit.count(), 0));
     Poco::Net::HTTPRequest request(method, target, Poco::Net::HTTPMessage::HTTP_1_1);
     request.setHost("localhost");
     request.setContentLength(static_cast<int>(body.size()));

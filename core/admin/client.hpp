@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "admin/server.hpp"
@@ -9,10 +10,9 @@
 namespace hyperway::admin {
 
 /// Asks a running process through its admin socket. Error: one sentence that names the socket.
-/// Blocks, at most 15 s.
-[[nodiscard]] Result<AdminAnswer, std::string> askSocket(const std::string& path,
-                                                         const std::string& method,
-                                                         const std::string& target,
-                                                         const std::string& body);
+/// Blocks, at most for `limit`.
+[[nodiscard]] Result<AdminAnswer, std::string> askSocket(
+    const std::string& path, const std::string& method, const std::string& target,
+    const std::string& body, std::chrono::seconds limit = std::chrono::seconds(15));
 
 }  // namespace hyperway::admin

@@ -8,17 +8,21 @@
 #include <Poco/Net/HTTPServerRequest.h>
 #include <Poco/Net/HTTPServerResponse.h>
 #include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/ServerSocketImpl.h>
 #include <Poco/Net/SocketAddress.h>
 #include <Poco/ThreadPool.h>
 #include <Poco/URI.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 
 #include "base/bytes.hpp"
 #include "net/address.hpp"
@@ -27,8 +31,6 @@ namespace hyperway::admin {
 namespace {
 
 constexpr std::size_t kMaxBody = 64 * 1024;
-
-enum class Callers { Any, LocalNamesOnly };
 
 // Why a request to a face on loopback is refused; empty if it is not. Other programs of this
 // machine may ask; pages of other sites, which run in its browsers, may not.
@@ -137,6 +139,18 @@ Poco::Net::ServerSocket bound(const std::string& ip, std::uint16_t port) {
   }
 }
 
+// Poco knows no listening socket that it did not open itself.
+class Inherited final : public Poco::Net::ServerSocketImpl {
+ public:
+  explicit Inherited(net::Fd socket) { reset(socket.release()); }
+};
+
+class InheritedSocket final : public Poco::Net::ServerSocket {
+ public:
+  explicit InheritedSocket(net::Fd socket)
+      : Poco::Net::ServerSocket(new Inherited(std::move(socket)), true) {}
+};
+
 // A socket's file outlives its process; only one that nobody answers on may be replaced.
 void removeStale(const std::string& path) {
   struct stat info {};
@@ -176,45 +190,84 @@ bool isLocalAuthority(std::string_view authority) {
 }
 
 struct AdminServer::State {
-  State(Handler face, const Poco::Net::ServerSocket& socket, std::string file,
-        Callers callers = Callers::Any)
+  State(Handler face, const Poco::Net::ServerSocket& listening, std::string file, Callers callers)
       : handler(std::move(face)),
+        socket(listening),
         path(std::move(file)),
         pool("admin", 1, 64, 30, 128 * 1024),
         server(new Faces(handler, callers), pool, socket, parameters()) {
-    server.start();
+    // Two processes may wait for one connection: the slower one must not be stuck in accept().
+    socket.setBlocking(false);
   }
   ~State() {
+    if (let_go) finish();
     server.stopAll(true);
     pool.joinAll();
-    if (!path.empty()) ::unlink(path.c_str());
+    if (!path.empty() && !let_go) ::unlink(path.c_str());
+  }
+  // Waits for what was accepted. A connection that is between two of Poco's lists is in none of
+  // them; so twice nothing counts.
+  void finish() {
+    using namespace std::chrono_literals;
+    const auto end = std::chrono::steady_clock::now() + 2s;
+    for (int quiet = 0; quiet < 2 && std::chrono::steady_clock::now() < end;) {
+      std::this_thread::sleep_for(20ms);
+      quiet = server.queuedConnections() + server.currentConnections() == 0 ? quiet + 1 : 0;
+    }
   }
 
   Handler handler;
+  Poco::Net::ServerSocket socket;
   std::string path;
   Poco::ThreadPool pool;
   Poco::Net::HTTPServer server;
+  bool begun = false;
+  bool let_go = false;
+  net::Fd other_end;  // of what is in the listening socket's place after letGo()
 };
 
-AdminServer::AdminServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AdminServer::AdminServer(std::unique_ptr<State> state, Begin begin) : state_(std::move(state)) {
+  if (begin == Begin::Now) this->begin();
+}
 AdminServer::~AdminServer() = default;
 
+void AdminServer::begin() {
+  if (!std::exchange(state_->begun, true)) state_->server.start();
+}
+
+void AdminServer::letGo() {
+  state_->let_go = true;
+  // Poco's thread polls the descriptor until it is told to stop, which would drop what it has just
+  // accepted. From now on that number is a socket on which nothing ever happens.
+  int silent[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, silent) != 0) return;
+  state_->other_end = net::Fd{silent[0]};
+  const net::Fd quiet{silent[1]};
+  (void)::dup3(quiet.get(), state_->socket.impl()->sockfd(), O_CLOEXEC);
+}
+
+net::Fd AdminServer::duplicateSocket() const {
+  return net::Fd{::fcntl(state_->socket.impl()->sockfd(), F_DUPFD_CLOEXEC, 0)};
+}
+
 std::unique_ptr<AdminServer> AdminServer::onAddress(const std::string& ip, std::uint16_t port,
-                                                    Handler handler) {
-  return std::unique_ptr<AdminServer>(
-      new AdminServer(std::make_unique<State>(std::move(handler), bound(ip, port), "")));
+                                                    Handler handler, Begin begin) {
+  return std::unique_ptr<AdminServer>(new AdminServer(
+      std::make_unique<State>(std::move(handler), bound(ip, port), "", Callers::Any), begin));
 }
 
 std::unique_ptr<AdminServer> AdminServer::onLoopback(const std::string& ip, std::uint16_t port,
-                                                     Handler handler) {
+                                                     Handler handler, Begin begin) {
   const auto address = net::SocketAddress::parse(ip, port);
   if (!address || !address->isLoopback())
     throw std::runtime_error("admin address " + ip + " is not on the loopback interface");
   return std::unique_ptr<AdminServer>(new AdminServer(
-      std::make_unique<State>(std::move(handler), bound(ip, port), "", Callers::LocalNamesOnly)));
+      std::make_unique<State>(std::move(handler), bound(ip, port), "", Callers::LocalNamesOnly),
+      begin));
 }
 
-std::unique_ptr<AdminServer> AdminServer::onSocket(const std::string& path, Handler handler) {
+std::unique_ptr<AdminServer> AdminServer::onSocket(const std::string& path, Handler handler,
+                                                   Begin begin) {
   if (path.size() >= sizeof(sockaddr_un::sun_path))
     throw std::runtime_error("admin socket " + path + ": the path is longer than 107 bytes");
   removeStale(path);
@@ -225,12 +278,20 @@ std::unique_ptr<AdminServer> AdminServer::onSocket(const std::string& path, Hand
     socket.bind(Poco::Net::SocketAddress(Poco::Net::AddressFamily::UNIX_LOCAL, path), false);
     ::umask(before);
     socket.listen(64);
-    return std::unique_ptr<AdminServer>(
-        new AdminServer(std::make_unique<State>(std::move(handler), socket, path)));
+    return std::unique_ptr<AdminServer>(new AdminServer(
+        std::make_unique<State>(std::move(handler), socket, path, Callers::Any), begin));
   } catch (const Poco::Exception& error) {
     ::umask(before);
     throw std::runtime_error("admin socket " + path + " cannot be made: " + error.displayText());
   }
+}
+
+std::unique_ptr<AdminServer> AdminServer::onInherited(net::Fd socket, std::string path,
+                                                      Callers callers, Handler handler) {
+  return std::unique_ptr<AdminServer>(new AdminServer(
+      std::make_unique<State>(std::move(handler), InheritedSocket(std::move(socket)),
+                              std::move(path), callers),
+      Begin::Later));
 }
 
 std::uint16_t AdminServer::port() const { return state_->path.empty() ? state_->server.port() : 0; }
