@@ -6,12 +6,15 @@
 #include <sysexits.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include "admin/client.hpp"
 #include "app/config_keys.hpp"
@@ -159,9 +162,13 @@ std::string socketToAsk(const Options& options, const Settings& settings) {
   return options.manifests.empty() ? settings.admin_socket : std::string();
 }
 
+constexpr std::chrono::seconds kAnswerLimit{15};
+// Longer than whoever waits for a new process to become ready.
+constexpr std::chrono::hours kUpgradeLimit{24};
+
 int ask(const std::string& socket, const std::string& method, const std::string& target,
-        const std::string& body) {
-  const auto answer = admin::askSocket(socket, method, target, body);
+        const std::string& body, std::chrono::seconds limit = kAnswerLimit) {
+  const auto answer = admin::askSocket(socket, method, target, body, limit);
   if (!answer) {
     complain("hyperway: " + answer.error() + '\n');
     return EX_UNAVAILABLE;
@@ -226,9 +233,18 @@ int answerOffline(const Options& options, Settings settings, const std::string& 
   return EX_OK;
 }
 
+int upgrade(const std::string& socket) {
+  if (!socket.empty()) return ask(socket, "POST", "/upgrade", "", kUpgradeLimit);
+  complain(
+      "hyperway: the process to upgrade is asked on its admin socket: give --socket, or --config "
+      "with admin.socket; or send it SIGUSR2\n");
+  return EX_USAGE;
+}
+
 int answer(const Options& options, Settings settings, const std::string& plugin_directory) {
   const std::string socket =
       options.command == Command::Check ? "" : socketToAsk(options, settings);
+  if (options.command == Command::Upgrade) return upgrade(socket);
   if (socket.empty()) return answerOffline(options, std::move(settings), plugin_directory);
   switch (options.command) {
     case Command::Status: return ask(socket, "GET", options.json ? "/status?json" : "/status", "");
@@ -239,7 +255,28 @@ int answer(const Options& options, Settings settings, const std::string& plugin_
   }
 }
 
-int dispatch(Program program, const std::vector<std::string>& arguments) {
+// Starts the gateway, in place of another process if `successor` is there. Problems are why not.
+bool run(const Options& options, Settings settings, std::optional<ConfigNode> document,
+         ProgramStart program, std::unique_ptr<Successor> successor,
+         std::vector<ConfigProblem>& problems) {
+  RunRequest request;
+  request.settings = std::move(settings);
+  request.document = document ? std::move(*document) : ConfigNode{};
+  request.plugin_directory = pluginDirectory(options.plugin_dir);
+  request.version = kVersion;
+  request.program = std::move(program);
+  request.successor = std::move(successor);
+  request.reread = [options](const ConfigNode& again) {
+    Settings out;
+    out.file = options.config;
+    readSettings(again, out);
+    applyOptions(options, out);
+    return out;
+  };
+  return runGateway(std::move(request), problems);
+}
+
+int dispatch(Program program, const std::string& name, const std::vector<std::string>& arguments) {
   std::vector<ConfigProblem> problems;
   const Options options = parseOptions(arguments, problems, program);
   if (!problems.empty()) {
@@ -250,37 +287,39 @@ int dispatch(Program program, const std::vector<std::string>& arguments) {
   if (options.command == Command::Version)
     return say("hyperway " + std::string(kVersion) + '\n'), EX_OK;
   if (options.command == Command::Schema) return say(configSchema()), EX_OK;
+  auto successor =
+      options.command == Command::Run ? Successor::ofEnvironment() : std::unique_ptr<Successor>();
+  if (!successor) {
+    complain("hyperway: upgrade: " + successor.error() + '\n');
+    return EX_USAGE;
+  }
   Settings settings;
   std::optional<ConfigNode> document;
   if (!options.config.empty()) {
     settings.file = options.config;
     document = readConfigFile(options.config, problems);
-    if (!document) return printProblems(problems);
+    if (!document) {
+      if (*successor) (*successor)->fail(problems.front().text());
+      return printProblems(problems);
+    }
     readSettings(*document, settings);
   }
   applyOptions(options, settings);
-  const std::string plugin_directory = pluginDirectory(options.plugin_dir);
   if (options.command != Command::Run)
-    return answer(options, std::move(settings), plugin_directory);
+    return answer(options, std::move(settings), pluginDirectory(options.plugin_dir));
   if (settings.sources.empty()) {
-    complain(
-        "hyperway: nothing to serve: give --config with sources, --gateway-api-config-file, "
-        "--gateway-api-k8s-sync or --gateway-api-snapshot-name; see hyperway help\n");
+    constexpr const char* kNothing =
+        "nothing to serve: give --config with sources, --gateway-api-config-file, "
+        "--gateway-api-k8s-sync or --gateway-api-snapshot-name; see hyperway help";
+    if (*successor) (*successor)->fail(kNothing);
+    complain("hyperway: " + std::string(kNothing) + '\n');
     return EX_USAGE;
   }
-  RunRequest request;
-  request.settings = std::move(settings);
-  request.document = document ? std::move(*document) : ConfigNode{};
-  request.plugin_directory = plugin_directory;
-  request.version = kVersion;
-  request.reread = [options](const ConfigNode& again) {
-    Settings out;
-    out.file = options.config;
-    readSettings(again, out);
-    applyOptions(options, out);
-    return out;
-  };
-  if (runGateway(std::move(request), problems)) return EX_OK;
+  std::vector<std::string> start{name};
+  start.insert(start.end(), arguments.begin(), arguments.end());
+  if (run(options, std::move(settings), std::move(document), programStart(std::move(start)),
+          std::move(*successor), problems))
+    return EX_OK;
   return problems.empty() ? EX_SOFTWARE : printProblems(problems);
 }
 
@@ -288,7 +327,7 @@ int dispatch(Program program, const std::vector<std::string>& arguments) {
 
 int runProgram(const std::string& name, const std::vector<std::string>& arguments) {
   try {
-    return dispatch(programOf(name), arguments);
+    return dispatch(programOf(name), name, arguments);
   } catch (const std::system_error& error) {
     complain(std::string("hyperway: ") + error.what() + '\n');
     return EX_OSERR;

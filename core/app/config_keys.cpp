@@ -174,7 +174,7 @@ std::vector<Key> makeKeys() {
                                "/healthz, /readyz and /metrics: for probes and Prometheus."),
                          plain("socket", KeyType::Path, "none", kRestart,
                                "Unix socket, mode 0600, for `hyperway status`, `explain`, "
-                               "`plugins` and the log level."),
+                               "`plugins`, `upgrade` and the log level."),
                          plain("loopback", KeyType::Endpoint, "none", kRestart,
                                "The same as on the socket, and a page for browsers, on an address "
                                "of the loopback interface: open to every user of the machine.")}));
@@ -183,6 +183,10 @@ std::vector<Key> makeKeys() {
       {plain("delay", KeyType::Duration, "0s", kLive, "Not ready any more, but still accepting."),
        plain("deadline", KeyType::Duration, "30s", kLive,
              "After the delay: when the last connection is cut.")}));
+  keys.push_back(nested(
+      "upgrade", KeyType::Object, kLive, "What `hyperway upgrade` and SIGUSR2 do.",
+      {plain("deadline", KeyType::Duration, "60s", kLive,
+             "When the new process must be ready; else it is ended, and the old one goes on.")}));
   keys.push_back(nested(
       "log", KeyType::Object, kRestart, "The process log.",
       {choice("level", "info", kLive, "Least level that is written.",

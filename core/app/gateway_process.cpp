@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/gateway_process.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <future>
 #include <stdexcept>
@@ -33,10 +35,12 @@ std::string anchorProblem(const std::string& pem) { return tls::checkAuthorities
 
 }  // namespace
 
-GatewayProcess::GatewayProcess(Settings settings, std::string plugin_directory, std::string version)
+GatewayProcess::GatewayProcess(Settings settings, std::string plugin_directory, std::string version,
+                               std::optional<HandedSockets> inherited)
     : settings_(std::move(settings)),
       plugin_directory_(std::move(plugin_directory)),
-      version_(std::move(version)) {
+      version_(std::move(version)),
+      inherited_(std::move(inherited)) {
   // Nobody connects to a proxy that has no configuration.
   if (!settings_.serves) settings_.proxy.workers = 1;
 }
@@ -69,6 +73,8 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
   environment.acknowledge = [this](proxy::ProxyReport report) {
     adapter_.acknowledge(std::move(report));
   };
+  environment.waits = inherited_.has_value();
+  if (inherited_) environment.inherited = std::move(inherited_->listeners);
   proxy_ = std::make_unique<proxy::ProxySink>(std::move(environment));
   adapter_.attach(*proxy_);
   adapter_.onRuleProblem([this](const std::string& rule, const std::string& reason) {
@@ -118,23 +124,39 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
 }
 
 void GatewayProcess::startAdmin() {
-  const auto probe = [this](const admin::AdminRequest& request) { return answerProbe(request); };
-  if (settings_.admin) {
-    probes_ = admin::AdminServer::onAddress(settings_.admin->address, settings_.admin->port, probe);
+  openProbes([this](const admin::AdminRequest& request) { return answerProbe(request); });
+  makeApi();
+  openInside([this](const admin::AdminRequest& request) { return answerInside(request); });
+}
+
+void GatewayProcess::openProbes(const admin::AdminServer::Handler& handler) {
+  const auto begin = inherited_ ? admin::Begin::Later : admin::Begin::Now;
+  // Where it was chosen by nobody, wherever the process before us had it.
+  if (inherited_ && inherited_->probes.socket &&
+      (!settings_.admin || *settings_.admin == inherited_->probes.bind)) {
+    probes_ = admin::AdminServer::onInherited(std::move(inherited_->probes.socket), "",
+                                              admin::Callers::Any, handler);
+  } else if (settings_.admin) {
+    probes_ = admin::AdminServer::onAddress(settings_.admin->address, settings_.admin->port,
+                                            handler, begin);
   } else {
     // Nobody chose the port, so a second gateway on this machine takes the next one.
     std::string first_reason;
     for (std::uint16_t port = kAdminPort; !probes_ && port < kAdminPort + 20; ++port) {
       try {
-        probes_ = admin::AdminServer::onAddress("127.0.0.1", port, probe);
+        probes_ = admin::AdminServer::onAddress("127.0.0.1", port, handler, begin);
       } catch (const std::runtime_error& error) {
         if (first_reason.empty()) first_reason = error.what();
       }
     }
     if (!probes_) throw std::runtime_error(first_reason + "; admin.address chooses another");
+  }
+  if (!settings_.admin)
     log_->write(LogLevel::Info,
                 "probes and metrics on 127.0.0.1:" + std::to_string(probes_->port()));
-  }
+}
+
+void GatewayProcess::makeApi() {
   AdminApi::Parts parts;
   parts.version = version_;
   parts.settings = &settings_;
@@ -152,12 +174,32 @@ void GatewayProcess::startAdmin() {
   };
   api_ = std::make_unique<AdminApi>(std::move(parts));
   page_policy_ = pagePolicy(pageHtml());
-  const auto inside = [this](const admin::AdminRequest& request) { return answerInside(request); };
-  if (!settings_.admin_socket.empty())
-    inside_ = admin::AdminServer::onSocket(settings_.admin_socket, inside);
-  if (settings_.admin_loopback)
+}
+
+void GatewayProcess::openInside(const admin::AdminServer::Handler& handler) {
+  const auto begin = inherited_ ? admin::Begin::Later : admin::Begin::Now;
+  if (!settings_.admin_socket.empty()) {
+    // Whoever may connect to it may do what a signal could.
+    const auto with_upgrade = [this, handler](const admin::AdminRequest& request) {
+      if (request.path != "/upgrade" || !upgrade_) return handler(request);
+      if (request.method == "POST") return upgrade_();
+      return admin::AdminAnswer{405, "text/plain", "POST only\n"};
+    };
+    if (inherited_ && inherited_->admin_socket && inherited_->admin_path == settings_.admin_socket)
+      inside_ = admin::AdminServer::onInherited(std::move(inherited_->admin_socket),
+                                                settings_.admin_socket, admin::Callers::Any,
+                                                with_upgrade);
+    else
+      inside_ = admin::AdminServer::onSocket(settings_.admin_socket, with_upgrade, begin);
+  }
+  if (!settings_.admin_loopback) return;
+  if (inherited_ && inherited_->loopback.socket &&
+      inherited_->loopback.bind == *settings_.admin_loopback)
+    loopback_ = admin::AdminServer::onInherited(std::move(inherited_->loopback.socket), "",
+                                                admin::Callers::LocalNamesOnly, handler);
+  else
     loopback_ = admin::AdminServer::onLoopback(settings_.admin_loopback->address,
-                                               settings_.admin_loopback->port, inside);
+                                               settings_.admin_loopback->port, handler, begin);
 }
 
 // A task whose result came too late runs all the same: it must own what it needs.
@@ -275,11 +317,13 @@ void GatewayProcess::reload(const Settings& settings, const std::vector<ChangedK
   std::string applied, waiting;
   for (const ChangedKey& key : changed) {
     (key.live ? applied : waiting) += ' ' + key.name;
-    translation = translation || (key.live && key.name != "plugins" &&
-                                  !key.name.starts_with("drain.") && !key.name.starts_with("log."));
+    translation =
+        translation || (key.live && key.name != "plugins" && !key.name.starts_with("drain.") &&
+                        !key.name.starts_with("upgrade.") && !key.name.starts_with("log."));
   }
   settings_.drain_delay = settings.drain_delay;
   settings_.drain_deadline = settings.drain_deadline;
+  settings_.upgrade_deadline = settings.upgrade_deadline;
   settings_.log_level = settings.log_level;
   settings_.plugins = settings.plugins;
   settings_.translate = settings.translate;
@@ -342,6 +386,63 @@ std::string GatewayProcess::healthText() const {
   for (const std::string& line : health.rejected)
     out += (out.empty() ? "rejected: " : "; rejected: ") + line;
   return out;
+}
+
+void GatewayProcess::beginServing() {
+  if (!inherited_) return;
+  for (const auto& face : {&probes_, &inside_, &loopback_})
+    if (*face) (*face)->begin();
+  // The file of a socket that is not wanted any more is ours to remove, too.
+  if (inherited_->admin_socket) ::unlink(inherited_->admin_path.c_str());
+  inherited_.reset();
+  (void)onControl([this] {
+    proxy_->beginAccepting();
+    return std::string();
+  });
+}
+
+Result<HandedSockets, std::string> GatewayProcess::duplicateSockets() {
+  using Listeners = Result<std::vector<proxy::HandedListener>, std::string>;
+  // Shared: if the control thread is busy, its answer comes when nobody waits any more.
+  const auto listeners = std::make_shared<Listeners>(std::vector<proxy::HandedListener>{});
+  try {
+    (void)onControl([this, listeners] {
+      *listeners = proxy_->duplicateSockets();
+      return std::string();
+    });
+  } catch (const std::runtime_error& error) {
+    return fail(std::string(error.what()));
+  }
+  if (!*listeners) return fail(listeners->error());
+  HandedSockets out;
+  out.listeners = std::move(**listeners);
+  if (probes_)
+    out.probes = {settings_.admin.value_or(route::Bind{"127.0.0.1", probes_->port()}),
+                  probes_->duplicateSocket()};
+  if (loopback_) out.loopback = {*settings_.admin_loopback, loopback_->duplicateSocket()};
+  if (inside_) {
+    out.admin_path = settings_.admin_socket;
+    out.admin_socket = inside_->duplicateSocket();
+  }
+  const bool all = (!probes_ || out.probes.socket) && (!loopback_ || out.loopback.socket) &&
+                   (!inside_ || out.admin_socket);
+  if (!all) return fail(std::string("no descriptor is left to hand sockets over with"));
+  return out;
+}
+
+void GatewayProcess::handOver() {
+  for (const auto& face : {&probes_, &inside_, &loopback_})
+    if (*face) (*face)->letGo();
+  // Still ready, by what was accepted on the probe port: the service is.
+  pipeline_->post([this] {
+    proxy_->beginDrain();
+    proxy_->stopAccepting();
+    handed_over_ = true;
+  });
+}
+
+void GatewayProcess::retryBinds() {
+  pipeline_->post([this] { proxy_->retryBinds(); });
 }
 
 void GatewayProcess::beginDrain() {

@@ -8,10 +8,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "admin/server.hpp"
 #include "app/admin_api.hpp"
+#include "app/handover.hpp"
 #include "app/plugin_log.hpp"
 #include "app/proxy_adapter.hpp"
 #include "app/settings.hpp"
@@ -27,8 +29,10 @@ namespace hyperway::app {
 /// must begin and end. Made and driven by one thread, the main thread.
 class GatewayProcess {
  public:
-  /// Keeps the settings; touches nothing. `plugin_directory` is absolute.
-  GatewayProcess(Settings settings, std::string plugin_directory, std::string version);
+  /// Keeps the settings; touches nothing. `plugin_directory` is absolute. With `inherited` sockets
+  /// another process serves, until beginServing().
+  GatewayProcess(Settings settings, std::string plugin_directory, std::string version,
+                 std::optional<HandedSockets> inherited = std::nullopt);
   GatewayProcess(const GatewayProcess&) = delete;
   GatewayProcess& operator=(const GatewayProcess&) = delete;
   /// stop()s.
@@ -39,12 +43,30 @@ class GatewayProcess {
   [[nodiscard]] bool start(std::vector<ConfigProblem>& problems);
   /// Applies live settings of a reload; see changedKeys().
   void reload(const Settings& settings, const std::vector<ChangedKey>& changed);
+  /// Begins to accept, on data ports and admin faces, if another process served until now. Throws
+  /// std::runtime_error if the control thread is busy for more than 5 s.
+  void beginServing();
   /// To be called about once a second: retries busy ports, refreshes what is shown on data ports.
   void tick();
   /// Connections end after their current answer; not ready any more, still accepting.
   void beginDrain();
   /// Accepts no more.
   void stopAccepting();
+  /// Duplicates of all sockets that listen, for a successor. Error: no descriptor is left.
+  [[nodiscard]] Result<HandedSockets, std::string> duplicateSockets();
+  /// Runs `task` while no worker opens or closes a descriptor; false if one does not stand still.
+  [[nodiscard]] bool whileStill(const std::function<void()>& task) const {
+    return proxy_->whileWorkersStand(task);
+  }
+  /// A successor accepts: nothing more is accepted here, on no socket, and what was accepted ends
+  /// after its current answer.
+  void handOver();
+  /// True once every listening socket is closed, after handOver().
+  [[nodiscard]] bool stoppedAccepting() const { return handed_over_ && proxy_->stoppedAccepting(); }
+  /// Binds at once what could not be bound: whoever was in the way is gone.
+  void retryBinds();
+  /// What is done on `POST /upgrade` on the admin socket, on its threads. Before start().
+  void onUpgrade(std::function<admin::AdminAnswer()> upgrade) { upgrade_ = std::move(upgrade); }
   /// True once no connection is left.
   [[nodiscard]] bool idle() const;
   /// Ends everything. Idempotent.
@@ -63,6 +85,9 @@ class GatewayProcess {
 
  private:
   void startAdmin();
+  void makeApi();
+  void openProbes(const admin::AdminServer::Handler& handler);
+  void openInside(const admin::AdminServer::Handler& handler);
   [[nodiscard]] admin::AdminAnswer answerProbe(const admin::AdminRequest& request);
   [[nodiscard]] admin::AdminAnswer answerInside(const admin::AdminRequest& request);
   [[nodiscard]] admin::AdminAnswer readiness(bool verbose) const;
@@ -76,6 +101,8 @@ class GatewayProcess {
   std::string plugin_directory_;
   std::string version_;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  std::optional<HandedSockets> inherited_;
+  std::function<admin::AdminAnswer()> upgrade_;
   std::unique_ptr<observe::ProcessLog> log_;
   std::unique_ptr<PluginLines> plugin_log_;
   std::unique_ptr<observe::AccessLogWriter> access_log_;
@@ -93,6 +120,7 @@ class GatewayProcess {
   std::unique_ptr<admin::AdminServer> inside_;    // on the Unix socket
   std::unique_ptr<admin::AdminServer> loopback_;  // the same on a loopback address
   std::atomic<bool> draining_{false};
+  std::atomic<bool> handed_over_{false};
   bool told_ready_ = false;
   bool stopped_ = false;
   std::mutex shown_mutex_;

@@ -59,7 +59,7 @@ const std::vector<Flag>& flags() {
        "DIR  where plugins are; default: ../lib/hyperway/plugins beside the binary",
        into(&Options::plugin_dir)},
       {"--socket", true,
-       "PATH  admin socket of the running process, for status, explain and plugins",
+       "PATH  admin socket of the running process, for status, explain, plugins and upgrade",
        into(&Options::socket)},
       {"--strict", false, "warnings count as errors, for check",
        [](Options& o, const std::string&) {
@@ -111,6 +111,7 @@ std::optional<Command> commandOf(std::string_view word) {
   if (word == "explain") return Command::Explain;
   if (word == "status") return Command::Status;
   if (word == "plugins") return Command::Plugins;
+  if (word == "upgrade") return Command::Upgrade;
   if (word == "version" || word == "--version") return Command::Version;
   if (word == "schema") return Command::Schema;
   if (word == "help" || word == "--help" || word == "-h") return Command::Help;
@@ -188,8 +189,8 @@ class Reader {
     } else if (options_.command == Command::Explain && options_.url.empty()) {
       options_.url = word;
     } else {
-      const std::string near = nearest(
-          word, {"run", "check", "explain", "status", "plugins", "version", "schema", "help"});
+      const std::string near = nearest(word, {"run", "check", "explain", "status", "plugins",
+                                              "upgrade", "version", "schema", "help"});
       fail("\"" + word + "\" is not understood" +
            (near.empty() ? "; see hyperway help" : "; did you mean " + near + "?"));
     }
@@ -253,6 +254,7 @@ std::string usage(Program program) {
       "MANIFESTS]\n"
       "       hyperway status [--json] [--socket PATH | MANIFESTS]\n"
       "       hyperway plugins [--socket PATH | --config PATH]\n"
+      "       hyperway upgrade --socket PATH | --config PATH\n"
       "       hyperway version | schema | help\n\n"
       "MANIFESTS: --gateway-api-config-file PATH. Without a socket and without manifests, the "
       "socket is that of\n"

@@ -12,7 +12,17 @@
 namespace hyperway::app {
 
 /// What the process is asked to do.
-enum class Command : std::uint8_t { Run, Check, Explain, Status, Plugins, Version, Schema, Help };
+enum class Command : std::uint8_t {
+  Run,
+  Check,
+  Explain,
+  Status,
+  Plugins,
+  Upgrade,
+  Version,
+  Schema,
+  Help
+};
 
 /// Under which name it was started.
 enum class Program : std::uint8_t {

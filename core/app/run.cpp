@@ -8,14 +8,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <initializer_list>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "app/gateway_process.hpp"
 #include "app/health_log.hpp"
 #include "app/notify.hpp"
+#include "app/upgrade.hpp"
+#include "app/upgrade_requests.hpp"
 
 namespace hyperway::app {
 namespace {
@@ -23,13 +31,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using observe::LogLevel;
 
+constexpr std::chrono::seconds kSocketsLimit{10};  // until a process that upgrades has sent them
+
 // Signals as events: all threads have them blocked, this descriptor tells of them.
 class Signals {
  public:
   Signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, signal);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&set, signal);
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
     fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -39,10 +49,12 @@ class Signals {
   Signals& operator=(const Signals&) = delete;
   ~Signals() { ::close(fd_); }
 
-  // The next signal within `limit`, or 0.
-  int wait(std::chrono::milliseconds limit) const {
-    pollfd ready{fd_, POLLIN, 0};
-    (void)::poll(&ready, 1, static_cast<int>(limit.count()));  // A time-out is an answer too.
+  // The next signal within `limit`, or 0; that also if one of `others` can be read.
+  int wait(std::chrono::milliseconds limit, std::initializer_list<int> others = {}) const {
+    std::vector<pollfd> ready{{fd_, POLLIN, 0}};
+    for (const int fd : others) ready.push_back({fd, POLLIN, 0});  // poll() passes over -1
+    // A time-out is an answer too.
+    (void)::poll(ready.data(), ready.size(), static_cast<int>(limit.count()));
     signalfd_siginfo info{};
     return ::read(fd_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
   }
@@ -84,13 +96,20 @@ class FileWatch {
 
 class Runner {
  public:
-  explicit Runner(RunRequest request)
+  Runner(RunRequest request, std::optional<HandedSockets> inherited)
       : request_(std::move(request)),
+        serving_(!inherited),
         watch_(request_.settings.file),
-        process_(request_.settings, request_.plugin_directory, request_.version) {}
+        process_(request_.settings, request_.plugin_directory, request_.version,
+                 std::move(inherited)) {
+    process_.onUpgrade([this] { return upgrade_requests_.ask(); });
+  }
 
   bool run(std::vector<ConfigProblem>& problems) {
-    if (!process_.start(problems)) return false;
+    if (!process_.start(problems)) {
+      if (request_.successor && !problems.empty()) request_.successor->fail(problems.back().text());
+      return false;
+    }
     process_.log().write(LogLevel::Info, "hyperway " + request_.version + ", " +
                                              std::to_string(request_.settings.proxy.workers) +
                                              " workers");
@@ -98,7 +117,13 @@ class Runner {
       process_.log().write(LogLevel::Warning, problem.text());
     while (serve()) {
     }
-    drain();
+    if (upgrade_ && upgrade_->state() == Upgrade::State::Serving) {
+      drainAfterUpgrade();
+    } else {
+      endUpgrade("this process ends");
+      if (serving_) drain();
+    }
+    upgrade_requests_.close();
     process_.stop();
     return true;
   }
@@ -107,20 +132,158 @@ class Runner {
   // One turn; false when it is time to end.
   bool serve() {
     // Short turns until ready, so that whoever waits for READY=1 does not wait for us.
-    const int signal = signals_.wait(std::chrono::milliseconds(told_ready_ ? 1000 : 10));
+    const int signal =
+        signals_.wait(std::chrono::milliseconds(told_ready_ && !upgrade_ ? 1000 : 10),
+                      {upgrade_requests_.descriptor(), upgrade_ ? upgrade_->descriptor() : -1,
+                       request_.successor ? request_.successor->descriptor() : -1});
     if (signal == SIGTERM || signal == SIGINT) return false;
     if (signal == SIGUSR1) process_.reopenLogs();
     if (signal == SIGHUP || watch_.changed()) reload();
     if (!told_ready_ && process_.becameReady()) {
       told_ready_ = true;
-      notifyServiceManager("READY=1");
-      process_.log().write(LogLevel::Info, "ready");
+      tellReady();
     }
+    if (upgrade_requests_.take() || signal == SIGUSR2) beginUpgrade();
+    if (upgrade_ && !followUpgrade()) return false;
+    if (request_.successor && !followPredecessor()) return false;
     if (Clock::now() >= next_tick_) {
       next_tick_ = Clock::now() + std::chrono::seconds(1);
       process_.tick();
       logHealth();
     }
+    return true;
+  }
+
+  void tellReady() {
+    if (request_.successor) {
+      process_.log().write(LogLevel::Info, "ready to take over");
+      return request_.successor->tellReady();
+    }
+    notifyServiceManager("READY=1");
+    process_.log().write(LogLevel::Info, "ready");
+  }
+
+  // ---- as the old process of an upgrade
+
+  void beginUpgrade() {
+    const std::string why_not =
+        upgrade_ ? "an upgrade is under way already, to process " + std::to_string(upgrade_->pid())
+        : !serving_    ? "this process has not taken over yet"
+        : !told_ready_ ? "this process is not ready yet; a restart harms nobody"
+        : ::getpid() == 1
+            ? "this is process 1, with whose end everything ends: replace the container"
+            : "";
+    if (!why_not.empty()) return refuseUpgrade(why_not);
+    process_.log().write(LogLevel::Info, "upgrade: starting " + request_.program.path);
+    notifyServiceManager("RELOADING=1\nSTATUS=upgrade: a new process starts");
+    upgrade_ = std::make_unique<Upgrade>(
+        request_.program,
+        Upgrade::Host{[this](const auto& task) { return process_.whileStill(task); },
+                      [this] { return process_.duplicateSockets(); }},
+        process_.settings().upgrade_deadline);
+  }
+
+  // False when the new process serves.
+  bool followUpgrade() {
+    switch (upgrade_->step()) {
+      case Upgrade::State::Serving: return false;
+      case Upgrade::State::Failed: endUpgrade(upgrade_->reason()); return true;
+      default: return true;
+    }
+  }
+
+  // It has failed, or must.
+  void endUpgrade(std::string reason) {
+    if (!upgrade_) return;
+    upgrade_->cancel(reason);
+    std::replace(reason.begin(), reason.end(), '\n', ' ');  // one line of STATUS
+    upgrade_.reset();
+    notifyServiceManager("READY=1\nSTATUS=upgrade failed: " + reason);
+    process_.log().write(LogLevel::Error,
+                         "upgrade failed: " + reason + "; process " + own() + " goes on");
+    upgrade_requests_.answer({409, "text/plain",
+                              "upgrade failed: " + reason + "\nprocess " + own() + " (hyperway " +
+                                  request_.version + ") goes on\n"});
+  }
+
+  void refuseUpgrade(const std::string& reason) {
+    process_.log().write(LogLevel::Warning, "upgrade refused: " + reason);
+    // Those who wait while another one is under way hear of that one.
+    if (!upgrade_)
+      upgrade_requests_.answer({409, "text/plain", "upgrade refused: " + reason + '\n'});
+  }
+
+  static std::string own() { return std::to_string(::getpid()); }
+
+  // The successor accepts on all sockets.
+  void drainAfterUpgrade() {
+    const std::string pid = std::to_string(upgrade_->pid());
+    // First this, while we may still speak for the service.
+    notifyServiceManager("READY=1\nMAINPID=" + pid + "\nSTATUS=upgraded to " + upgrade_->version());
+    process_.handOver();
+    process_.log().write(LogLevel::Info, "upgraded: process " + pid + " (hyperway " +
+                                             upgrade_->version() +
+                                             ") serves; this one drains its connections");
+    upgrade_requests_.answer({200, "text/plain",
+                              "upgraded: process " + pid + " (hyperway " + upgrade_->version() +
+                                  ") serves\nprocess " + own() + " (hyperway " + request_.version +
+                                  ") ends when its connections have\n"});
+    const auto end = Clock::now() + process_.settings().drain_deadline;
+    for (bool told = false, asked = false;;) {
+      const bool closed = process_.stoppedAccepting();
+      if (closed && !std::exchange(told, true)) upgrade_->tellClosed();
+      if (closed && process_.idle()) return;
+      if (Clock::now() >= end) break;
+      // Our parent learns of its child only when we have ended.
+      if (upgrade_->hasCrashed()) {
+        process_.log().write(LogLevel::Error, "process " + pid +
+                                                  " has crashed: this one ends, so that the "
+                                                  "service can be started again");
+        return;
+      }
+      if (upgrade_requests_.take())
+        upgrade_requests_.answer({409, "text/plain", "process " + pid + " serves here by now\n"});
+      switch (signals_.wait(std::chrono::milliseconds(20))) {
+        case SIGTERM:
+        case SIGINT:
+          // The first one goes to all processes of the service, and this one is about to end.
+          if (std::exchange(asked, true)) return;
+          break;
+        case SIGUSR1: process_.reopenLogs(); break;
+        case SIGUSR2:
+          process_.log().write(LogLevel::Warning,
+                               "process " + pid + " has taken over from this one");
+          break;
+        default: break;
+      }
+    }
+    process_.log().write(LogLevel::Warning, "the drain's deadline is over; what is left is cut");
+  }
+
+  // ---- as the new process of an upgrade
+
+  // False if the upgrade is off.
+  bool followPredecessor() {
+    switch (request_.successor->next()) {
+      case Successor::Word::Nothing: return true;
+      case Successor::Word::End:
+        process_.log().write(LogLevel::Warning, "the upgrade was cancelled; this process ends");
+        return false;
+      case Successor::Word::Closed:
+        process_.retryBinds();
+        request_.successor.reset();
+        return true;
+      case Successor::Word::Go: break;
+    }
+    try {
+      process_.beginServing();
+    } catch (const std::runtime_error& error) {
+      request_.successor->fail(error.what());
+      return false;
+    }
+    serving_ = true;
+    request_.successor->tellServing();
+    process_.log().write(LogLevel::Info, "ready");
     return true;
   }
 
@@ -171,11 +334,14 @@ class Runner {
 
   RunRequest request_;
   Signals signals_;  // before any thread
+  UpgradeRequests upgrade_requests_;
+  bool serving_;  // else another process does, and we are to take its place
   FileWatch watch_;
   GatewayProcess process_;
   Clock::time_point next_tick_{};
   HealthLog health_log_;
   bool told_ready_ = false;
+  std::unique_ptr<Upgrade> upgrade_;  // to a new process
 };
 
 // As many descriptors as this process may have: connections are bounded by them.
@@ -190,7 +356,14 @@ void raiseDescriptorLimit() {
 
 bool runGateway(RunRequest request, std::vector<ConfigProblem>& problems) {
   raiseDescriptorLimit();
-  return Runner(std::move(request)).run(problems);
+  if (!request.successor) return Runner(std::move(request), std::nullopt).run(problems);
+  auto inherited = request.successor->takeSockets(request.version, kSocketsLimit);
+  if (!inherited) {
+    request.successor->fail(inherited.error());
+    problems.push_back({"", 0, "", "upgrade: " + inherited.error(), false});
+    return false;
+  }
+  return Runner(std::move(request), std::move(*inherited)).run(problems);
 }
 
 }  // namespace hyperway::app

@@ -213,6 +213,8 @@ void readSettings(const ConfigNode& document, Settings& settings) {
     duration(node, "delay", settings.drain_delay);
     duration(node, "deadline", settings.drain_deadline);
   });
+  with(document, "upgrade",
+       [&](const ConfigNode& node) { duration(node, "deadline", settings.upgrade_deadline); });
   with(document, "log", [&](const ConfigNode& node) {
     text(node, "level", settings.log_level);
     text(node, "path", settings.log_path);

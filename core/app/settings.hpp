@@ -36,6 +36,7 @@ struct Settings {
   std::optional<route::Bind> admin_loopback;                            ///< Absent: none.
   std::chrono::milliseconds drain_delay{0};                             ///< See the key.
   std::chrono::milliseconds drain_deadline{30000};                      ///< See the key.
+  std::chrono::milliseconds upgrade_deadline{60000};                    ///< See the key.
   observe::AccessLogFormat access_log = observe::AccessLogFormat::Off;  ///< Form.
   std::string access_log_path;                                          ///< Empty: standard output.
   std::string log_level = "info";                                       ///< See the key.
