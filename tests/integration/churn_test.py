@@ -6,7 +6,6 @@ HYPERWAY_CHURN_REQUESTS says). HYPERWAY_SOAK_MINUTES=60 makes it a soak: clients
 descriptors that may not grow. No request may fail: every client is one that never retries.
 """
 import collections
-import itertools
 import multiprocessing
 import os
 import time
@@ -15,7 +14,7 @@ import unittest
 from harness import gateway as gw
 from harness import probes, tls
 from harness.case import Case, patience, until
-from harness.client import Client
+from harness.load import LoadClient
 from harness.manifests import app, backend_ref, gateway, gateway_class, listener, path_match, route, rule, secret, slices
 from harness.processes import BackendProcess
 
@@ -28,77 +27,6 @@ SAMPLE_SECONDS = 10
 WANTED = int(os.environ.get("HYPERWAY_CHURN_REQUESTS") or (200000 if FULL else 0))
 EDITS_PER_SECOND = 50
 KINDS = ["keep", "keep", "fresh", "fresh", "tls", "tls"]
-
-
-class LoadClient:
-    """One client process: `kind` is keep, fresh or tls. Four GETs, then a POST of 1 KiB, and so on."""
-
-    def __init__(self, number, kind, ports, stop, draining):
-        self.number, self.kind, self.ports, self.stop, self.draining = number, kind, ports, stop, draining
-        self.answered = multiprocessing.Value("L", 0)
-        self.results = multiprocessing.Queue()
-        self.process = multiprocessing.Process(target=self._run, daemon=True)
-        self.process.start()
-
-    def _run(self):
-        seen, failures, client = collections.Counter(), [], None
-        context, body, test = tls.client_context(), b"x" * 1024, os.getppid()
-        for n in itertools.count():
-            if self.stop.is_set() or len(failures) >= 10 or os.getppid() != test:
-                break
-            method, data = ("POST", body) if n % 5 == 4 else ("GET", None)
-            target = f"/{n % 7}/{self.number}/{n}"
-            try:
-                if client is None:
-                    client = self._connect(context, seen)
-                began_before_the_drain = not self.draining.is_set()
-                client.request(method, target, host="a.example", body=data)
-                got = client.response(method)
-                seen[method] += 1
-                last = (got.get("connection") or "").lower() == "close"
-                if (got.status, got.body) != (200, f"{target} {len(data or b'')}".encode()):
-                    failures.append(f"{self.kind} {method} {target}: {got}")
-                elif last and not self.draining.is_set() and began_before_the_drain:
-                    failures.append(f"{self.kind}: told to close before the drain: {got}")
-                self.answered.value = n + 1
-                time.sleep(PAUSE)
-            except Exception as error:  # noqa: BLE001 (whatever it is, this request has failed)
-                failures.append(f"{self.kind} {method} {target}: {error!r}")
-                last = True
-            if client is not None and (last or self.kind == "fresh" or (self.kind == "tls" and n % 50 == 49)):
-                client.close()
-                client = None
-        if client is not None:
-            client.close()
-        self.results.put((seen, failures))
-
-    def _connect(self, context, seen):
-        seen["connections before the drain"] += not self.draining.is_set()
-        if self.kind != "tls":
-            return Client(self.ports[0], timeout=10)
-        client = Client(self.ports[1], timeout=10, tls=context, sni="a.example")
-        seen["certificate " + client.socket.getpeercert(True).hex()] += 1
-        return client
-
-    def finish(self):
-        """(what it saw, failures); a client that died or hangs is a failure, too."""
-        try:
-            seen, failures = self.results.get(timeout=30)
-        except Exception as error:  # noqa: BLE001 (nothing came)
-            seen, failures = collections.Counter(), [f"{self.kind}: no result: {error!r}"]
-        self.process.join(5)
-        if self.process.exitcode != 0:
-            failures.append(f"{self.kind}: exit code {self.process.exitcode}")
-            self.process.kill()
-        return seen, failures
-
-
-def slope(samples):
-    """Bytes an hour, by least squares, of [(seconds, bytes)]."""
-    count = len(samples)
-    mean_x, mean_y = sum(x for x, _ in samples) / count, sum(y for _, y in samples) / count
-    spread = sum((x - mean_x) ** 2 for x, _ in samples)
-    return 3600 * sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread
 
 
 class Churn(Case):
@@ -114,7 +42,7 @@ class Churn(Case):
             settings={"drain": {"delay": "2s", "deadline": "10s"}}))
         stop, draining = multiprocessing.Event(), multiprocessing.Event()
         self.addCleanup(stop.set)
-        clients = [LoadClient(n, kind, (process.port(80), process.port(443)), stop, draining)
+        clients = [LoadClient(n, kind, (process.port(80), process.port(443)), stop, draining, PAUSE)
                    for n, kind in enumerate(KINDS)]
 
         def answered():
