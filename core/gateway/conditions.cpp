@@ -154,7 +154,11 @@ Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
   if (accepted && !verdict.fine() && !gateway.deployment.empty())
     verdict.message = gateway.deployment;
   if (served == 0) verdict.keep({"Invalid", "no listener can be served; see their conditions"});
-  if (verdict.fine() && waiting > 0) return pending("Programmed", generation);
+  if (verdict.fine() && waiting > 0) {
+    Condition made = pending("Programmed", generation);
+    if (!gateway.deployment.empty()) made.message = gateway.deployment;
+    return made;
+  }
   if (served > 0 && failed.size() == served) verdict.keep(joined(failed, ""));
   failed.insert(failed.end(), unplaced.begin(), unplaced.end());
   std::string note = failed.empty() ? "served" : "served, but for " + joined(failed, "").message;

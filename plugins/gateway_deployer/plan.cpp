@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan.hpp"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -94,9 +95,11 @@ class Planner {
 
   void planWorkload(const Gateway& gateway, const Targets& targets) {
     std::string error;
-    const auto values = valuesOf(gateway, world_, common_, error);
+    auto values = valuesOf(gateway, world_, common_, error);
     if (!error.empty()) plan_.parameters.emplace(gateway.key(), std::move(error));
     if (!values) return keepAllOf(gateway.key());
+    if (values->autoscaling.enabled)
+      values->replicas = scaledReplicas(gateway, values->autoscaling);
     for (const WorkloadObject& one : workloadOf(gateway, targets, *values, common_)) {
       keep_.insert(std::string(infoOf(one.kind).name) + ' ' + one.desired.key());
       if (!isDue(one)) continue;
@@ -104,6 +107,17 @@ class Planner {
       const bool rights = one.kind == ObjectKind::Role || one.kind == ObjectKind::RoleBinding;
       put(one.kind, one.desired, world_.of(one.kind), rights ? Lists::Equal : Lists::Contained);
     }
+  }
+
+  // What the autoscaler has come to. Left out, the field would fall back to 1 as soon as nobody
+  // else has set it.
+  [[nodiscard]] std::int64_t scaledReplicas(const Gateway& gateway,
+                                            const Values::Autoscaling& limits) const {
+    const Objects& deployments = world_.of(ObjectKind::Deployment);
+    const auto found = deployments.find(gateway.name_space + '/' + serviceName(gateway.name));
+    const Value* now =
+        found != deployments.end() ? at(found->second.content, {"spec", "replicas"}) : nullptr;
+    return std::clamp(now != nullptr ? now->integer() : 0, limits.least, limits.most);
   }
 
   // A Role is bound once it is there: the API server looks it up. Pods come when they may do what

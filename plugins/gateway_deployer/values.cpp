@@ -121,16 +121,20 @@ void readDisruptionBudget(const ConfigNode& node, Values::DisruptionBudget& out)
 
 void readResources(const ConfigNode& node, Value& out) {
   if (!node.present()) return;
-  node.only({"requests", "limits", "claims"});
-  out = objectOf(node);
+  node.only({"requests", "limits"});
+  std::vector<Member> parts;
   for (const std::string_view part : {"requests", "limits"}) {
-    const Value amounts = objectOf(node[part]);
-    for (const Member& member : amounts.members()) {
-      const Type type = member.value.type();
-      if (type != Type::String && type != Type::Integer)
+    std::vector<Member> amounts = objectOf(node[part]).members();
+    for (Member& member : amounts) {
+      // As the API server gives it back.
+      if (member.value.type() == Type::Integer)
+        member.value = Value(std::to_string(member.value.integer()));
+      if (member.value.type() != Type::String)
         node[part][member.name].error("must be an amount, as \"100m\" or 1");
     }
+    if (!amounts.empty()) parts.push_back({std::string(part), Value(std::move(amounts))});
   }
+  out = Value(std::move(parts));
 }
 
 // Remembers the first problem.

@@ -137,8 +137,7 @@ class Workload {
   }
 
   [[nodiscard]] Value deployment(const std::string& configuration) const {
-    std::vector<Member> spec;
-    if (!values_.autoscaling.enabled) spec.push_back({"replicas", number(values_.replicas)});
+    std::vector<Member> spec{{"replicas", number(values_.replicas)}};
     spec.push_back({"strategy", object({{"type", text("RollingUpdate")},
                                         {"rollingUpdate", object({{"maxUnavailable", number(0)},
                                                                   {"maxSurge", number(1)}})}})});

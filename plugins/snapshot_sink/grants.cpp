@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 constexpr std::string_view kRbac = "rbac.authorization.k8s.io/v1";
 constexpr auto kRefusedAgain = 30s;
 constexpr k8s_client::Duration kKnown = 200ms;
+constexpr unsigned kMostEarly = 25;
 
 k8s_client::Reflector::Options optionsFor(std::string path) {
   k8s_client::Reflector::Options options;
@@ -158,20 +159,23 @@ bool Grants::provide(const Secrets& wanted) {
   std::erase_if(refused_until_, [&](const auto& one) { return one.second <= now; });
   // Routes do not wait for a right that cannot be given, and no namespace waits for another.
   const auto refused = [this](const std::string& one) { return refused_until_.contains(one); };
+  bool early = false;
   for (const auto& [name_space, names] : wanted) {
     if (refused(name_space)) continue;
     const auto known = roles_.find(name_space);
     if (known == roles_.end() || known->second != names)
       apply(false, name_space, names);
-    else if (!bindings_.contains(name_space))  // Of a Role that is there: it is looked up.
-      apply(true, name_space, names);
+    else if (!bindings_.contains(name_space) && bind_at_ <= now)
+      apply(true, name_space, names);  // Of a Role that is there: it is looked up.
+    else if (!bindings_.contains(name_space))
+      early = true;
   }
   for (const auto& [name_space, names] : roles_)
     if (!wanted.contains(name_space) && !refused(name_space)) remove(false, name_space);
   for (const std::string& name_space : bindings_)
     if (!wanted.contains(name_space) && !refused(name_space)) remove(true, name_space);
   // Servers take a moment until they know of a new right.
-  return flying_ == 0 && known_at_ <= now;
+  return flying_ == 0 && !early && known_at_ <= now;
 }
 
 void Grants::apply(bool binding, const std::string& name_space,
@@ -237,8 +241,12 @@ void Grants::send(k8s_client::Request request, const std::string& what,
               attempted_(what, gone ? k8s_client::Error() : reply.error);
               auto next = known_at_;
               if (reply.ok() || gone) {
+                early_ = 0;
                 done();
                 next = known_at_;
+              } else if (reply.error.notFound() && ++early_ <= kMostEarly) {
+                // A binding of a Role that the server does not know of yet.
+                next = bind_at_ = api_.now() + kKnown;
               } else {
                 next = refused_until_[name_space] = api_.now() + kRefusedAgain;
               }

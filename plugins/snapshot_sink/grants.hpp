@@ -84,8 +84,9 @@ class Grants {
   Secrets roles_;                   // by namespace, what each grants
   std::set<std::string> bindings_;  // namespaces
   std::size_t flying_ = 0;
+  unsigned early_ = 0;  // bindings of Roles that were not known yet
   std::map<std::string, k8s_client::TimePoint> refused_until_;  // by namespace
-  k8s_client::TimePoint known_at_{};
+  k8s_client::TimePoint known_at_{}, bind_at_{};
 };
 
 }  // namespace hyperway::snapshot_sink

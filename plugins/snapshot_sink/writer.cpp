@@ -68,7 +68,9 @@ Writer::Writer(k8s_client::Api& api, Settings settings, Listener listener, Cut c
           *this, "RouteSnapshot " + settings_.name_space + '/' + settings_.name,
           k8s_client::withQuery(path(""), {{"fieldSelector", "metadata.name=" + settings_.name}})),
       part_follower_(
-          *this, "its parts",
+          *this,
+          settings_.owner ? "parts of RouteSnapshot " + settings_.name_space + '/' + settings_.name
+                          : "its parts",
           k8s_client::withQuery(path(""), {{"labelSelector", std::string(kSnapshotLabel) + '=' +
                                                                  labelOf(settings_.name)}})),
       grants_(

@@ -218,7 +218,7 @@ class Cluster:
         """Events of the API server's audit log: all but what the administrator has only read."""
         with open(os.path.join(self.dir, "logs/audit.log"), encoding="utf-8") as log:
             events = [json.loads(line) for line in log if line.endswith("\n")]
-        return [e for e in events if user is None or e["user"]["username"] == user]
+        return [e for e in events if user is None or e["user"].get("username") == user]
 
     def log(self, component):
         """The log of a component: node, etcd, kube-apiserver, kube-controller-manager."""

@@ -83,7 +83,7 @@ def read_audit(path, account):
     user = "system:serviceaccount:" + account.replace("/", ":")
     with open(path, encoding="utf-8") as log:
         events = [json.loads(line) for line in log if line.endswith("\n")]
-    return [event for event in events if event["user"]["username"] == user]
+    return [event for event in events if event["user"].get("username") == user]
 
 
 def main(argv):

@@ -340,6 +340,18 @@ TEST_CASE("What a sink could not do for a Gateway is in its status until it coul
   CHECK(message() == "served");
 }
 
+TEST_CASE("Who waits for a data plane is told what a sink could not do") {
+  TranslateOptions options = services();
+  options.report_programmed = false;
+  World world(options);
+  world.addBasics();
+  addServiceOf(world, "gw", k80);
+  CHECK(world.gateway("gw", "Programmed") == "Unknown Pending");
+  (void)world.translator.programmed({}, {{"default/gw", "name taken"}});
+  for (const Condition& c : world.status("Gateway/default/gw").conditions)
+    if (c.type == "Programmed") CHECK(c.message == "name taken");
+}
+
 TEST_CASE("Merged: ports are bound as configured, the address is that of the user's Service") {
   TranslateOptions options = merged();
   options.listen_map = {{80, {{"0.0.0.0", 8080}}}};

@@ -65,7 +65,7 @@ TEST_CASE("What operators ask for is read") {
   CHECK(values.autoscaling.least == 4);
   CHECK(values.autoscaling.most == 10);
   CHECK(values.disruption_budget.available.text() == "50%");
-  CHECK(k8s_client::toText(values.resources) == R"({"limits":{"cpu":2,"memory":"1Gi"}})");
+  CHECK(k8s_client::toText(values.resources) == R"({"limits":{"cpu":"2","memory":"1Gi"}})");
   CHECK(values.drain_deadline == 2);
   CHECK(values.access_log == "off");
 }

@@ -230,8 +230,17 @@ TEST_CASE("Parameters shape the workload") {
     const std::string story = cluster.settle();
     CHECK(story.find("create HorizontalPodAutoscaler ns/hyperway-a\n") != std::string::npos);
     CHECK(story.find("remove PodDisruptionBudget ns/hyperway-a\n") != std::string::npos);
-    CHECK(at(cluster.content(ObjectKind::Deployment, "hyperway-a"), {"spec", "replicas"}) ==
-          nullptr);
+    const auto replicas = [&] {
+      const auto& now = cluster.content(ObjectKind::Deployment, "hyperway-a");
+      return at(now, {"spec", "replicas"})->integer();
+    };
+    CHECK(replicas() == 3);
+    Actual& scaled = cluster.world.of(ObjectKind::Deployment).at("ns/hyperway-a");
+    std::string text = k8s_client::toText(scaled.content);
+    text.replace(text.find(json("'replicas':3")), 12, json("'replicas':7"));
+    scaled = *readActual(text);
+    (void)cluster.settle();
+    CHECK(replicas() == 7);
     cluster.addWithValues("{}");
     CHECK(cluster.settle().find("remove HorizontalPodAutoscaler ns/hyperway-a\n") !=
           std::string::npos);

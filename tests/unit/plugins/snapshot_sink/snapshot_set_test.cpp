@@ -77,6 +77,7 @@ struct World {
   std::vector<std::string> removed;                         // paths
   std::string trouble;
   std::uint64_t written = 0, taken = 0;
+  int early = 0;  // so many bindings come before the server knows of their Roles
   std::unique_ptr<SnapshotSet> set;
 
  private:
@@ -94,6 +95,9 @@ struct World {
           api.answer(there[path]);
         else
           api.refuse(404, R"({"kind":"Status","reason":"NotFound","code":404})");
+      } else if (path.find("/rolebindings/") != std::string::npos && early > 0) {
+        --early;
+        api.refuse(404, R"({"kind":"Status","reason":"NotFound","code":404})");
       } else if (request.method == "DELETE") {
         removed.push_back(path);
         api.answer("{}");
@@ -229,6 +233,20 @@ TEST_CASE("Each snapshot says what became of its Gateway and of the routes there
       "'removedStatuses':['Gateway/ns/a']}");
   CHECK(said("ns/routesnapshots/hyperway-b", "routeDiagnostics") == "[]");
   CHECK(said("ns/routesnapshots/hyperway-a", "gatewayListenerStatuses") == "[]");
+}
+
+TEST_CASE("A Role that the server does not know of yet is bound a moment later, before the index") {
+  World world;
+  world.early = 3;
+  world.take(kTwo);
+  world.pass(1s);
+  CHECK(world.early == 0);
+  std::size_t bindings = 0;
+  for (const auto& [at, body] : world.applied)
+    bindings += at.find("/rolebindings/") != std::string::npos ? 1U : 0U;
+  CHECK(bindings == 2);
+  CHECK(world.written == 1);
+  CHECK(world.ruleCount("ns/routesnapshots/hyperway-a") == 1);
 }
 
 TEST_CASE("What somebody else made under that name is left alone, and the others are written") {
