@@ -19,6 +19,8 @@ inline constexpr std::string_view kGatewayAnnotation = "hyperway.arloor.dev/gate
 /// Which installation of hyperway an object belongs to: the `pods_service`, or, in the deployed
 /// shape, the controller's name.
 inline constexpr std::string_view kPodsAnnotation = "hyperway.arloor.dev/pods";
+/// Whose controller it is that made an object of snapshot_sink's.
+inline constexpr std::string_view kControllerAnnotation = "hyperway.arloor.dev/controller";
 /// What was written last, as a hash: a field that is wanted no more leaves no other trace.
 inline constexpr std::string_view kAppliedAnnotation = "hyperway.arloor.dev/applied";
 

@@ -43,11 +43,11 @@ void Leftovers::Follower::onObject(const k8s_client::ObjectText& object) {
   std::string gateway;
   if (annotations != nullptr)
     gateway = k8s_client::textOf(*annotations, k8s_client::kGatewayAnnotation);
-  const bool ours =
-      annotations != nullptr &&
-      k8s_client::textOf(*annotations, k8s_client::kPodsAnnotation) == leftovers_.controller_ &&
-      (resource == kResource ||
-       (labels != nullptr && !k8s_client::textOf(*labels, kSnapshotLabel).empty()));
+  const bool ours = annotations != nullptr &&
+                    k8s_client::textOf(*annotations, k8s_client::kControllerAnnotation) ==
+                        leftovers_.controller_ &&
+                    (resource == kResource ||
+                     (labels != nullptr && !k8s_client::textOf(*labels, kSnapshotLabel).empty()));
   if (gateway.empty() || !ours || metadata.find("deletionTimestamp") != nullptr) {
     objects.erase(object.key());
     return;

@@ -86,7 +86,7 @@ std::string ownedMetadata(const Owner& owner, std::string_view name_space,
   all[std::string(k8s_client::kManagedByLabel)] = k8s_client::kManagedBy;
   all[std::string(k8s_client::kGatewayNameLabel)] = k8s_client::labelValue(owner.name);
   annotations[std::string(k8s_client::kGatewayAnnotation)] = owner.key();
-  annotations[std::string(k8s_client::kPodsAnnotation)] = owner.controller;
+  annotations[std::string(k8s_client::kControllerAnnotation)] = owner.controller;
   annotations.erase(std::string(k8s_client::kAppliedAnnotation));
   std::string out;
   members(out, "labels", all);

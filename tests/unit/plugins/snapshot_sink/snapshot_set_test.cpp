@@ -271,7 +271,7 @@ TEST_CASE(
     return R"({"metadata":{"namespace":"far","name":"x","uid":"1","resourceVersion":"1","labels":{)"
            R"("app.kubernetes.io/managed-by":"hyperway","hyperway.arloor.dev/snapshot":"s"},)"
            R"("annotations":{"hyperway.arloor.dev/gateway":")" +
-           gateway + R"(","hyperway.arloor.dev/pods":")" + controller + R"("}}})";
+           gateway + R"(","hyperway.arloor.dev/controller":")" + controller + R"("}}})";
   };
   const std::string collection = "/apis/rbac.authorization.k8s.io/v1/roles";
   SUBCASE("of a Gateway that is gone") {
