@@ -163,7 +163,9 @@ class DeployedTest(unittest.TestCase):
                 "metadata": {"name": "all", "namespace": "far"},
                 "spec": {"from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
                          "to": [{"group": "", "kind": "Service"}]}})
-            self.create(ROUTES, shop.forward("far", namespace="far"))
+            route = shop.forward("far")
+            route["spec"]["rules"][0]["backendRefs"][0]["namespace"] = "far"
+            self.create(ROUTES, route)
             self.addCleanup(self.cluster.request, "DELETE", ROUTES + "/far")
             self.cluster.until("it answers", lambda: self.asks(self.address, "far") == 200)
             given = lambda: [r["rules"] for r in self.cluster.get(RBAC + "far/roles")["items"]]  # noqa: E731

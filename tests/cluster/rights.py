@@ -14,6 +14,8 @@ import sys
 
 import yaml
 
+GIVEN = "hyperway.arloor.dev/gives"  # names of resources, in an annotation of a Role
+
 
 def bound_to(documents, account):
     """(kind, name) of the roles that a ServiceAccount, NAMESPACE/NAME, is bound to."""
@@ -24,16 +26,18 @@ def bound_to(documents, account):
 
 
 def granted(documents, account=None):
-    """{(group, resource, verb): where} of all rules of Roles and ClusterRoles, or of an account's."""
+    """{(group, resource, verb): where} of all rules of Roles and ClusterRoles, or of an account's. Without resources that an
+    annotation says are given on to others: nobody can give a right that he has not got, and no request shows it."""
     rights = {}
     documents = [document for document in documents if document]
     bound = bound_to(documents, account) if account else None
     for document in documents:
         if document["kind"] in ("Role", "ClusterRole") and (
                 bound is None or (document["kind"], document["metadata"]["name"]) in bound):
+            given = (document["metadata"].get("annotations") or {}).get(GIVEN, "").split()
             for rule in document.get("rules") or []:
                 for group in rule.get("apiGroups", []):
-                    for resource in rule.get("resources", []):
+                    for resource in set(rule.get("resources", [])) - set(given):
                         for verb in rule["verbs"]:
                             rights[group, resource, verb] = (
                                 f"{document['kind']} {document['metadata']['name']}")

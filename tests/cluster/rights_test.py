@@ -78,6 +78,11 @@ class Rights(unittest.TestCase):
         status, lines = self.judge([ALL[0], ALL[2], event("patch", "services", code=201)])
         self.assertEqual((status, lines), (0, ["ns/me: 3 requests, 4 rights used"]))
 
+    def test_a_right_that_is_given_on_need_not_be_used(self):
+        role = {"kind": "Role", "metadata": {"name": "a", "annotations": {rights.GIVEN: "services"}},
+                "rules": [{"apiGroups": [""], "resources": ["services", "pods"], "verbs": ["get"]}]}
+        self.assertEqual(set(rights.granted([role])), {("", "pods", "get")})
+
     def test_requests_of_others_do_not_count(self):
         other = [dict(e, user={"username": "admin"}) for e in ALL]
         status, lines = self.judge(other)

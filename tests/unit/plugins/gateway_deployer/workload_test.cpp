@@ -165,6 +165,15 @@ TEST_CASE("A Gateway gets data planes of its own, and nothing is written twice")
     cluster.add(refused);
     CHECK(cluster.settle().empty());
   }
+  SUBCASE("what snapshot_sink has made for the Gateway is not ours to remove") {
+    cluster.world.of(ObjectKind::Role)["ns/hyperway-snapshot-1"] = *readActual(json(
+        "{'metadata':{'namespace':'ns','name':'hyperway-snapshot-1','labels':{"
+        "'app.kubernetes.io/managed-by':'hyperway'},'annotations':{"
+        "'hyperway.arloor.dev/gateway':'ns/a','hyperway.arloor.dev/controller':'controller'}}}"));
+    CHECK(cluster.settle().empty());
+    cluster.world.gateways.clear();
+    CHECK(cluster.settle().find("hyperway-snapshot-1") == std::string::npos);
+  }
   SUBCASE("another installation's objects are left alone") {
     cluster.common.pods_service = "other";
     cluster.world.gateways.clear();
