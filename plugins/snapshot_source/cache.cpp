@@ -2,6 +2,8 @@
 #include "cache.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <utility>
 
 namespace hyperway::snapshot_source {
 namespace {
@@ -96,7 +99,14 @@ std::string Cache::commit(TimePoint now) {
 }
 
 std::string Cache::tryCommit() {
-  const bool anew = file_ < 0 || outdated_secret_;
+  const bool replaced = isReplaced();
+  if (replaced && isAnothers()) {
+    // What we know stays with us, for the case that it ends before we do.
+    off_ = pending_.size() > kMostPending;
+    if (off_) pending_ = {};
+    return {};
+  }
+  const bool anew = file_ < 0 || outdated_secret_ || replaced;
   std::string wrong = anew ? writeAnew() : write(pending_ + kCommit + '\n');
   // With what it has room for: the first commit is a thousand times as large as others.
   if (wrong.empty()) pending_ = {};
@@ -113,6 +123,21 @@ std::string Cache::tryCommit() {
   return wrong;
 }
 
+bool Cache::isReplaced() const {
+  struct stat own {};
+  struct stat there {};
+  return file_ >= 0 && ::fstat(file_, &own) == 0 && ::stat(path_.c_str(), &there) == 0 &&
+         (own.st_ino != there.st_ino || own.st_dev != there.st_dev);
+}
+
+// Whoever writes a cache holds a lock on it, which ends with the process.
+bool Cache::isAnothers() const {
+  const int there = ::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  const bool locked = there >= 0 && ::flock(there, LOCK_SH | LOCK_NB) != 0;
+  if (there >= 0) ::close(there);
+  return locked;
+}
+
 std::string Cache::write(std::string_view text) {
   while (!text.empty()) {
     const ssize_t done = ::write(file_, text.data(), text.size());
@@ -124,7 +149,7 @@ std::string Cache::write(std::string_view text) {
   return {};
 }
 
-std::string Cache::writeWhole() {
+std::string Cache::writeWhole(int before) {
   pending_ += kCommit;
   pending_ += '\n';
   // At a start there is nothing else; what is in it twice does no harm, unless it is a key.
@@ -134,7 +159,11 @@ std::string Cache::writeWhole() {
     return wrong;
   }
   std::map<std::string, std::string> objects;
-  if (ours_) objects = load();
+  // By the descriptor: at the path there may be somebody else's.
+  if (std::ifstream own("/proc/self/fd/" + std::to_string(before), std::ios::binary); before >= 0)
+    replay(own, objects);
+  else if (ours_)
+    objects = load();
   std::istringstream pending(pending_);
   pending_.resize(pending_.size() - 2);
   replay(pending, objects);
@@ -151,10 +180,12 @@ std::string Cache::writeAnew() {
   const int fresh =
       ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fresh < 0) return reasonOf("the cache " + part + " cannot be made");
-  if (file_ >= 0) ::close(file_);
-  file_ = fresh;
+  (void)::flock(fresh, LOCK_EX | LOCK_NB);  // Nobody else can have it: it was not there.
+  const int before = std::exchange(file_, fresh);
   written_ = 0;
-  if (std::string wrong = writeWhole(); !wrong.empty()) return wrong;
+  std::string wrong = writeWhole(before);
+  if (before >= 0) ::close(before);
+  if (!wrong.empty()) return wrong;
   if (std::rename(part.c_str(), path_.c_str()) != 0)
     return reasonOf("the cache " + path_ + " cannot be replaced");
   ours_ = true;

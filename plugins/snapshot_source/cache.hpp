@@ -34,13 +34,17 @@ class Cache {
   void remove(std::string_view kind, std::string_view key);
   /// What was put and removed since the last time belongs together, and is whole now. Returns what
   /// is wrong, or nothing. What could not be written waits, at first for a second, and ever longer.
+  /// Nothing is written while another process that lives has put a file of its own in this one's
+  /// place: after an in-place upgrade, the cache is that one's.
   [[nodiscard]] std::string commit(TimePoint now);
 
  private:
+  [[nodiscard]] bool isReplaced() const;
+  [[nodiscard]] bool isAnothers() const;
   [[nodiscard]] std::string write(std::string_view text);
   [[nodiscard]] std::string tryCommit();
   [[nodiscard]] std::string writeAnew();
-  [[nodiscard]] std::string writeWhole();
+  [[nodiscard]] std::string writeWhole(int before);
 
   const std::string path_;
   int file_ = -1;

@@ -56,6 +56,32 @@ TEST_CASE("A cache gives back what was there at the last commit") {
   CHECK((info.st_mode & 0777U) == 0600U);
 }
 
+TEST_CASE("A cache belongs to the process that wrote it last, as long as that one lives") {
+  const Folder folder;
+  Cache old(folder.file());
+  old.put("Secret", "ns/a", "{1}");
+  old.put("Service", "ns/old", "{}");
+  CHECK(old.commit(at).empty());
+  {
+    // A successor begins with what is there, and makes a file of its own.
+    Cache successor(folder.file());
+    CHECK(successor.load().size() == 2);
+    successor.put("Secret", "ns/a", "{2}");
+    CHECK(successor.commit(at).empty());
+    // A Secret that changes has the whole file written anew; here it must not.
+    old.put("Secret", "ns/a", "{3}");
+    CHECK(old.commit(at).empty());
+    successor.put("Service", "ns/b", "{4}");
+    CHECK(successor.commit(at).empty());
+    CHECK(successor.load() == Objects{{"Secret ns/a", "{2}"}, {"Service ns/b", "{4}"}});
+  }
+  // It ended first, since nothing came of the upgrade: the old one has lost nothing.
+  old.put("Service", "ns/c", "{5}");
+  CHECK(old.commit(at).empty());
+  CHECK(old.load() ==
+        Objects{{"Secret ns/a", "{3}"}, {"Service ns/c", "{5}"}, {"Service ns/old", "{}"}});
+}
+
 TEST_CASE("What was written of a batch before the end of a process does not count") {
   const Folder folder;
   {
