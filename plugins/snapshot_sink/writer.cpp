@@ -120,6 +120,7 @@ void Writer::contentChanged(const std::vector<std::string>& back) {
   for (const std::string& key : back)
     if (content_.hasListener(key)) keys.listeners.push_back({key, ""});
   acknowledgements_.applied(++revision_, keys, content_.checksum());
+  round_.reset();
   tell("left out", refusals_.text());
 }
 
@@ -220,7 +221,10 @@ void Writer::consider() {
   const auto parts = content_.parts();
   const std::string spec = indexSpec(settings_, content_);
   noteWhatIsThere(parts, spec);
-  if (!leads_) return listener_.written(generation_);
+  if (!leads_) {
+    round_.reset();
+    return listener_.written(generation_);
+  }
   if (not_before_ > api_.now()) return wakeAt(not_before_);
   if (settings_.owner && index_ && index_->gateway != settings_.owner->key())
     return tell("write", "RouteSnapshot " + settings_.name_space + '/' + settings_.name +
@@ -229,10 +233,20 @@ void Writer::consider() {
   // Parts need the uid of their owner, so the very first index comes before them.
   if (!index_ && settings_.owner && !looked_) return lookFirst();
   if (!index_) return writeIndex(spec);
-  if (!writeParts(parts)) return;
-  if (!isSettled(spec) || (settings_.owner && index_->applied != applied_)) return writeIndex(spec);
+  // Back to what is there.
+  if (round_ && round_->spec != spec && isSettled(spec)) round_.reset();
+  if (!round_) beginRound(parts, spec);
+  if (!writeParts(*round_)) return;
+  if (!isSettled(round_->spec) || (settings_.owner && index_->applied != applied_))
+    return writeIndex(round_->spec);
+  const Round done = *std::exchange(round_, std::nullopt);
   failures_ = 0;
   tell("write", "");
+  if (done.spec != spec) {
+    listener_.written(done.generation);
+    collect(parts, done.parts);
+    return changed(0ms);
+  }
   if (const auto back = refusals_.resume(api_.now()); !back.empty()) {
     contentChanged(back);
     return changed(0ms);
@@ -278,10 +292,21 @@ Secrets Writer::secretsToGrant() const {
   return out;
 }
 
+void Writer::beginRound(std::vector<Content::Part> parts, const std::string& spec) {
+  Round fresh;
+  fresh.generation = generation_;
+  fresh.spec = spec;
+  for (const Content::Part& part : parts)
+    if (!parts_.contains(part.name))
+      fresh.bodies[part.name] = partBody(settings_, content_, part, index_->uid);
+  fresh.parts = std::move(parts);
+  round_ = std::move(fresh);
+}
+
 // True if all are there and as they were made.
-bool Writer::writeParts(const std::vector<Content::Part>& parts) {
+bool Writer::writeParts(Round& round) {
   bool complete = true;
-  for (const Content::Part& part : parts) {
+  for (const Content::Part& part : round.parts) {
     const auto known = parts_.find(part.name);
     if (known != parts_.end() && known->second.intact && !known->second.deleting) {
       known->second.unused_since.reset();
@@ -298,16 +323,21 @@ bool Writer::writeParts(const std::vector<Content::Part>& parts) {
       removePart(part.name, known->second.uid);
     } else if (const auto next = made_[part.name].next(api_.now()); next > api_.now()) {
       wakeAt(next);
+    } else if (const auto body = round.bodies.find(part.name); body != round.bodies.end()) {
+      sendPart(part, body->second);
+    } else if (content_.hasPart(part.name)) {  // It was there when the round began.
+      sendPart(part, partBody(settings_, content_, part, index_->uid));
     } else {
-      sendPart(part);
+      round_.reset();
+      changed(0ms);
+      return false;
     }
   }
   return complete;
 }
 
-void Writer::sendPart(const Content::Part& part) {
+void Writer::sendPart(const Content::Part& part, std::string body) {
   ++flying_;
-  std::string body = partBody(settings_, content_, part, index_->uid);
   // Created, which is several times as fast as applied; something of that name that is not ours is
   // made what it should be, and then taken for edited.
   auto request = foreign_.erase(part.name) > 0
@@ -322,6 +352,7 @@ void Writer::sendPart(const Content::Part& part) {
               listener_.attempted("part " + part.name, reply.error);
               if (reply.ok()) {
                 parts_[part.name];  // Its event says more.
+                if (round_) round_->bodies.erase(part.name);
                 made_[part.name].add(api_.now());
                 if (content_.hasPart(part.name)) content_.accept(part);
               } else {
@@ -339,6 +370,7 @@ bool Writer::isWanted(const Content::Part* part, const std::string& spec) const 
 // One entry that the server refuses must not keep all others from being written.
 void Writer::refused(const std::string& what, const Error& error,
                      const std::optional<Content::Part>& part, const std::string& spec) {
+  round_.reset();
   const Content::Part* const place = part ? &*part : nullptr;
   const bool about_content = isAboutContent(error) || !error.causes.empty();
   if (!about_content) return failed(what, error);
@@ -480,6 +512,7 @@ k8s_client::TimePoint Writer::Repeats::next(k8s_client::TimePoint now) const {
 }
 
 void Writer::failed(const std::string& what, const Error& error) {
+  round_.reset();
   not_before_ = api_.now() + waitAfter(error, ++failures_);
   tell("write",
        what + " cannot be written: " + error.text() +
@@ -509,9 +542,11 @@ void Writer::writeStatus() {
 }
 
 // Parts that neither the index nor we name go after a while.
-void Writer::collect(const std::vector<Content::Part>& parts) {
+void Writer::collect(const std::vector<Content::Part>& parts,
+                     const std::vector<Content::Part>& older) {
   std::set<std::string> named;
-  for (const Content::Part& part : parts) named.insert(part.name);
+  for (const auto* list : {&parts, &older})
+    for (const Content::Part& part : *list) named.insert(part.name);
   const auto now = api_.now();
   bool stuck = false;
   for (auto& [name, part] : parts_) {

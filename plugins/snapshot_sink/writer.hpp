@@ -81,6 +81,15 @@ class Writer {
     unsigned failures = 0;
   };
 
+  // What is being written: all of it before anything newer, or changes that come all the time would
+  // keep an index from ever being written.
+  struct Round {
+    std::uint64_t generation = 0;
+    std::string spec;
+    std::vector<Content::Part> parts;
+    std::map<std::string, std::string> bodies;  // of parts that were not there, by name
+  };
+
   // Writes of the same thing, each of which somebody has undone.
   struct Repeats {
     unsigned count = 0;
@@ -101,8 +110,9 @@ class Writer {
   void changed(k8s_client::Duration after);
   void consider();
   [[nodiscard]] Secrets secretsToGrant() const;
-  [[nodiscard]] bool writeParts(const std::vector<Content::Part>& parts);
-  void sendPart(const Content::Part& part);
+  void beginRound(std::vector<Content::Part> parts, const std::string& spec);
+  [[nodiscard]] bool writeParts(Round& round);
+  void sendPart(const Content::Part& part, std::string body);
   [[nodiscard]] bool isWanted(const Content::Part* part, const std::string& spec) const;
   void refused(const std::string& what, const k8s_client::Error& error,
                const std::optional<Content::Part>& part, const std::string& spec);
@@ -112,7 +122,8 @@ class Writer {
   void writeIndex(const std::string& spec);
   void onIndexWritten(const std::string& spec, k8s_client::Reply reply);
   void writeStatus();
-  void collect(const std::vector<Content::Part>& parts);
+  void collect(const std::vector<Content::Part>& parts,
+               const std::vector<Content::Part>& older = {});
   void judge();
   void askForPods();
   void forgetPods();
@@ -146,6 +157,7 @@ class Writer {
   // The index at this generation is what this spec says, as far as the server keeps it.
   std::int64_t settled_generation_ = 0;
   std::string settled_spec_, updated_at_, updated_for_;
+  std::optional<Round> round_;
   std::size_t flying_ = 0;
   unsigned failures_ = 0;
   Repeats index_writes_;

@@ -561,5 +561,29 @@ TEST_CASE("An index that goes while it is patched is made anew at once") {
   CHECK(world.written == world.taken);
 }
 
+TEST_CASE("Changes that come all the time keep no index from being written") {
+  World world("", Cut{200, 300, 4});
+  world.begin();
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("r" + std::to_string(i));
+  world.take(routes(names));
+  world.serve("nothing");
+  int indexes = 0;
+  for (int i = 0; i < 100; ++i) {
+    Batch edit = routes({"r" + std::to_string(i % 40)});
+    edit.routes[0].text = "{\"x\":\"edit " + std::to_string(i) + "\"}";
+    world.take(edit);  // one change for each answer
+    if (!world.nextWith("POST", "snap-").empty()) {
+      world.api.answer("{}");
+    } else if (!world.next("PATCH", "/snap").empty()) {
+      ++indexes;
+      world.takeIndex();
+    }
+  }
+  CHECK(indexes > 5);
+  world.serve("nothing");
+  CHECK(world.written == world.taken);
+}
+
 }  // namespace
 }  // namespace hyperway::snapshot_sink
