@@ -8,11 +8,15 @@ import copy
 import http.client
 import json
 import os
+import re
 import subprocess
 import tempfile
+import textwrap
 import threading
 import time
 import unittest
+
+import yaml
 
 import harness
 import shop
@@ -251,6 +255,38 @@ class HelmTest(unittest.TestCase):
                     done = self.cluster.on_node("touch", f"/proc/{process}/root{folder}/new")
                     self.assertIn("Read-only file system", done.stderr)
                 self.assertEqual(self.cluster.on_node("ls", f"/proc/{process}/root/bin/sh").returncode, 2)  # it is our image
+
+    def test_sidecar(self):
+        """The notes' container, put into a Pod as it is printed, serves behind a Service of the user's."""
+        before = self.inventory()
+        said = self.install({"mode": "sidecar", "crds": {"keep": False}, "sidecar": {"service": "default/edge"}})
+        snippet = re.search(r"^  containers:\n(?:    .*\n)+  volumes:\n(?:    .*\n)+", said, re.M).group()
+        made = ((SERVICES, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge"}, "spec": {
+            "selector": {"app": "edge"}, "ports": [{"port": 80, "targetPort": 8080}]}}),
+                ("/api/v1/namespaces/default/pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {
+                    "name": "edge", "labels": {"app": "edge"}}, "spec": yaml.safe_load(textwrap.dedent(snippet))}),
+                (GATEWAYS, WANTED[0]), (shop.ROUTES, shop.redirect("beside")))
+        for path, body in made:
+            status, answer = self.cluster.request("POST", path, body)
+            self.assertEqual(status, 201, answer)
+        self.cluster.wait("pod/edge", "Ready")
+        self.cluster.wait("gateway/shop", "Programmed")
+        address = self.cluster.get(f"{GATEWAYS}/shop")["status"]["addresses"][0]["value"]
+        self.assertEqual(address, self.cluster.get(SERVICES + "/edge")["spec"]["clusterIP"])
+        self.cluster.until("it is served", lambda: shop.ask(address, "beside.example", port=80)[0] == 302)
+        for account in ("default:default", "hyperway-system:hyperway-controller"):
+            self.assertEqual([e["requestURI"] for e in harness.denied(
+                self.cluster.audit("system:serviceaccount:" + account))], [])
+        for path, body in reversed(made):
+            self.cluster.request("DELETE", f"{path}/{body['metadata']['name']}")
+        self.helm("uninstall", "hyperway", "--wait", "--timeout", "2m")
+        self.cluster.until("nothing is left", lambda: self.inventory() == before or self.fail_late(before), seconds=90)
+
+    def test_values_that_do_not_exist_are_refused_before_anything_is_made(self):
+        before = self.inventory()
+        said = self.helm("install", "hyperway", CHART, values={"replicaCount": 3}, check=False)
+        self.assertIn("replicaCount", said)
+        self.assertEqual(self.inventory(), before)
 
 
 if __name__ == "__main__":
