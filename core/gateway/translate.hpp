@@ -79,8 +79,8 @@ struct ListenerReport {
 
 /// What a sink says about a Gateway as a whole.
 struct GatewayReport {
-  std::string gateway;     ///< "namespace/name".
-  std::string reason;      ///< Why it has no place in the network; empty: it has one, or will.
+  std::string gateway;          ///< "namespace/name".
+  std::string reason;           ///< Why it has no place in the network; empty: it has one, or will.
   std::string parameters = {};  ///< What is wrong with its parametersRef; empty: nothing.
 };
 

@@ -68,9 +68,9 @@ def redirect(name, namespace="default"):
     return _route(name, {"filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 302}}]}, namespace)
 
 
-def forward(name, namespace="default", **backend):
+def forward(name, route_namespace="default", **backend):
     """An HTTPRoute that leads NAME.example to the Service of the same name; `backend` adds to the reference."""
-    return _route(name, {"backendRefs": [{"name": name, "port": 80, **backend}]}, namespace)
+    return _route(name, {"backendRefs": [{"name": name, "port": 80, **backend}]}, route_namespace)
 
 
 def service(name, selector=None, namespace="default"):
