@@ -15,6 +15,7 @@ using k8s_client::Reply;
 // Changes that come together are answered together.
 constexpr std::chrono::milliseconds kGather{5};
 constexpr std::chrono::milliseconds kFirstDelay{1000}, kMostDelay{60000};
+constexpr std::chrono::milliseconds kPatience{2000};  // with what the leader is to make
 // What is undone by somebody else is put right at once so often, and then ever more seldom, until
 // it was left alone for so long.
 constexpr unsigned kFreeRepeats = 5;
@@ -164,10 +165,10 @@ void Deployer::reconcile() {
   if (!synced()) return;
   const Plan plan = makePlan(world_, settings_.common, settings_.target_ports);
   for (auto& [subject, attempt] : attempts_) attempt.wanted = false;
-  // Who does not write says what it can see too: statuses may be written by another replica than
-  // Services.
-  if (leads_)
-    for (const Write& write : plan.writes) consider(write);
+  // Who does not write says what is in the way too: statuses may be written by another replica than
+  // Services. What the leader has not made after a while is looked at.
+  for (const Write& write : plan.writes)
+    if (leads_ || write.action == Write::Action::Create) consider(write);
   std::erase_if(attempts_,
                 [](const auto& entry) { return !entry.second.wanted && !entry.second.flying; });
   report(plan);
@@ -178,7 +179,10 @@ void Deployer::consider(const Write& write) {
   attempt.wanted = true;
   attempt.gateway = write.gateway;
   if (attempt.flying) return;
-  if (attempt.hash != write.hash) attempt = {false, true, 0, {}, write.hash, write.gateway, {}, 0};
+  if (attempt.hash != write.hash) {
+    attempt = {false, true, 0, {}, write.hash, write.gateway, {}, 0};
+    if (!leads_) attempt.not_before = api_.now() + kPatience;
+  }
   // The server took it and has something else all the same: asking again would not end.
   if (write.action == Write::Action::Apply && attempt.settled != 0 &&
       attempt.settled == versionOf(write))
@@ -219,10 +223,16 @@ void Deployer::lookFirst(const Write& write) {
 }
 
 void Deployer::onLooked(const Write& write, Reply reply) {
-  if (reply.error.notFound()) return create(write);
-  if (!reply.ok()) return onWritten(write, std::move(reply));
-  attempts_[write.subject()].flying = false;
+  if (leads_ && reply.error.notFound()) return create(write);
+  if (leads_ && !reply.ok()) return onWritten(write, std::move(reply));
+  Attempt& attempt = attempts_[write.subject()];
+  attempt.flying = false;
   --flying_;
+  if (!reply.ok()) {  // That it is not there is the leader's business.
+    attempt.problem.clear();
+    attempt.not_before = api_.now() + kMostDelay;
+    return changed();
+  }
   auto actual = readActual(reply.body);
   // Made a moment ago: its event is on the way.
   if (actual && actual->ours && !actual->gateway.empty()) {

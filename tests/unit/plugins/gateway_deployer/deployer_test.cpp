@@ -250,6 +250,20 @@ TEST_CASE_FIXTURE(Fixture, "A Service of somebody else is not taken over, and sa
   CHECK(reasons.at("ns/a").empty());
 }
 
+TEST_CASE_FIXTURE(Fixture, "Who does not lead says, too, what is in the leader's way") {
+  cluster.put(kServiceA, json("{'metadata':{'namespace':'ns','name':'hyperway-a'},'spec':{}}"));
+  start(false);
+  give({gateway("a", 1), gateway("b", 2)});
+  CHECK(reasons.empty());
+  cluster.run(std::chrono::seconds(5));
+  CHECK(reasons.size() == 1);
+  CHECK(reasons["ns/a"] == "Service ns/hyperway-a is there already, and was not made by hyperway");
+  cluster.remove(kServiceA);
+  cluster.run(std::chrono::minutes(2));
+  CHECK(reasons["ns/a"].empty());
+  CHECK(story().empty());
+}
+
 TEST_CASE_FIXTURE(Fixture, "What somebody makes right after our look is not taken over") {
   const char* theirs = nullptr;
   SUBCASE("a Service") { theirs = kServiceA; }
