@@ -167,6 +167,9 @@ class HelmTest(unittest.TestCase):
     def test_snapshot_shared(self):
         self.live("snapshot-shared")
 
+    def test_snapshot_deployed(self):
+        self.live("snapshot-deployed")
+
     def live(self, mode):
         """A release from its beginning to its end."""
         before = self.inventory()

@@ -102,6 +102,11 @@ class PlainFiles(unittest.TestCase):
         self.check_demo(cluster)
         self.check_rights(cluster)
 
+    def test_mode_a_with_data_planes_for_each_gateway_brings_up_the_demo(self):
+        cluster = self.start("gateway-api-snapshot-deployed.yaml", "hyperway-controller")
+        self.check_demo(cluster)
+        self.assertEqual(harness.denied(cluster.audit("system:serviceaccount:hyperway-system:hyperway-controller")), [])
+
     def test_controller_and_data_plane_in_one_pod_bring_up_the_demo(self):
         cluster = self.start("gateway-api-sidecar.yaml")
         self.check_demo(cluster)
