@@ -29,6 +29,14 @@ EDITS_PER_SECOND = 50
 KINDS = ["keep", "keep", "fresh", "fresh", "tls", "tls"]
 
 
+def slope(samples):
+    """Bytes an hour, by least squares, of [(seconds, bytes)]."""
+    count = len(samples)
+    mean_x, mean_y = sum(x for x, _ in samples) / count, sum(y for _, y in samples) / count
+    spread = sum((x - mean_x) ** 2 for x, _ in samples)
+    return 3600 * sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread
+
+
 class Churn(Case):
     limit_seconds = (900 if WANTED else 90) + SOAK_MINUTES * 60
 
@@ -104,7 +112,8 @@ class Churn(Case):
         print(f"soak: RSS {samples[0][2] / 1024:.0f} -> {samples[-1][2] / 1024:.0f} KiB, slope {memory / 1024:.0f} KiB/h "
               f"over {len(samples)} samples; at most {descriptors[0]} descriptors in the first half, {descriptors[1]} in "
               "the second", flush=True)
-        self.assertLessEqual(memory, 1 << 20)
+        if SOAK_MINUTES >= 10:  # within less, what was never used before counts
+            self.assertLessEqual(memory, 1 << 20)
         self.assertLessEqual(descriptors[1], descriptors[0] + 5)
 
     def _check_that_edits_took_effect(self, edits, seen, backends):
