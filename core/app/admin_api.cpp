@@ -13,6 +13,7 @@
 
 #include "app/admin_json.hpp"
 #include "app/rule_totals.hpp"
+#include "route/model_json.hpp"
 
 namespace hyperway::app {
 namespace {
@@ -40,17 +41,6 @@ std::string bindText(std::string_view address, std::uint16_t port) {
 
 std::string nameOf(const ObjectStatus& status) {
   return status.name_space.empty() ? status.name : status.name_space + '/' + status.name;
-}
-
-const char* protocolText(route::Protocol protocol) {
-  switch (protocol) {
-    case route::Protocol::Http: return "HTTP";
-    case route::Protocol::Https: return "HTTPS";
-    case route::Protocol::Tls: return "TLS";
-    case route::Protocol::Tcp: return "TCP";
-    case route::Protocol::Udp: return "UDP";
-  }
-  return "?";
 }
 
 struct HealthCounts {
@@ -149,7 +139,7 @@ void showListener(JsonWriter& out, const std::string& name, const gateway::Liste
   out.beginObject();
   showText(out, "name", name);
   if (model != nullptr) {
-    out.text("protocol", protocolText(model->protocol));
+    out.text("protocol", route::protocolText(model->protocol));
     out.number("port", model->port);
     showText(out, "hostname", model->hostname);
     out.beginArray("binds");

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "app/json_text.hpp"
+#include "route/model_json.hpp"
 
 namespace hyperway::app {
 namespace {
@@ -15,17 +16,6 @@ std::string conditionText(const std::string& indent, const gateway::Condition& c
   line += "  " + condition.reason;
   if (!condition.message.empty()) line += ": " + condition.message;
   return line + '\n';
-}
-
-const char* protocolText(route::Protocol protocol) {
-  switch (protocol) {
-    case route::Protocol::Http: return "HTTP";
-    case route::Protocol::Https: return "HTTPS";
-    case route::Protocol::Tls: return "TLS";
-    case route::Protocol::Tcp: return "TCP";
-    case route::Protocol::Udp: return "UDP";
-  }
-  return "?";
 }
 
 std::string joined(const std::vector<std::string>& texts) {
@@ -99,7 +89,7 @@ std::string tableText(const route::RouteTable& table) {
                     std::to_string(table.ruleCount()) + " rules\n";
   for (const auto& group : table.groups()) {
     out += group->bind().address + " port " + std::to_string(group->bind().port) + ' ' +
-           protocolText(group->protocol()) + '\n';
+           route::protocolText(group->protocol()) + '\n';
     for (const auto& listener : group->listeners())
       out += "  " + listener->model().key + ", port " + std::to_string(listener->model().port) +
              ", hostname " +

@@ -29,6 +29,9 @@
 /// and are left out.
 namespace hyperway::route {
 
+/// A protocol as the Gateway API writes it (ProtocolType), and so as snapshots have it.
+[[nodiscard]] const char* protocolText(Protocol protocol) noexcept;
+
 /// The members of a snapshot's spec that are not routing.
 struct SnapshotHeader {
   std::string controller_name;  ///< Which controller wrote it.

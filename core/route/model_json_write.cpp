@@ -12,9 +12,7 @@
 
 namespace hyperway::route {
 
-namespace {
-
-const char* text(Protocol protocol) {
+const char* protocolText(Protocol protocol) noexcept {
   switch (protocol) {
     case Protocol::Http: return "HTTP";
     case Protocol::Https: return "HTTPS";
@@ -24,6 +22,8 @@ const char* text(Protocol protocol) {
   }
   return "HTTP";
 }
+
+namespace {
 
 const char* text(MatchKind kind) {
   switch (kind) {
@@ -302,7 +302,7 @@ std::string snapshotListener(const Listener& listener) {
   out.text("name", listener.key);
   out.number("port", listener.port);
   out.textIfAny("hostname", listener.hostname);
-  out.text("protocol", text(listener.protocol));
+  out.text("protocol", protocolText(listener.protocol));
   out.beginArray("binds");
   for (const Bind& bind : listener.binds) {
     out.beginObject();
