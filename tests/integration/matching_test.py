@@ -182,8 +182,9 @@ class Weights(MatchCase):
             rule([backend_ref("a", weight=1000000), backend_ref("b", weight=1)], [path_match("/heavy")]),
             rule([backend_ref("a"), backend_ref("b")], [path_match("/even")])])]
 
-    def shares(self, path, requests=500):
-        """{body or status: share} of so many requests."""
+    def shares(self, path, requests=2500):
+        """{body or status: share} of so many requests. A choice is made for each request: one share of a half has a
+        standard deviation of 0.01 in 2,500."""
         out = {}
         with Client(self.port) as client:
             for _ in range(requests):
