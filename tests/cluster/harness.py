@@ -212,6 +212,18 @@ class Cluster:
                 raise ClusterError(f"after {seconds} s still not: {what} ({why})")
             time.sleep(pause)
 
+    def settle(self, look, quiet=3, seconds=90):
+        """Waits until what `look` returns has been the same for `quiet` seconds, and returns it."""
+        seen, since = look(), time.monotonic()
+
+        def same():
+            nonlocal seen, since
+            if (now := look()) != seen:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since > quiet
+        self.until("nothing goes on", same, seconds, pause=0.2)
+        return seen
+
     # -- what has happened -------------------------------------------------------------------------
 
     def audit(self, user=None):
