@@ -6,6 +6,7 @@ from drivers import DRIVERS
 from scenarios import LIMITS, SCENARIOS
 
 OURS = "hyperway"
+TIE = 0.08  # a difference below this may be chance in five rounds
 
 
 def select(rows, scenario, workers, proxy):
@@ -45,12 +46,34 @@ def rivals(rows, limit, workers):
     return found
 
 
-def judge(rows, limit, workers):
-    """(holds, text) of one limit, or None if nothing of it was measured.
+def compare(rows, limit, workers):
+    """(name of the best rival, [ratio of each round]) of one limit; the name is None without a rival.
 
     The best rival is the one with the lowest median; the ratio is taken round by round, since the
-    proxies of one round ran next to each other, and its median counts.
+    proxies of one round ran next to each other.
     """
+    ours = figures(rows, limit.scenario, workers, OURS, limit.figure)
+    others = rivals(rows, limit, workers)
+    if not others:
+        return None, []
+    best = min(others, key=lambda name: statistics.median(others[name].values()))
+    return best, [ours[n] / others[best][n] for n in ours if others[best].get(n)]
+
+
+def undecided(rows):
+    """[(workers, scenario)] whose ratio is so near its limit, above or below, that it needs more rounds."""
+    found = []
+    for limit in LIMITS:
+        for workers in sorted({r["workers"] for r in rows if r["scenario"] == limit.scenario}):
+            _, ratios = compare(rows, limit, workers)
+            if SCENARIOS[limit.scenario].kind == "lg" and ratios and \
+                    abs(statistics.median(ratios) / limit.most - 1) < TIE:
+                found.append((workers, limit.scenario))
+    return found
+
+
+def judge(rows, limit, workers):
+    """(holds, text) of one limit, or None if nothing of it was measured. The median of the ratios counts."""
     ours = figures(rows, limit.scenario, workers, OURS, limit.figure)
     measured = any(r["scenario"] == limit.scenario and r["workers"] == workers and
                    r["proxy"] == OURS for r in rows)
@@ -68,11 +91,9 @@ def judge(rows, limit, workers):
         return value <= limit.most, (
             f"{'pass' if value <= limit.most else 'FAIL'} {line} {value:.2f} {limit.unit}, "
             f"limit {limit.most:g} {limit.unit}")
-    others = rivals(rows, limit, workers)
-    if not others:
+    best, ratios = compare(rows, limit, workers)
+    if not best:
         return False, f"FAIL {line} nothing to compare with ({limit.against})"
-    best = min(others, key=lambda name: statistics.median(others[name].values()))
-    ratios = [ours[n] / others[best][n] for n in ours if others[best].get(n)]
     if not ratios:
         return False, f"FAIL {line} no round has both sides"
     ratio = statistics.median(ratios)

@@ -66,6 +66,13 @@ class Limits(unittest.TestCase):
                             limit.against in scenarios.DEFAULT or
                             limit.against in report.DRIVERS)
 
+    def test_what_is_near_its_limit_is_undecided_on_both_sides(self):
+        peer = rows("nginx", [10, 10, 10])
+        for ours, wanted in ((8.6, []), (9, [(1, "S1")]), (10, [(1, "S1")]), (10.4, [])):
+            with self.subTest(ours):
+                self.assertEqual(report.undecided(rows("hyperway", [ours] * 3) + peer), wanted)
+        self.assertEqual(report.undecided(rows("hyperway", [9])), [])
+
     def test_a_noisy_run_says_so(self):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
