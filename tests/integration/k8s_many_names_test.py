@@ -37,7 +37,8 @@ class ManyNames(Case):
         source = {"plugin": "k8s_source", "config": {"kubeconfig": self.cluster.kubeconfig,
                                                      "poll_seconds": poll_seconds}}
         ports = {port: port for port in (self.plain, self.secure)}
-        self.process = self.use(gw.Gateway(listen=ports, settings={"sources": [source]}))
+        self.process = self.use(gw.Gateway(listen=ports, settings={"sources": [source]}, ready=False))
+        self.process.wait_ready(60)  # the server that a thousand names are asked of is Python
 
     def shows(self, i):
         """The certificate of listener `i`."""
