@@ -9,6 +9,7 @@ The test process itself can step into the cluster's network, where Pods, Service
 their addresses. Nothing waits by sleeping for a fixed time; what waits says after which time it gives up.
 """
 import base64
+import contextlib
 import ctypes
 import http.client
 import json
@@ -29,6 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, "build/cluster")  # see build.sh
 API = ("10.77.0.1", 6443)
 CLONE_NEWNET = 0x40000000
+TESTER = "tests of rights"
 
 
 class ClusterError(AssertionError):
@@ -176,6 +178,24 @@ class Cluster:
                 if attempt == 2 or method == "POST":
                     raise
         raise AssertionError("not reached")
+
+    def token(self, namespace, account):
+        """A token of a ServiceAccount, as its Pods have them."""
+        status, answer = self.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token",
+                                      {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+        if status != 201:
+            raise ClusterError(f"no token of {namespace}/{account}: {status} {answer}")
+        return answer["status"]["token"]
+
+    def status_for(self, token, method, path):
+        """The status that the API server answers with to whoever has a token; what is sent is an empty object. In the audit
+        log the request has the user agent TESTER."""
+        context = ssl.create_default_context(cafile=os.path.join(self.dir, "pki/ca.crt"))
+        with contextlib.closing(http.client.HTTPSConnection(*API, context=context, timeout=30)) as connection:
+            connection.request(method, path, None if method in ("GET", "DELETE") else "{}", {
+                "Authorization": "Bearer " + token, "User-Agent": TESTER, "Content-Type":
+                    "application/merge-patch+json" if method == "PATCH" else "application/json"})
+            return connection.getresponse().status
 
     def get(self, path):
         """An object, which must be there."""

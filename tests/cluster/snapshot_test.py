@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mode A on a real API server, by the manifests of deploy/: a controller writes a RouteSnapshot, data planes serve it."""
 import json
+import subprocess
+import tempfile
 import unittest
 
 import harness
 import shop
-from shop import ACCOUNT, GATEWAYS, PODS, ROUTES, SNAPSHOTS
+from shop import ACCOUNT, GATEWAY_API, GATEWAYS, PODS, ROUTES, SERVICES, SLICES, SNAPSHOTS
 
 INDEX = SNAPSHOTS + "/hyperway"
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/routesnapshots.hyperway.arloor.dev"
+SECRETS = "/api/v1/namespaces/default/secrets"
+ROLES = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+ONE = "?fieldSelector=metadata.name%3D"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/hyperway-system/deployments"
 
 
@@ -175,12 +180,61 @@ class SnapshotTest(unittest.TestCase):
                 back()
                 self.cluster.until("it is served", lambda n=name: self.served(n), seconds=60)
 
+    def name_secrets(self, *names):
+        """The Gateway has one HTTPS listener for each of these Secrets, beside the one that it has."""
+        listeners = [one for one in self.cluster.get(f"{GATEWAYS}/shop")["spec"]["listeners"] if one["name"] == "http"]
+        listeners += [{"name": name, "port": 443, "protocol": "HTTPS", "hostname": name + ".example",
+                       "tls": {"certificateRefs": [{"name": name}]}} for name in names]
+        status, answer = self.cluster.request("PATCH", f"{GATEWAYS}/shop", {"spec": {"listeners": listeners}},
+                                              "application/merge-patch+json")
+        self.assertEqual(status, 200, answer)
+
+    def answers(self, account, rows):
+        """What the API server answers to the token of an account: {(method, path): status} of these methods and paths."""
+        token = self.cluster.token("hyperway-system", account)
+        return {(method, path): self.cluster.status_for(token, method, path) for method, path in rows}
+
+    def test_a_data_planes_token_opens_the_secret_that_its_snapshot_names_and_nothing_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x",
+                            "-keyout", folder + "/key", "-out", folder + "/crt"], check=True, capture_output=True)
+            for name in ("named", "unnamed"):
+                self.cluster.kubectl("create", "secret", "tls", name, "--key", folder + "/key", "--cert",
+                                     folder + "/crt")
+                self.addCleanup(self.cluster.kubectl, "delete", "secret", name)
+        self.addCleanup(self.name_secrets)
+        self.name_secrets("named")
+        named = [("GET", SECRETS + ONE + "named")]
+        self.cluster.until("it gets the one that is named", lambda: set(self.answers("hyperway", named).values()) == {200})
+        allowed = [*named, ("GET", SNAPSHOTS + ONE + "hyperway"), ("GET", INDEX), ("GET", SERVICES), ("GET", SLICES),
+                   ("PATCH", INDEX + "/status")]
+        self.assertEqual(self.answers("hyperway", allowed), dict.fromkeys(allowed, 200))
+        kinds = ("gatewayclasses", "gateways", "httproutes", "referencegrants", "backendtlspolicies")
+        refused = [("GET", f"{GATEWAY_API}/{kind}") for kind in kinds] + [
+            ("GET", f"{GATEWAYS}/shop"), ("PATCH", f"{GATEWAYS}/shop/status"),
+            ("GET", SECRETS), ("GET", "/api/v1/secrets"), ("GET", SECRETS + ONE + "unnamed"), ("GET", SECRETS + "/unnamed"),
+            ("GET", "/api/v1/namespaces/hyperway-system/secrets" + ONE + "named"), ("PATCH", SECRETS + "/named"),
+            ("GET", SNAPSHOTS), ("GET", SNAPSHOTS + ONE + "other"), ("POST", SNAPSHOTS), ("PATCH", INDEX),
+            ("DELETE", INDEX), ("PATCH", SNAPSHOTS + "/other/status"), ("GET", PODS), ("POST", ROLES), ("GET", ROLES),
+            ("GET", "/api/v1/namespaces"), ("GET", "/api/v1/namespaces/default/configmaps"), ("PATCH", SERVICES + "/app")]
+        self.assertEqual(self.answers("hyperway", refused), dict.fromkeys(refused, 403))
+        self.name_secrets("unnamed")
+        self.cluster.until("what is not named any more is refused", lambda: (
+            set(self.answers("hyperway", named).values()) == {403}))
+
+    def test_a_controllers_token_changes_no_role_but_its_own(self):
+        bindings = ROLES.replace("roles", "rolebindings")
+        refused = [(method, path + "/other") for path in (ROLES, bindings) for method in ("GET", "PATCH", "DELETE")]
+        refused.append(("PATCH", SNAPSHOTS + "/other/status"))
+        self.assertEqual(self.answers("hyperway-controller", refused), dict.fromkeys(refused, 403))
+
     def test_a_data_plane_reads_no_gateway_api(self):
-        events = self.cluster.audit(ACCOUNT)
+        events = [e for e in self.cluster.audit(ACCOUNT) if e["userAgent"] != harness.TESTER]
         self.assertTrue(events)
         self.assertEqual([e["requestURI"] for e in harness.denied(events)], [])
         self.assertEqual([e["requestURI"] for e in events if "gateway.networking.k8s.io" in e["requestURI"]], [])
-        self.assertEqual([e["requestURI"] for e in harness.denied(self.cluster.audit(ACCOUNT + "-controller"))], [])
+        self.assertEqual([e["requestURI"] for e in harness.denied(self.cluster.audit(ACCOUNT + "-controller"))
+                          if e["userAgent"] != harness.TESTER], [])
 
 
 if __name__ == "__main__":
