@@ -30,6 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, "build/cluster")  # see build.sh
 API = ("10.77.0.1", 6443)
 CLONE_NEWNET = 0x40000000
+IDLE = 30  # seconds, of a connection
 TESTER = "tests of rights"
 
 
@@ -56,7 +57,7 @@ class Cluster:
         self._hyperway = hyperway
         self._process = None
         self._home = None
-        self._connection = None
+        self._connection, self._asked = None, 0.0
 
     def __enter__(self):
         if not os.path.exists(self.binary):
@@ -163,7 +164,11 @@ class Cluster:
             self._connection = None
 
     def request(self, method, path, body=None, content="application/json"):
-        """Status and object that the API server answers with; one connection is kept for this."""
+        """Status and object that the API server answers with; one connection is kept for this, unless it was idle so
+        long that the server may be closing it."""
+        if time.monotonic() > self._asked + IDLE:
+            self._disconnect()
+        self._asked = time.monotonic()
         for attempt in (1, 2):
             if self._connection is None:
                 self._connection = self.connect()
