@@ -12,33 +12,21 @@ import time
 import unittest
 
 from harness import gateway as gw
-from harness import probes, tls
+from harness import probes, soak, tls
 from harness.case import Case, patience, until
 from harness.load import LoadClient
 from harness.manifests import app, backend_ref, gateway, gateway_class, listener, path_match, route, rule, secret, slices
 from harness.processes import BackendProcess
 
 FULL = bool(os.environ.get("HYPERWAY_FULL"))
-SOAK_MINUTES = float(os.environ.get("HYPERWAY_SOAK_MINUTES") or 0)
-SECONDS = SOAK_MINUTES * 60 or (60 if FULL else 10)
-PAUSE = 0.02 if SOAK_MINUTES else 0  # of a client between two requests
-WARM_UP = 1 / 6  # of a soak, until memory is looked at
-SAMPLE_SECONDS = 10
+SECONDS = soak.MINUTES * 60 or (60 if FULL else 10)
 WANTED = int(os.environ.get("HYPERWAY_CHURN_REQUESTS") or (200000 if FULL else 0))
 EDITS_PER_SECOND = 50
 KINDS = ["keep", "keep", "fresh", "fresh", "tls", "tls"]
 
 
-def slope(samples):
-    """Bytes an hour, by least squares, of [(seconds, bytes)]."""
-    count = len(samples)
-    mean_x, mean_y = sum(x for x, _ in samples) / count, sum(y for _, y in samples) / count
-    spread = sum((x - mean_x) ** 2 for x, _ in samples)
-    return 3600 * sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread
-
-
 class Churn(Case):
-    limit_seconds = (900 if WANTED else 90) + SOAK_MINUTES * 60
+    limit_seconds = (900 if WANTED else 90) + soak.MINUTES * 60
 
     def test_nothing_fails_while_everything_changes_and_the_process_drains(self):
         backends = [self.use(BackendProcess(f"b{n}")) for n in range(3)]
@@ -50,24 +38,20 @@ class Churn(Case):
             settings={"drain": {"delay": "2s", "deadline": "10s"}}))
         stop, draining = multiprocessing.Event(), multiprocessing.Event()
         self.addCleanup(stop.set)
-        clients = [LoadClient(n, kind, (process.port(80), process.port(443)), stop, draining, PAUSE)
+        clients = [LoadClient(n, kind, (process.port(80), process.port(443)), stop, draining, soak.PAUSE)
                    for n, kind in enumerate(KINDS)]
 
         def answered():
             return sum(client.answered.value for client in clients)
-        begin, edits, settled, samples = time.monotonic(), 0, None, []
+        begin, edits, settled = time.monotonic(), 0, None
+        samples = soak.Samples("hyperway", process.pid)
         while True:
             now = time.monotonic() - begin
             if now >= SECONDS and answered() >= WANTED or not all(c.process.is_alive() for c in clients):
                 break
             if settled is None and now >= SECONDS / 2:
                 settled = self._held(process)
-            if SOAK_MINUTES and now >= SECONDS * WARM_UP + len(samples) * SAMPLE_SECONDS:
-                # Not "private": that grows when another process of the same program ends.
-                samples.append((now, probes.descriptors(process.pid), probes.memory(process.pid)["rss"]))
-                if len(samples) < 20 or len(samples) % 60 == 1:
-                    print(f"{now:.0f} s: {edits} edits, {answered()} requests, {samples[-1][1]} descriptors, "
-                          f"{samples[-1][2] / 1024:.0f} KiB", flush=True)
+            samples.take(now, f"{edits} edits, {answered()} requests")
             self._edit(process, edits, backends, certificates)
             edits += 1
             time.sleep(max(0.0, begin + edits / EDITS_PER_SECOND - time.monotonic()))
@@ -102,19 +86,7 @@ class Churn(Case):
         # What came and went leaves nothing behind.
         self.assertLessEqual(held[0], settled[0] + 30)
         self.assertLessEqual(held[1] - settled[1], (8 << 20) * (8 if gw.sanitized() else 1))
-        if SOAK_MINUTES:
-            self._check_that_nothing_grows(samples)
-
-    def _check_that_nothing_grows(self, samples):
-        memory = slope([(at, used) for at, _, used in samples])
-        half = len(samples) // 2
-        descriptors = [max(count for _, count, _ in part) for part in (samples[:half], samples[half:])]
-        print(f"soak: RSS {samples[0][2] / 1024:.0f} -> {samples[-1][2] / 1024:.0f} KiB, slope {memory / 1024:.0f} KiB/h "
-              f"over {len(samples)} samples; at most {descriptors[0]} descriptors in the first half, {descriptors[1]} in "
-              "the second", flush=True)
-        if SOAK_MINUTES >= 10:  # within less, what was never used before counts
-            self.assertLessEqual(memory, 1 << 20)
-        self.assertLessEqual(descriptors[1], descriptors[0] + 5)
+        samples.check(self)
 
     def _check_that_edits_took_effect(self, edits, seen, backends):
         """Without this a gateway that ignores its configuration would pass."""

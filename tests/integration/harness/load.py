@@ -12,11 +12,11 @@ from .client import Client
 
 class LoadClient:
     """One client process: `kind` is keep, fresh or tls. Four GETs, then a POST of 1 KiB, and so on; `pause` seconds
-    after each answer."""
+    after each answer. With `begin`, an event, it waits for that: processes are started before threads."""
 
-    def __init__(self, number, kind, ports, stop, draining, pause=0.0):
+    def __init__(self, number, kind, ports, stop, draining, pause=0.0, begin=None):
         self.number, self.kind, self.ports, self.stop, self.draining = number, kind, ports, stop, draining
-        self.pause = pause
+        self.pause, self.begin = pause, begin
         self.answered = multiprocessing.Value("L", 0)
         self.results = multiprocessing.Queue()
         self.process = multiprocessing.Process(target=self._run, daemon=True)
@@ -25,6 +25,8 @@ class LoadClient:
     def _run(self):
         seen, failures, client = collections.Counter(), [], None
         context, body, test = tls.client_context(), b"x" * 1024, os.getppid()
+        while self.begin and not self.begin.wait(1) and os.getppid() == test:
+            pass
         for n in itertools.count():
             if self.stop.is_set() or len(failures) >= 10 or os.getppid() != test:
                 break
