@@ -73,9 +73,11 @@ class Cluster:
         environment = dict(os.environ, SUITE=self.suite, HYPERWAY=self._hyperway, HERE=HERE)
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         if not self._process.stdout.readline().startswith("cluster ready"):
-            self._process.wait()
-            with open(os.path.join(self.dir, "logs/node.log"), encoding="utf-8") as log:
-                raise ClusterError("the cluster did not start:\n" + log.read()[-4000:])
+            status, log = self._process.wait(), os.path.join(self.dir, "logs/node.log")
+            if not os.path.exists(log):
+                raise ClusterError(f"the cluster program ended with {status} at once; what it said is above")
+            with open(log, encoding="utf-8") as file:
+                raise ClusterError("the cluster did not start:\n" + file.read()[-4000:])
         return self
 
     def __exit__(self, kind, *_):
