@@ -41,8 +41,9 @@ def anchors(text):
 
 
 def commands():
-    """The commands of ./dev."""
-    return set(re.findall(r"^  ([a-z-]+)(?: \[\w+\])?  +\w", read("dev"), re.M))
+    """The commands of ./dev, by its usage; what one does may begin on the next line."""
+    usage = read("dev").split("TEXT")[1]
+    return set(re.findall(r"^  ([a-z-]+)(?: \[[\w|]+\])*(?:  +\w.*)?$", usage, re.M))
 
 
 class Documents(unittest.TestCase):
