@@ -122,8 +122,10 @@ class UnderLoad(UpgradeCase):
             before, turn = answered(), time.monotonic()
             old = self.upgrade()
             done += 1
-            # The old process drains while routes change, and serves what it has accepted by them.
-            while time.monotonic() < turn + 1 or answered() < before + 200:
+            # The old process drains while routes change, and serves what it has accepted by them. Ten changes at
+            # least, however long the upgrade itself took.
+            enough = edits + 10
+            while edits < enough or time.monotonic() < turn + 1 or answered() < before + 200:
                 edits += 1
                 self.gateway.apply(self.edit(edits))
                 time.sleep(0.02)
