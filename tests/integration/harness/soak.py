@@ -6,7 +6,7 @@ from . import probes
 
 MINUTES = float(os.environ.get("HYPERWAY_SOAK_MINUTES") or 0)
 PAUSE = 0.02 if MINUTES else 0  # of a client between two requests
-WARM_UP = 60 * max(MINUTES / 6, min(6, MINUTES / 2))  # seconds until memory is looked at
+WARM_UP = 60 * MINUTES / 6  # seconds until memory is looked at
 SAMPLE_SECONDS = 10
 
 
