@@ -118,20 +118,17 @@ def run_rounds(names, proxies, options):
         backend.wait()
 
 
-def run_groups(names, proxies, options, workers, first_round=0, rounds=0):
-    """A process of its own for each group: it may change its namespace, and we stay where we are."""
+def run_groups(names, proxies, options, workers, rounds):
+    """These rounds, a range. A process of its own for each group: it may change its namespace, and we stay where we are."""
     for namespace in (False, True):
         group = [n for n in names if scenarios.SCENARIOS[n].namespace == namespace]
-        if group:
-            run_group(group, proxies, options, workers, namespace, first_round, rounds or options.rounds)
-
-
-def run_group(names, proxies, options, workers, namespace, first_round, rounds):
-    subprocess.run(
-        [sys.executable, os.path.abspath(__file__), "--group", "namespace" if namespace else "plain",
-         "--scenarios", ",".join(names), "--proxies", ",".join(proxies), "--workers", str(workers),
-         "--first-round", str(first_round), "--rounds", str(rounds), "--repeats", str(options.repeats),
-         "--seconds", str(options.seconds), "--out", options.out], check=True)
+        if not group:
+            continue
+        subprocess.run(
+            [sys.executable, os.path.abspath(__file__), "--group", "namespace" if namespace else "plain",
+             "--scenarios", ",".join(group), "--proxies", ",".join(proxies), "--workers", str(workers),
+             "--first-round", str(rounds.start), "--rounds", str(len(rounds)), "--repeats", str(options.repeats),
+             "--seconds", str(options.seconds), "--out", options.out], check=True)
 
 
 def parse(argv):
@@ -198,10 +195,10 @@ def main(argv):
         version = drivers.DRIVERS[name].version() if name in there else "not available"
         print(f"- {name}: {version}")
     for workers, names in plan(options):
-        run_groups(names, there, options, workers)
+        run_groups(names, there, options, workers, range(options.rounds))
     # Above the limit or below it: what is near is decided by more rounds.
     for workers, name in undecided(load(options.out)):
-        run_groups([name], there, options, workers, options.rounds, MORE_ROUNDS)
+        run_groups([name], there, options, workers, range(options.rounds, options.rounds + MORE_ROUNDS))
     rows = load(options.out)
     holds = report(rows)
     return 0 if holds and len(there) == len(proxies) and not any("error" in r for r in rows) else 1
