@@ -179,7 +179,8 @@ class Runner {
     upgrade_ = std::make_unique<Upgrade>(
         request_.program,
         Upgrade::Host{[this](const auto& task) { return process_.whileStill(task); },
-                      [this] { return process_.duplicateSockets(); }},
+                      [this] { return process_.duplicateSockets(); },
+                      [this] { return process_.lastListeners(); }},
         process_.settings().upgrade_deadline);
   }
 
@@ -198,6 +199,7 @@ class Runner {
     upgrade_->cancel(reason);
     std::replace(reason.begin(), reason.end(), '\n', ' ');  // one line of STATUS
     upgrade_.reset();
+    process_.goOn();
     notifyServiceManager("READY=1\nSTATUS=upgrade failed: " + reason);
     process_.log().write(LogLevel::Error,
                          "upgrade failed: " + reason + "; process " + own() + " goes on");
@@ -276,7 +278,7 @@ class Runner {
       case Successor::Word::Go: break;
     }
     try {
-      process_.beginServing();
+      process_.beginServing(request_.successor->takeLate());
     } catch (const std::runtime_error& error) {
       request_.successor->fail(error.what());
       return false;
