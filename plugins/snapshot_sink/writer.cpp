@@ -13,8 +13,10 @@ using namespace std::chrono_literals;
 
 constexpr auto kGather = 2ms;        // changes that come together are written together
 constexpr std::size_t kAtOnce = 16;  // parts under way
-// Removals are in no hurry, and go beside writes that are.
-constexpr std::size_t kRemovalsAtOnce = 2;
+// Removals are in no hurry. Each costs a server as much as the write of a part, so they wait for a
+// second without one; but not for ever, and not all of them.
+constexpr std::size_t kRemovalsAtOnce = 2, kMostUnused = 512;
+constexpr k8s_client::Duration kQuiet = 1s, kUnusedMost = 300s;
 constexpr auto kUnused = 60s;  // a part lives on for readers that have the old index
 // Who makes many routes one after the other has nearly all parts changed at any time. After a round
 // with more parts than these, the server is left to others for as long as the round took.
@@ -38,6 +40,13 @@ k8s_client::Reflector::Options optionsForParts(std::string path) {
   k8s_client::Reflector::Options options = optionsFor(std::move(path));
   options.metadata_only = true;
   return options;
+}
+
+// What data planes read by an index beside it.
+Secrets namedBy(std::string_view spec) {
+  Secrets out = secretsOf(listenersOf(spec));
+  for (const std::string& name : backendNamespacesOf(spec)) out[name].emplace(kBackends);
+  return out;
 }
 
 // Until the next attempt, when this was the one of that number.
@@ -213,6 +222,7 @@ void Writer::learnIndex(Observed seen) {
           k8s_client::versionOf(seen.resource_version))
     return;
   if (index_ && index_->uid != seen.uid) settled_generation_ = 0;
+  if (!index_ || index_->spec != seen.spec) named_ = namedBy(seen.spec);
   index_ = std::move(seen);
 }
 
@@ -286,7 +296,10 @@ void Writer::noteWhatIsThere(const std::vector<Content::Part>& parts, const std:
       continue;
     content_.accept(part);
   }
-  if (!index_ || isSettled(spec) || !differenceOf(index_->spec, spec).empty()) return;
+  // With another checksum there is nothing to compare.
+  if (!index_ || isSettled(spec) || index_->spec.find(content_.checksum()) == std::string::npos ||
+      !differenceOf(index_->spec, spec).empty())
+    return;
   settled_generation_ = index_->generation;
   settled_spec_ = spec;
   content_.acceptIndex();
@@ -299,9 +312,7 @@ Secrets Writer::secretsToGrant() const {
   if (settings_.owner)
     for (const std::string& name : content_.namespaces()) out[name].emplace(kBackends);
   if (!index_) return out;
-  for (const std::string& name : backendNamespacesOf(index_->spec))
-    if (grants_.has(name, std::string(kBackends))) out[name].emplace(kBackends);
-  for (const auto& [name_space, names] : secretsOf(listenersOf(index_->spec)))
+  for (const auto& [name_space, names] : named_)
     for (const std::string& name : names)
       if (grants_.has(name_space, name)) out[name_space].insert(name);
   return out;
@@ -517,6 +528,7 @@ void Writer::onIndexWritten(const std::string& spec, Reply reply) {
     learnIndex(std::move(seen));
     // Only what was written can be undone.
     index_writes_.add(api_.now());
+    last_written_ = api_.now();
     repeated_ = spec;
   } else if (!reply.ok()) {
     refused("RouteSnapshot " + settings_.name_space + '/' + settings_.name, reply.error,
@@ -574,13 +586,17 @@ void Writer::collect(const std::vector<Content::Part>& parts,
     for (const Content::Part& part : *list) named.insert(part.name);
   const auto now = api_.now();
   bool stuck = false;
+  std::size_t unused = 0;
   for (auto& [name, part] : parts_) {
     if (named.contains(name) || part.uid.empty()) continue;
     part.accepted = false;
     stuck = stuck || part.failures > 0;
     if (part.deleting || part.removing) continue;
     if (!part.unused_since) part.unused_since = now;
-    const auto due = std::max(*part.unused_since + kUnused, part.not_before);
+    const auto quiet = ++unused > kMostUnused
+                           ? now
+                           : std::min(last_written_ + kQuiet, *part.unused_since + kUnusedMost);
+    const auto due = std::max({*part.unused_since + kUnused, part.not_before, quiet});
     if (due > now) {
       wakeAt(due);
     } else if (removing_ < kRemovalsAtOnce) {

@@ -153,6 +153,7 @@ class Writer {
   std::set<k8s_client::TimePoint> alarms_;
 
   std::optional<Observed> index_;
+  Secrets named_;                        // by index_
   std::map<std::string, Part> parts_;    // by name
   std::map<std::string, Repeats> made_;  // parts, by name
   std::set<std::string> foreign_;        // parts whose names somebody else has taken
@@ -161,7 +162,7 @@ class Writer {
   std::int64_t settled_generation_ = 0;
   std::string settled_spec_, updated_at_, updated_for_;
   std::optional<Round> round_;
-  k8s_client::TimePoint next_round_{};
+  k8s_client::TimePoint next_round_{}, last_written_{};
   std::size_t flying_ = 0;    // answers that the next step waits for
   std::size_t removing_ = 0;  // parts whose removal is under way
   unsigned failures_ = 0;

@@ -217,6 +217,35 @@ TEST_CASE("No write waits for the removal of a part, nor for its answer") {
   CHECK(world.next("PATCH", "/snap").find(R"("x":"b")") != std::string::npos);
 }
 
+TEST_CASE("Parts are removed in a second without a write, and in five minutes without such a one") {
+  World world;
+  world.lists["parts"] = {
+      R"({"metadata":{"namespace":"ns","name":"snap-0-a","uid":"p","generation":1,)"
+      R"("resourceVersion":"1"}})"};
+  world.begin();
+  const auto edit = [&](int number) {
+    Batch batch = routes({"a"});
+    batch.routes[0].text = "{\"x\":" + std::to_string(number) + "}";
+    world.take(batch);
+    world.takeIndex();
+    if (!world.next("PATCH", "/status").empty()) world.api.refuse(503);
+  };
+  for (int i = 0; i < 590; ++i) {
+    CAPTURE(i);
+    edit(i);
+    REQUIRE(world.next("DELETE", "/snap-0-a").empty());
+    world.pass(480ms);
+  }
+  SUBCASE("a quiet second") { world.pass(1s); }
+  SUBCASE("none") {
+    for (int i = 0; i < 20; ++i) {
+      edit(1000 + i);
+      world.pass(480ms);
+    }
+  }
+  CHECK_FALSE(world.next("DELETE", "/snap-0-a").empty());
+}
+
 TEST_CASE("Of parts nothing but their metadata comes back from the server") {
   World world;
   world.begin();
