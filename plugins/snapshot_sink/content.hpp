@@ -22,7 +22,7 @@ struct Cut {
   std::size_t part_least = 8 << 10;  ///< What is smaller is not halved.
   /// An edit rewrites one part, and the index with the names of all: both cost a server the same
   /// where a part has the square root of this times all bytes.
-  std::size_t balance = 340;
+  std::size_t balance = 128;
 };
 
 /// The listeners and routes of a snapshot as texts, and how they are cut into parts
