@@ -34,7 +34,7 @@ class World {
     listener.trouble = [](const std::string&) {};
     listener.attempted = [](const auto&, const auto&) {};
     listener.now = [] { return "now"; };
-    writer_ = std::make_unique<Writer>(api_, settings, listener, Cut{10, 10, 8});
+    writer_ = std::make_unique<Writer>(api_, settings, listener, Cut{10, 10, 7});
     writer_->start();
     writer_->lead(true);
     Batch batch;
@@ -98,9 +98,9 @@ class World {
 };
 
 TEST_CASE("An edit reads no index again, however many parts it names") {
-  World few(20), many(200);
-  REQUIRE(few.parts() > 10);
-  REQUIRE(many.parts() > 100);
+  World few(10), many(80);
+  REQUIRE(few.parts() > 5);
+  REQUIRE(many.parts() > 40);
   const auto among_few = instructionsOf([&] { few.edit(); });
   const auto among_many = instructionsOf([&] { many.edit(); });
   const auto for_each = (among_many - among_few) / (many.parts() - few.parts());
