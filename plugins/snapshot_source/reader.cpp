@@ -187,10 +187,14 @@ bool Reader::awaitsBackends() {
   });
 }
 
+// From the server's memory, which is as new as the index and so has the part; what it lacked is
+// asked of its store.
 void Reader::askForPart(const std::string& name) {
   ++waiting_->asked;
   k8s_client::Request request;
   request.path = k8s_client::path(kGroupVersion, settings_.name_space, kResource, name);
+  if (const std::string& version = waiting_->index.version; failures_ == 0 && !version.empty())
+    request.path = k8s_client::withQuery(std::move(request.path), {{"resourceVersion", version}});
   api_.call(std::move(request), [self = self_, number = number_, name](Reply reply) {
     if (*self != nullptr) (*self)->onPart(number, name, std::move(reply));
   });
