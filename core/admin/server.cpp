@@ -203,7 +203,7 @@ struct AdminServer::State {
     if (let_go) finish();
     server.stopAll(true);
     pool.joinAll();
-    if (!path.empty() && !let_go) ::unlink(path.c_str());
+    if (!path.empty() && ours && !let_go) ::unlink(path.c_str());
   }
   // Waits for what was accepted. A connection that is between two of Poco's lists is in none of
   // them; so twice nothing counts.
@@ -222,6 +222,7 @@ struct AdminServer::State {
   Poco::ThreadPool pool;
   Poco::Net::HTTPServer server;
   bool begun = false;
+  bool ours = true;  // the socket's file
   bool let_go = false;
   net::Fd other_end;  // of what is in the listening socket's place after letGo()
 };
@@ -232,6 +233,7 @@ AdminServer::AdminServer(std::unique_ptr<State> state, Begin begin) : state_(std
 AdminServer::~AdminServer() = default;
 
 void AdminServer::begin() {
+  state_->ours = true;
   if (!std::exchange(state_->begun, true)) state_->server.start();
 }
 
@@ -288,10 +290,10 @@ std::unique_ptr<AdminServer> AdminServer::onSocket(const std::string& path, Hand
 
 std::unique_ptr<AdminServer> AdminServer::onInherited(net::Fd socket, std::string path,
                                                       Callers callers, Handler handler) {
-  return std::unique_ptr<AdminServer>(new AdminServer(
-      std::make_unique<State>(std::move(handler), InheritedSocket(std::move(socket)),
-                              std::move(path), callers),
-      Begin::Later));
+  auto state = std::make_unique<State>(std::move(handler), InheritedSocket(std::move(socket)),
+                                       std::move(path), callers);
+  state->ours = false;
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(state), Begin::Later));
 }
 
 std::uint16_t AdminServer::port() const { return state_->path.empty() ? state_->server.port() : 0; }

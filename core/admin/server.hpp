@@ -69,7 +69,7 @@ class AdminServer {
                                                              Handler handler,
                                                              Begin begin = Begin::Now);
   /// Serves on a socket that another process opened, later. `path` is that of a Unix socket, else
-  /// empty.
+  /// empty; its file stays the other process's until begin().
   [[nodiscard]] static std::unique_ptr<AdminServer> onInherited(net::Fd socket, std::string path,
                                                                 Callers callers, Handler handler);
   AdminServer(const AdminServer&) = delete;

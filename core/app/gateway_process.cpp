@@ -388,34 +388,50 @@ std::string GatewayProcess::healthText() const {
   return out;
 }
 
-void GatewayProcess::beginServing() {
+void GatewayProcess::beginServing(std::vector<proxy::HandedListener> late) {
   if (!inherited_) return;
   for (const auto& face : {&probes_, &inside_, &loopback_})
     if (*face) (*face)->begin();
   // The file of a socket that is not wanted any more is ours to remove, too.
   if (inherited_->admin_socket) ::unlink(inherited_->admin_path.c_str());
   inherited_.reset();
-  (void)onControl([this] {
-    proxy_->beginAccepting();
+  const auto listeners = std::make_shared<std::vector<proxy::HandedListener>>(std::move(late));
+  (void)onControl([this, listeners] {
+    proxy_->beginAccepting(std::move(*listeners));
     return std::string();
   });
 }
 
-Result<HandedSockets, std::string> GatewayProcess::duplicateSockets() {
+Result<std::vector<proxy::HandedListener>, std::string> GatewayProcess::duplicateListeners(
+    bool last) {
   using Listeners = Result<std::vector<proxy::HandedListener>, std::string>;
   // Shared: if the control thread is busy, its answer comes when nobody waits any more.
   const auto listeners = std::make_shared<Listeners>(std::vector<proxy::HandedListener>{});
   try {
-    (void)onControl([this, listeners] {
+    (void)onControl([this, listeners, last] {
+      if (last) proxy_->openNew(false);
       *listeners = proxy_->duplicateSockets();
       return std::string();
     });
   } catch (const std::runtime_error& error) {
     return fail(std::string(error.what()));
   }
-  if (!*listeners) return fail(listeners->error());
+  return std::move(*listeners);
+}
+
+Result<std::vector<proxy::HandedListener>, std::string> GatewayProcess::lastListeners() {
+  return duplicateListeners(true);
+}
+
+void GatewayProcess::goOn() {
+  pipeline_->post([this] { proxy_->openNew(true); });
+}
+
+Result<HandedSockets, std::string> GatewayProcess::duplicateSockets() {
+  auto listeners = duplicateListeners(false);
+  if (!listeners) return fail(listeners.error());
   HandedSockets out;
-  out.listeners = std::move(**listeners);
+  out.listeners = std::move(*listeners);
   if (probes_)
     out.probes = {settings_.admin.value_or(route::Bind{"127.0.0.1", probes_->port()}),
                   probes_->duplicateSocket()};

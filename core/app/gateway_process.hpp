@@ -43,9 +43,10 @@ class GatewayProcess {
   [[nodiscard]] bool start(std::vector<ConfigProblem>& problems);
   /// Applies live settings of a reload; see changedKeys().
   void reload(const Settings& settings, const std::vector<ChangedKey>& changed);
-  /// Begins to accept, on data ports and admin faces, if another process served until now. Throws
-  /// std::runtime_error if the control thread is busy for more than 5 s.
-  void beginServing();
+  /// Begins to accept, on data ports and admin faces, if another process served until now; it has
+  /// opened the `late` listeners since it handed its sockets over. Throws std::runtime_error if the
+  /// control thread is busy for more than 5 s.
+  void beginServing(std::vector<proxy::HandedListener> late);
   /// To be called about once a second: retries busy ports, refreshes what is shown on data ports.
   void tick();
   /// Connections end after their current answer; not ready any more, still accepting.
@@ -54,6 +55,10 @@ class GatewayProcess {
   void stopAccepting();
   /// Duplicates of all sockets that listen, for a successor. Error: no descriptor is left.
   [[nodiscard]] Result<HandedSockets, std::string> duplicateSockets();
+  /// Duplicates of the listeners alone; from here on none is opened, until goOn(). Error as above.
+  [[nodiscard]] Result<std::vector<proxy::HandedListener>, std::string> lastListeners();
+  /// Nothing comes of a successor: opens what came after lastListeners().
+  void goOn();
   /// Runs `task` while no worker opens or closes a descriptor; false if one does not stand still.
   [[nodiscard]] bool whileStill(const std::function<void()>& task) const {
     return proxy_->whileWorkersStand(task);
@@ -95,6 +100,8 @@ class GatewayProcess {
   [[nodiscard]] std::string metrics();
   [[nodiscard]] std::string collectMetrics() const;
   [[nodiscard]] std::string onControl(std::function<std::string()> task);
+  [[nodiscard]] Result<std::vector<proxy::HandedListener>, std::string> duplicateListeners(
+      bool last);
   void reloadPlugins();
 
   Settings settings_;

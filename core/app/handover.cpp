@@ -41,10 +41,18 @@ class Sender {
   void add(const std::string& kind, const HandedFace& face) {
     if (face.socket) add(kind + ' ' + textOf(face.bind), {face.socket.get()});
   }
-  Result<void, std::string> end() {
-    if (problem_.empty()) tell("end " + std::to_string(sent_), {});
+  void add(const proxy::HandedListener& listener) {
+    std::vector<int> fds;
+    for (const net::Fd& socket : listener.sockets) fds.push_back(socket.get());
+    add("listener " + textOf(listener.bind), fds);
+  }
+  [[nodiscard]] Result<void, std::string> done() const {
     if (!problem_.empty()) return fail(problem_);
     return {};
+  }
+  Result<void, std::string> end() {
+    if (problem_.empty()) tell("end " + std::to_string(sent_), {});
+    return done();
   }
   static std::string textOf(const route::Bind& bind) {
     return std::to_string(bind.port) + ' ' + bind.address;
@@ -110,16 +118,19 @@ Words wordsOf(std::string_view message) noexcept {
 
 Result<void, std::string> sendSockets(const net::MessageSocket& to, const HandedSockets& sockets) {
   Sender sender(to);
-  for (const proxy::HandedListener& listener : sockets.listeners) {
-    std::vector<int> fds;
-    for (const net::Fd& socket : listener.sockets) fds.push_back(socket.get());
-    sender.add("listener " + Sender::textOf(listener.bind), fds);
-  }
+  for (const proxy::HandedListener& listener : sockets.listeners) sender.add(listener);
   sender.add("probes", sockets.probes);
   sender.add("loopback", sockets.loopback);
   if (sockets.admin_socket)
     sender.add("socket " + sockets.admin_path, {sockets.admin_socket.get()});
   return sender.end();
+}
+
+Result<void, std::string> sendListeners(const net::MessageSocket& to,
+                                        const std::vector<proxy::HandedListener>& listeners) {
+  Sender sender(to);
+  for (const proxy::HandedListener& listener : listeners) sender.add(listener);
+  return sender.done();
 }
 
 Result<HandedSockets, std::string> receiveSockets(const net::MessageSocket& from,
@@ -183,6 +194,8 @@ Successor::Word Successor::next() {
   }
   if (!*message) return Word::Nothing;
   const std::string_view first = wordsOf((*message)->text).first;
+  // What is not what it says is closed, and opened anew.
+  if (first == "listener" && !serving_) (void)take(**message, late_);
   if (first == "go") return Word::Go;
   if (first == "closed") return Word::Closed;
   if (first == "cancel" && !serving_) return Word::End;

@@ -36,6 +36,9 @@ inline constexpr int kHandoverVersion = 1;
 /// net::MessageSocket::send().
 [[nodiscard]] Result<void, std::string> sendSockets(const net::MessageSocket& to,
                                                     const HandedSockets& sockets);
+/// Sends listeners that were opened since, in messages of the same kind. Error as above.
+[[nodiscard]] Result<void, std::string> sendListeners(
+    const net::MessageSocket& to, const std::vector<proxy::HandedListener>& listeners);
 /// Receives what sendSockets() sent. What is not understood is closed: a later version may have
 /// kinds of its own. Error: what came is not complete or not what it says; all is closed then.
 [[nodiscard]] Result<HandedSockets, std::string> receiveSockets(const net::MessageSocket& from,
@@ -54,7 +57,7 @@ struct Words {
 ///     hello VERSION PID PROGRAM   we are there
 ///     ... sockets, end N          see sendSockets()
 ///     ready                       our configuration is complete; nothing is accepted yet
-///     go                          accept
+///     ... listeners, go           those that were opened since; accept
 ///     serving                     we do; from here on the old process accepts no more
 ///     closed                      and has let go of every socket
 ///
@@ -82,6 +85,8 @@ class Successor {
   void fail(std::string_view reason) const;
   /// Says that the configuration is complete.
   void tellReady() const;
+  /// Listeners that came since takeSockets().
+  [[nodiscard]] std::vector<proxy::HandedListener> takeLate() { return std::move(late_.listeners); }
   /// Says that we accept.
   void tellServing();
   /// What there is to know.
@@ -91,6 +96,7 @@ class Successor {
 
  private:
   net::MessageSocket socket_;
+  HandedSockets late_;
   bool serving_ = false;
   bool over_ = false;
 };

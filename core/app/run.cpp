@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/run.hpp"
 
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -179,7 +180,8 @@ class Runner {
     upgrade_ = std::make_unique<Upgrade>(
         request_.program,
         Upgrade::Host{[this](const auto& task) { return process_.whileStill(task); },
-                      [this] { return process_.duplicateSockets(); }},
+                      [this] { return process_.duplicateSockets(); },
+                      [this] { return process_.lastListeners(); }},
         process_.settings().upgrade_deadline);
   }
 
@@ -198,6 +200,7 @@ class Runner {
     upgrade_->cancel(reason);
     std::replace(reason.begin(), reason.end(), '\n', ' ');  // one line of STATUS
     upgrade_.reset();
+    process_.goOn();
     notifyServiceManager("READY=1\nSTATUS=upgrade failed: " + reason);
     process_.log().write(LogLevel::Error,
                          "upgrade failed: " + reason + "; process " + own() + " goes on");
@@ -276,7 +279,7 @@ class Runner {
       case Successor::Word::Go: break;
     }
     try {
-      process_.beginServing();
+      process_.beginServing(request_.successor->takeLate());
     } catch (const std::runtime_error& error) {
       request_.successor->fail(error.what());
       return false;
@@ -352,10 +355,20 @@ void raiseDescriptorLimit() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);  // Refused: the old limit stays.
 }
 
+// What is large goes back to the system when it is freed. By itself glibc moves its bounds up to
+// the largest block that was ever freed, at most 32 MiB: after one large list such blocks come from
+// the heaps, of which each thread has its own and keeps twice as much that is free. Reading a part
+// of a snapshot takes less than this, so an edit asks the system for nothing.
+void giveBackLargeBlocks() {
+  (void)::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  (void)::mallopt(M_TRIM_THRESHOLD, 2 << 20);
+}
+
 }  // namespace
 
 bool runGateway(RunRequest request, std::vector<ConfigProblem>& problems) {
   raiseDescriptorLimit();
+  giveBackLargeBlocks();
   if (!request.successor) return Runner(std::move(request), std::nullopt).run(problems);
   auto inherited = request.successor->takeSockets(request.version, kSocketsLimit);
   if (!inherited) {

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -132,14 +133,23 @@ void Upgrade::hear(const net::Message& message) {
   if (words.first == "hello") return hearHello(words.rest);
   if (words.first == "failed") return failed("the new process: " + std::string(words.rest));
   if (words.first == "ready" && state_ == State::Starting && !version_.empty()) {
-    state_ = State::Going;
-    end_ = Clock::now() + kBeginLimit;
-    if (!socket_->send("go")) failed(endOfChild());
+    go();
   } else if (words.first == "serving" && state_ == State::Going) {
     state_ = State::Serving;
   } else {
     failed("the new process said what is not understood: \"" + message.text.substr(0, 100) + '"');
   }
+}
+
+void Upgrade::go() {
+  state_ = State::Going;
+  end_ = Clock::now() + kBeginLimit;
+  auto listeners = host_.listeners();
+  if (!listeners) return failed(listeners.error());
+  std::erase_if(*listeners, [this](const proxy::HandedListener& each) {
+    return std::find(handed_.begin(), handed_.end(), each.bind) != handed_.end();
+  });
+  if (!sendListeners(*socket_, *listeners) || !socket_->send("go")) failed(endOfChild());
 }
 
 // "VERSION PID PROGRAM"
@@ -154,6 +164,7 @@ void Upgrade::hearHello(std::string_view text) {
   version_ = pid.rest.empty() ? "?" : pid.rest;
   const auto sockets = host_.sockets();
   if (!sockets) return failed(sockets.error());
+  for (const proxy::HandedListener& each : sockets->listeners) handed_.push_back(each.bind);
   if (!sendSockets(*socket_, *sockets)) failed(endOfChild());
 }
 

@@ -41,6 +41,8 @@ class Upgrade {
     std::function<bool(const std::function<void()>&)> while_still;
     /// The sockets to hand over.
     std::function<Result<HandedSockets, std::string>()> sockets;
+    /// All listeners once more; from here on the new process opens those that are new.
+    std::function<Result<std::vector<proxy::HandedListener>, std::string>()> listeners;
   };
 
   /// Starts the new process. It must be ready within `limit`.
@@ -76,6 +78,7 @@ class Upgrade {
   using Clock = std::chrono::steady_clock;
   void start(const ProgramStart& program, int end_of_child);
   void hear(const net::Message& message);
+  void go();
   void hearHello(std::string_view text);
   void failed(std::string reason);
   [[nodiscard]] std::string endOfChild();
@@ -88,6 +91,7 @@ class Upgrade {
   pid_t child_ = -1;
   pid_t said_pid_ = -1;
   std::string version_;
+  std::vector<route::Bind> handed_;
   State state_ = State::Starting;
   std::string reason_;
 };

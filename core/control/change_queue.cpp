@@ -8,8 +8,9 @@ namespace hyperway::control {
 namespace {
 
 // No part of a Kubernetes identity contains '|'.
-std::string keyOf(const gateway::ObjectChange& change) {
-  return change.group + '|' + change.kind + '|' + change.name_space + '|' + change.name;
+std::string kindOf(const gateway::ObjectChange& change) { return change.group + '|' + change.kind; }
+std::string nameOf(const gateway::ObjectChange& change) {
+  return change.name_space + '|' + change.name;
 }
 
 gateway::ObjectChange removalOf(std::string_view key) {
@@ -47,26 +48,37 @@ void ChangeQueue::add(std::size_t source, std::uint32_t flags, const SourcePort:
   auto& pending = std::get<Changes>(steps_.back());
   std::uint64_t& highest = pending.sequences[source];
   highest = std::max(highest, sequence);
-  for (gateway::ObjectChange& change : changes) {
-    std::string key = keyOf(change);
-    if (change.json.empty()) {
-      state.known.erase(key);
-      state.seen.erase(key);
-    } else {
-      state.known.insert(key);
-      if (state.listing) state.seen.insert(key);
+  // What stays is made first, so that what goes with the batch leaves no holes in it.
+  for (const gateway::ObjectChange& change : changes) {
+    if (!change.json.empty()) {
+      state.known[kindOf(change)].insert(nameOf(change));
+    } else if (const auto known = state.known.find(kindOf(change)); known != state.known.end()) {
+      known->second.erase(nameOf(change));
     }
+  }
+  for (gateway::ObjectChange& change : changes) {
+    std::string key = kindOf(change) + '|' + nameOf(change);
+    if (change.json.empty())
+      state.seen.erase(key);
+    else if (state.listing)
+      state.seen.insert(key);
     place(pending, std::move(change), std::move(key));
   }
-  if ((flags & SourcePort::kEnd) == 0 || !state.listing) return;
-  for (auto at = state.known.begin(); at != state.known.end();) {
-    gateway::ObjectChange gone = removalOf(*at);
-    if (state.seen.contains(*at) || !inScope(state.scope, gone)) {
-      ++at;
-      continue;
+  if ((flags & SourcePort::kEnd) != 0 && state.listing) endList(state, pending);
+}
+
+void ChangeQueue::endList(SourceState& state, Changes& pending) {
+  for (auto& [kind, names] : state.known) {
+    for (auto at = names.begin(); at != names.end();) {
+      std::string key = kind + '|' + *at;
+      gateway::ObjectChange gone = removalOf(key);
+      if (state.seen.contains(key) || !inScope(state.scope, gone)) {
+        ++at;
+        continue;
+      }
+      place(pending, std::move(gone), std::move(key));
+      at = names.erase(at);
     }
-    place(pending, std::move(gone), *at);
-    at = state.known.erase(at);
   }
   state.listing = false;
   state.seen.clear();

@@ -55,13 +55,16 @@ class ChangeQueue {
 
  private:
   std::deque<Step> steps_;
+  // Of one kind, by "namespace|name": there are tens of thousands, and short texts cost no block.
+  using Names = std::unordered_set<std::string>;
   struct SourceState {
-    std::unordered_set<std::string> known;  // keys of what it has published and not removed
-    bool listing = false;                   // between kBegin and kEnd
-    SourcePort::Scope scope;                // of that list
-    std::unordered_set<std::string> seen;   // in that list
+    std::unordered_map<std::string, Names> known;  // "group|kind" -> published and not removed
+    bool listing = false;                          // between kBegin and kEnd
+    SourcePort::Scope scope;                       // of that list
+    std::unordered_set<std::string> seen;          // in that list, whole keys
   };
-  void place(Changes& pending, gateway::ObjectChange change, std::string key);
+  static void place(Changes& pending, gateway::ObjectChange change, std::string key);
+  static void endList(SourceState& state, Changes& pending);
 
   std::map<std::size_t, SourceState> sources_;
 };

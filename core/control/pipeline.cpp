@@ -18,20 +18,44 @@
 namespace hyperway::control {
 namespace {
 
-// Objects in a batch from which on memory that is free again goes back to the system: what a batch
-// needs while it is worked on (its text, its changes, its model) is about as much as what remains.
-constexpr std::size_t kLargeBatch = 1000;
-// Not at once: sinks still work on it, and an edit may come.
-constexpr std::chrono::seconds kTrimDelay{1};
-using Clock = std::chrono::steady_clock;
+// Gives memory that is free again back to the system once enough was worked on: what changes need
+// for that (their text, their model) is about as much as what remains, be it one large batch or a
+// thousand small ones.
+class Trimming {
+ public:
+  using Clock = std::chrono::steady_clock;
 
-std::size_t sizeOf(const std::deque<ChangeQueue::Step>& steps) {
-  std::size_t size = 0;
-  for (const ChangeQueue::Step& step : steps)
-    if (const auto* changes = std::get_if<ChangeQueue::Changes>(&step))
-      size += changes->list.size();
-  return size;
-}
+  /// Counts what was worked on at `now`.
+  void count(const std::deque<ChangeQueue::Step>& steps, Clock::time_point now) {
+    const std::size_t before = bytes_;
+    for (const ChangeQueue::Step& step : steps)
+      if (const auto* changes = std::get_if<ChangeQueue::Changes>(&step))
+        for (const gateway::ObjectChange& change : changes->list)
+          bytes_ += kObject + change.json.size();
+    if (bytes_ < kEnough || bytes_ == before) return;
+    if (before < kEnough) latest_ = now + kMostDelay;
+    at_ = std::min(now + kDelay, latest_);
+  }
+  /// True if it is to be done, at().
+  [[nodiscard]] bool due() const noexcept { return bytes_ >= kEnough; }
+  /// When, if it is due.
+  [[nodiscard]] Clock::time_point at() const noexcept { return at_; }
+  /// Does it.
+  void run() {
+    bytes_ = 0;
+    ::malloc_trim(0);
+  }
+
+ private:
+  static constexpr std::size_t kEnough = std::size_t{1} << 20;
+  static constexpr std::size_t kObject = 256;  // of an object without its text
+  // Not at once: sinks still work on it, and more may come. But it may come for ever.
+  static constexpr std::chrono::seconds kDelay{1}, kMostDelay{30};
+
+  std::size_t bytes_ = 0;  // since the last time
+  Clock::time_point at_, latest_;
+};
+using Clock = Trimming::Clock;
 
 // "Kind ns/name" of a rejection "Kind ns/name: /pointer: message".
 std::string subjectOf(const std::string& rejection) {
@@ -116,14 +140,12 @@ struct Pipeline::State {
     const auto due = [this] {
       return closed || queue.hasUrgent() || (allSynced() && !queue.empty());
     };
-    bool trim_due = false;
-    Clock::time_point trim_at;
+    Trimming trimming;
     std::unique_lock lock(mutex);
     for (;;) {
-      if (trim_due && !wake.wait_until(lock, trim_at, due)) {
-        trim_due = false;
+      if (trimming.due() && !wake.wait_until(lock, trimming.at(), due)) {
         lock.unlock();
-        ::malloc_trim(0);
+        trimming.run();
         lock.lock();
       }
       wake.wait(lock, due);
@@ -132,11 +154,9 @@ struct Pipeline::State {
       busy = true;
       lock.unlock();
       for (ChangeQueue::Step& step : steps) std::visit([&](auto& what) { guarded(what); }, step);
-      const bool large = sizeOf(steps) >= kLargeBatch;
+      trimming.count(steps, Clock::now());
       steps.clear();
       lock.lock();
-      if (large) trim_at = Clock::now() + kTrimDelay;
-      trim_due = trim_due || large;
       busy = false;
       idle.notify_all();
     }

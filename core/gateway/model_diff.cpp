@@ -12,6 +12,32 @@ bool same(const route::Certificate& a, const route::Certificate& b) {
   return a.chain_pem == b.chain_pem && a.private_pem == b.private_pem;
 }
 
+void add(route::Fingerprint& out, const std::vector<std::string>& texts) {
+  out.add(std::uint64_t{texts.size()});
+  for (const std::string& text : texts) out.add(text);
+}
+
+// Of what route::sameUpstream() compares.
+route::Fingerprint fingerprintOf(const route::Upstream& upstream) {
+  route::Fingerprint out;
+  out.add(static_cast<std::uint64_t>(upstream.protocol));
+  out.add(static_cast<std::uint64_t>(upstream.balance));
+  out.add(std::uint64_t{upstream.endpoints.size()});
+  for (const route::Endpoint& endpoint : upstream.endpoints) {
+    out.add(endpoint.address);
+    out.add(std::uint64_t{endpoint.port});
+  }
+  if (!upstream.tls) return out;
+  out.add(upstream.tls->hostname);
+  add(out, upstream.tls->dns_names);
+  add(out, upstream.tls->uris);
+  out.add(std::uint64_t{upstream.tls->authorities.size()});
+  for (const auto& bundle : upstream.tls->authorities) out.add(*bundle);
+  out.add(std::uint64_t{upstream.tls->system_authorities});
+  out.add(upstream.tls->refused);
+  return out;
+}
+
 route::Gateway describe(const GatewayState& gateway) {
   const Gateway& spec = *gateway.spec;
   route::Gateway made;
@@ -63,7 +89,6 @@ route::ModelBatch ModelDiff::whole() const {
     for (const auto& [key, listener] : listeners) batch.listeners.push_back(listener);
   for (const auto& [key, gateway] : gateways_) batch.gateways.push_back(gateway);
   for (const auto& [key, certificate] : certificates_) batch.certificates.push_back(certificate);
-  for (const auto& [key, upstream] : upstreams_) batch.upstreams.push_back(upstream);
   return batch;
 }
 
@@ -136,8 +161,9 @@ void ModelDiff::putCertificates(const ObjectStore& store, CertificateStore& cert
 
 void ModelDiff::putUpstream(route::Upstream upstream, route::ModelBatch& batch) {
   const auto [known, is_new] = upstreams_.try_emplace(upstream.key);
-  if (!is_new && route::sameUpstream(known->second, upstream)) return;
-  known->second = upstream;
+  const route::Fingerprint now = fingerprintOf(upstream);
+  if (!is_new && known->second == now) return;
+  known->second = now;
   batch.upstreams.push_back(std::move(upstream));
 }
 

@@ -9,6 +9,7 @@
 #include "gateway/listeners.hpp"
 #include "gateway/tls.hpp"
 #include "route/model.hpp"
+#include "route/text_hash.hpp"
 
 namespace hyperway::gateway {
 
@@ -35,14 +36,14 @@ class ModelDiff {
   void putUpstream(route::Upstream upstream, route::ModelBatch& batch);
   /// Removes an upstream that nobody refers to.
   void removeUpstream(const std::string& key, route::ModelBatch& batch);
-  /// All that is in the model but for routes, as a full batch.
+  /// All that is in the model but for routes and upstreams, as a full batch.
   [[nodiscard]] route::ModelBatch whole() const;
 
  private:
   std::unordered_map<std::string, std::map<std::string, route::Listener>> listeners_;  // by Gateway
   std::map<std::string, route::Gateway> gateways_;
   std::map<std::string, route::Certificate> certificates_;
-  std::unordered_map<std::string, route::Upstream> upstreams_;
+  std::unordered_map<std::string, route::Fingerprint> upstreams_;
 };
 
 }  // namespace hyperway::gateway

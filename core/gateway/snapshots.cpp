@@ -7,12 +7,26 @@
 #include "gateway/objects.hpp"
 #include "gateway/translate.hpp"
 #include "route/model_json.hpp"
+#include "route/packed_text.hpp"
 #include "route/route_record.hpp"
 
 namespace hyperway::gateway {
 namespace {
 
-std::vector<std::string> upstreamsOf(const route::Route& route) {
+Snapshots::Replaced replaced(const Snapshots::Route& route) {
+  return {true, Snapshots::upstreamsOf(route.model.unpack())};
+}
+
+std::shared_ptr<const route::Upstream> shared(route::Upstream upstream) {
+  static const auto kPlain = std::make_shared<const route::Upstream>();
+  upstream.key.clear();
+  if (route::sameUpstream(upstream, *kPlain)) return kPlain;
+  return std::make_shared<const route::Upstream>(std::move(upstream));
+}
+
+}  // namespace
+
+std::vector<std::string> Snapshots::upstreamsOf(const route::Route& route) {
   std::vector<std::string> keys;
   for (const route::Rule& rule : *route.rules) {
     for (const route::Backend& backend : rule.backends)
@@ -24,8 +38,6 @@ std::vector<std::string> upstreamsOf(const route::Route& route) {
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   return keys;
 }
-
-}  // namespace
 
 bool Snapshots::take(const ObjectChange& change, Problems& problems) {
   const std::string key = objectKey(change.name_space, change.name);
@@ -48,15 +60,13 @@ bool Snapshots::take(const ObjectChange& change, Problems& problems) {
   if (pending.unreadable) return false;
   pending.content = Content{};
   Content& fresh = *pending.content;
-  fresh.object = {content->header.checksum, content->header.generation, part, {}, {}};
+  fresh.object = {content->header.checksum, content->header.generation, part, {}, {}, 0};
   for (route::Listener& listener : content->model.listeners)
     fresh.object.listeners.emplace(listener.key, std::move(listener));
-  for (route::Route& route : content->model.routes) {
-    fresh.object.routes.push_back(route.key);
-    auto upstreams = upstreamsOf(route);
-    const auto fingerprint = route::RouteRecord::fingerprintOf(route);
-    fresh.routes.push_back({std::move(route), key, std::move(upstreams), fingerprint});
-  }
+  route::PackedWriter keys;
+  for (const route::Route& route : content->model.routes) keys.text(route.key);
+  fresh.object.routes = keys.take();
+  fresh.routes = std::move(content->model.routes);
   fresh.upstreams = std::move(content->model.upstreams);
   return true;
 }
@@ -78,42 +88,56 @@ Snapshots::Difference Snapshots::settle() {
     }
     for (auto& [key, pending] : group->second) {
       if (!pending.content) continue;
-      for (Route& route : pending.content->routes) {
-        const std::string& name = route.model.key;
-        gone.erase(name);
-        const auto [known, is_new] = routes_.try_emplace(name);
-        if (!is_new && known->second.fingerprint == route.fingerprint) {
-          known->second.object = key;  // As before: it keeps its bindings.
-          continue;
-        }
-        out.routes.insert(name);
-        known->second = std::move(route);
-      }
+      pending.content->object.number = ++last_number_;
+      putRoutes(*pending.content, gone, out);
       for (route::Upstream& upstream : pending.content->upstreams) {
         const auto [known, is_new] = upstreams_.try_emplace(upstream.key);
-        if (!is_new && route::sameUpstream(known->second, upstream)) continue;
+        if (!is_new && route::sameUpstream(*known->second, upstream)) continue;
         out.upstreams.insert(upstream.key);
-        known->second = std::move(upstream);
+        known->second = shared(std::move(upstream));
       }
       objects_[key] = std::move(pending.content->object);
     }
     for (const std::string& name : gone) {
-      routes_.erase(name);
-      out.routes.insert(name);
+      const auto known = routes_.find(name);
+      out.routes.try_emplace(name, replaced(known->second));
+      routes_.erase(known);
     }
     group = pending_.erase(group);
   }
   return out;
 }
 
+// Brings the routes of an object into force, which are not gone then.
+void Snapshots::putRoutes(const Content& content, std::set<std::string>& gone, Difference& out) {
+  std::vector<std::pair<const route::Route*, route::Fingerprint>> different;
+  for (const route::Route& route : content.routes) {
+    gone.erase(route.key);
+    const auto fingerprint = route::RouteRecord::fingerprintOf(route);
+    const auto known = routes_.find(route.key);
+    if (known != routes_.end() && known->second.fingerprint == fingerprint) {
+      known->second.object = content.object.number;  // As before: it keeps its bindings.
+      continue;
+    }
+    out.routes.try_emplace(route.key,
+                           known == routes_.end() ? Replaced() : replaced(known->second));
+    different.emplace_back(&route, fingerprint);
+  }
+  // After what goes again, so that there are no holes in what stays.
+  for (const auto& [route, fingerprint] : different)
+    routes_[route->key] = {route::PackedRoute(*route), content.object.number, fingerprint};
+}
+
 // Notes the routes of an object that is replaced or gone.
 void Snapshots::dismiss(const std::string& key, std::set<std::string>& routes) {
   const auto found = objects_.find(key);
   if (found == objects_.end()) return;
-  for (const std::string& name : found->second.routes)
-    if (const auto route = routes_.find(name);
-        route != routes_.end() && route->second.object == key)
-      routes.insert(name);
+  for (route::PackedReader keys(found->second.routes); !keys.done();) {
+    std::string name(keys.text());
+    const auto route = routes_.find(name);
+    if (route != routes_.end() && route->second.object == found->second.number)
+      routes.insert(std::move(name));
+  }
   objects_.erase(found);
 }
 
@@ -122,9 +146,12 @@ Snapshots::Route* Snapshots::find(const std::string& route) {
   return found == routes_.end() ? nullptr : &found->second;
 }
 
-const route::Upstream* Snapshots::upstream(const std::string& key) const {
+std::optional<route::Upstream> Snapshots::upstream(const std::string& key) const {
   const auto found = upstreams_.find(key);
-  return found == upstreams_.end() ? nullptr : &found->second;
+  if (found == upstreams_.end()) return std::nullopt;
+  route::Upstream upstream = *found->second;
+  upstream.key = key;
+  return upstream;
 }
 
 std::set<std::string> Snapshots::secrets() const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/json_pointer.hpp"
 #include "route/model.hpp"
+#include "route/packed_route.hpp"
 #include "route/text_hash.hpp"
 
 namespace hyperway::gateway {
@@ -28,20 +30,25 @@ class Snapshots {
     std::int64_t generation = 0;                       ///< metadata.generation.
     bool part = false;                                 ///< It belongs to an index.
     std::map<std::string, route::Listener> listeners;  ///< By key.
-    std::vector<std::string> routes;                   ///< Keys.
+    std::string routes;                                ///< Keys, packed (route::PackedReader).
+    std::uint64_t number = 0;                          ///< No other object has it.
   };
   /// A route of a snapshot.
   struct Route {
-    route::Route model;                  ///< Filters without binding until somebody binds them.
-    std::string object;                  ///< The object that has it.
-    std::vector<std::string> upstreams;  ///< Keys of those that it names; sorted, unique.
-    route::Fingerprint fingerprint;      ///< Of `model` as it was read.
+    route::PackedRoute model;        ///< Filters without binding until somebody binds them.
+    std::uint64_t object = 0;        ///< Number of the object that has it.
+    route::Fingerprint fingerprint;  ///< Of `model` as it was read.
+  };
+  /// A route that is not as it was.
+  struct Replaced {
+    bool was_there = false;              ///< False: it is new.
+    std::vector<std::string> upstreams;  ///< Those that it named; sorted, unique.
   };
   /// What settle() came to, by key.
   struct Difference {
-    std::set<std::string> routes;     ///< New, changed or gone.
-    std::set<std::string> upstreams;  ///< Described differently.
-    std::set<std::string> objects;    ///< In force now, or gone.
+    std::map<std::string, Replaced> routes;  ///< New, changed or gone.
+    std::set<std::string> upstreams;         ///< Described differently.
+    std::set<std::string> objects;           ///< In force now, or gone.
   };
 
   /// Takes a change in, for the next settle(). False if it does not read; `problems` say why.
@@ -50,14 +57,17 @@ class Snapshots {
   /// readable form of it.
   [[nodiscard]] Difference settle();
 
+  /// Keys of the upstreams that a route names; sorted, unique.
+  [[nodiscard]] static std::vector<std::string> upstreamsOf(const route::Route& route);
+
   /// The route with this key ("HTTPRoute/namespace/name"), or null.
   [[nodiscard]] Route* find(const std::string& route);
   /// All routes.
   [[nodiscard]] std::unordered_map<std::string, Route>& routes() noexcept { return routes_; }
   /// All objects, by "namespace/name".
   [[nodiscard]] const std::map<std::string, Object>& objects() const noexcept { return objects_; }
-  /// How an upstream was described, without endpoints; null if no snapshot has it.
-  [[nodiscard]] const route::Upstream* upstream(const std::string& key) const;
+  /// How an upstream was described, without endpoints; nothing if no snapshot has it.
+  [[nodiscard]] std::optional<route::Upstream> upstream(const std::string& key) const;
   /// Forgets an upstream that nobody refers to.
   void forgetUpstream(const std::string& key) { upstreams_.erase(key); }
   /// Keys of the Secrets that listeners name.
@@ -66,7 +76,7 @@ class Snapshots {
  private:
   struct Content {
     Object object;
-    std::vector<Route> routes;
+    std::vector<route::Route> routes;
     std::vector<route::Upstream> upstreams;
   };
   struct Pending {
@@ -75,11 +85,14 @@ class Snapshots {
   };
 
   void dismiss(const std::string& key, std::set<std::string>& routes);
+  void putRoutes(const Content& content, std::set<std::string>& gone, Difference& out);
 
+  std::uint64_t last_number_ = 0;  // of an object
   std::map<std::string, Object> objects_;
   std::map<std::string, std::string> group_of_;  // object -> index
   std::unordered_map<std::string, Route> routes_;
-  std::unordered_map<std::string, route::Upstream> upstreams_;
+  // By key, which is not in them; of those about which there is nothing to say, all have the same.
+  std::unordered_map<std::string, std::shared_ptr<const route::Upstream>> upstreams_;
   std::map<std::string, std::map<std::string, Pending>> pending_;  // by index, then object
 };
 

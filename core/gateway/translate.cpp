@@ -77,8 +77,10 @@ Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& ty
       for (const BackendSpec& backend : rule.backends) found = found || uses(backend.filters);
       if (found) work.route(key, Redo::Rules);
     }
-  for (const auto& [key, route] : state_->snapshots.routes())
-    for (const route::Rule& rule : *route.model.rules) {
+  for (const auto& [key, route] : state_->snapshots.routes()) {
+    if (!route.model.hasFilters()) continue;
+    const route::Route model = route.model.unpack();
+    for (const route::Rule& rule : *model.rules) {
       const auto has = [&](const std::vector<route::Filter>& filters) {
         return std::any_of(filters.begin(), filters.end(),
                            [&](const route::Filter& filter) { return named(filter.type); });
@@ -87,6 +89,7 @@ Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& ty
       for (const route::Backend& backend : rule.backends) found = found || has(backend.filters);
       if (found) work.snapshot_routes.insert(key);
     }
+  }
   return state_->settle(work, {});
 }
 
@@ -147,13 +150,16 @@ Translator::Outcome Translator::reconfigure(TranslateOptions options) {
 
 route::ModelBatch Translator::wholeModel() const {
   route::ModelBatch whole = state_->model.whole();
+  for (const auto& [key, users] : state_->upstream_users)
+    if (users > 0) whole.upstreams.push_back(state_->upstreamNow(key));
   for (const auto& [key, state] : state_->routes) {
     if (state.attachments.empty()) continue;
     const Meta& meta = state_->store.find<HttpRoute>(key)->meta;
     whole.routes.push_back({"HTTPRoute/" + key, meta.name_space, meta.name, meta.created,
                             state.attachments, state.rules.rules});
   }
-  for (const auto& [key, route] : state_->snapshots.routes()) whole.routes.push_back(route.model);
+  for (const auto& [key, route] : state_->snapshots.routes())
+    whole.routes.push_back(route.model.unpack());
   return whole;
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/shared_text.hpp"
 #include "gateway/filter_config_parser.hpp"
 #include "gateway/status.hpp"
 #include "route/model.hpp"
@@ -67,7 +68,7 @@ struct TranslateOptions {
 /// One change of an object, as a source publishes it.
 struct ObjectChange {
   std::string group, kind, name_space, name;  ///< Identity; group empty for the core API.
-  std::string json;                           ///< The object; empty: it is gone.
+  SharedText json;                            ///< The object; empty: it is gone.
 };
 
 /// What a sink says about a listener.

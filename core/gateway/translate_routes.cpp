@@ -254,17 +254,18 @@ void Translator::State::useUpstreams(std::vector<std::string>& has, std::vector<
   has = std::move(keys);
 }
 
+route::Upstream Translator::State::upstreamNow(const std::string& key) {
+  auto described = snapshots.upstream(key);
+  if (!described) return buildUpstream(key, store, authorities, options);
+  addEndpoints(*described, store, options);
+  return std::move(*described);
+}
+
 void Translator::State::settleUpstreams(Work& work, Outcome& outcome) {
   for (const std::string& key : work.upstreams) {
     const auto found = upstream_users.find(key);
     if (found != upstream_users.end() && found->second > 0) {
-      if (const route::Upstream* described = snapshots.upstream(key)) {
-        route::Upstream upstream = *described;
-        addEndpoints(upstream, store, options);
-        model.putUpstream(std::move(upstream), outcome.model);
-      } else {
-        model.putUpstream(buildUpstream(key, store, authorities, options), outcome.model);
-      }
+      model.putUpstream(upstreamNow(key), outcome.model);
       continue;
     }
     snapshots.forgetUpstream(key);

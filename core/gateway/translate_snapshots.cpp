@@ -20,15 +20,6 @@ std::string describe(const Problems& problems) {
   return text.empty() ? "the plugin refuses its configuration" : text;
 }
 
-bool hasFilters(const route::Route& route) {
-  for (const route::Rule& rule : *route.rules) {
-    if (!rule.filters.empty()) return true;
-    for (const route::Backend& backend : rule.backends)
-      if (!backend.filters.empty()) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 void Translator::State::takeSnapshot(const ObjectChange& change, Work& work, Outcome& outcome) {
@@ -43,8 +34,15 @@ void Translator::State::takeSnapshot(const ObjectChange& change, Work& work, Out
 void Translator::State::settleSnapshots(Work& work, Outcome& outcome) {
   if (!work.snapshots && work.snapshot_routes.empty()) return;
   const Snapshots::Difference difference = snapshots.settle();
-  work.snapshot_routes.insert(difference.routes.begin(), difference.routes.end());
-  for (const std::string& name : work.snapshot_routes) redoSnapshotRoute(name, work, outcome);
+  // What stays is made first, so that what goes with this batch leaves no holes in it.
+  for (const auto& [name, replaced] : difference.routes)
+    useSnapshotUpstreams(name, replaced.upstreams, work);
+  for (const auto& [name, replaced] : difference.routes) {
+    work.snapshot_routes.insert(name);
+    if (replaced.was_there && snapshots.find(name) == nullptr)
+      outcome.model.removed_routes.push_back(name);
+  }
+  for (const std::string& name : work.snapshot_routes) redoSnapshotRoute(name, outcome);
   for (const std::string& key : difference.upstreams)
     if (upstream_users.contains(key)) work.upstreams.insert(key);
   for (const std::string& key : difference.objects) {
@@ -64,31 +62,34 @@ void Translator::State::settleSnapshots(Work& work, Outcome& outcome) {
   certificates_touched = true;
 }
 
-void Translator::State::redoSnapshotRoute(const std::string& name, Work& work, Outcome& outcome) {
-  Snapshots::Route* const found = snapshots.find(name);
-  const auto held = snapshot_upstreams.find(name);
+void Translator::State::useSnapshotUpstreams(const std::string& name,
+                                             std::vector<std::string> before, Work& work) {
+  const Snapshots::Route* const found = snapshots.find(name);
+  useUpstreams(
+      before,
+      found != nullptr ? Snapshots::upstreamsOf(found->model.unpack()) : std::vector<std::string>(),
+      work);
+}
+
+void Translator::State::redoSnapshotRoute(const std::string& name, Outcome& outcome) {
   const std::string rules = name.substr(name.find('/') + 1) + '/';
   for (auto rule = unusable_rules.lower_bound(rules);
        rule != unusable_rules.end() && rule->first.starts_with(rules);)
     rule = unusable_rules.erase(rule);
-  if (found == nullptr) {
-    if (held == snapshot_upstreams.end()) return;
-    useUpstreams(held->second, {}, work);
-    snapshot_upstreams.erase(held);
-    outcome.model.removed_routes.push_back(name);
-    return;
-  }
-  if (hasFilters(found->model)) {
-    std::vector<route::Rule> bound = *found->model.rules;
+  Snapshots::Route* const found = snapshots.find(name);
+  if (found == nullptr) return;
+  route::Route route = found->model.unpack();
+  if (found->model.hasFilters()) {
+    std::vector<route::Rule> bound = *route.rules;
     for (route::Rule& rule : bound) {
       for (route::Filter& filter : rule.filters) bind(filter, rule.id);
       for (route::Backend& backend : rule.backends)
         for (route::Filter& filter : backend.filters) bind(filter, rule.id);
     }
-    found->model.rules = std::make_shared<const std::vector<route::Rule>>(std::move(bound));
+    route.rules = std::make_shared<const std::vector<route::Rule>>(std::move(bound));
+    found->model = route::PackedRoute(route);
   }
-  useUpstreams(snapshot_upstreams[name], found->upstreams, work);
-  outcome.model.routes.push_back(found->model);
+  outcome.model.routes.push_back(std::move(route));
 }
 
 // What the writer refused stays refused; what this process refused may be fine with other plugins.

@@ -162,6 +162,8 @@ struct Translator::State {
   void indexParents(const HttpRoute& spec, RouteState& state);
   /// Keeps the upstreams `keys` in the model for a route, and no longer those that it `has`.
   void useUpstreams(std::vector<std::string>& has, std::vector<std::string> keys, Work& work);
+  /// An upstream with what is known of it now.
+  [[nodiscard]] route::Upstream upstreamNow(const std::string& key);
   /// Gateways through which requests come to what a policy targets, each with what is in the way.
   [[nodiscard]] std::map<std::string, Verdict> ancestorsOf(const BackendTlsPolicy& policy) const;
   /// The same of one of its targets.
@@ -174,8 +176,11 @@ struct Translator::State {
   void takeSnapshot(const ObjectChange& change, Work& work, Outcome& outcome);
   /// Keeps what is wrong with an object that does not decode.
   void reject(const ObjectChange& change, const Problems& problems, Outcome& outcome);
+  /// Keeps the upstreams of a snapshot's route in the model, and no longer those that it named
+  /// `before`.
+  void useSnapshotUpstreams(const std::string& name, std::vector<std::string> before, Work& work);
   /// Binds the filters of a snapshot's route and puts it into the model.
-  void redoSnapshotRoute(const std::string& name, Work& work, Outcome& outcome);
+  void redoSnapshotRoute(const std::string& name, Outcome& outcome);
   /// Parses a filter of a snapshot's route; false if it cannot run, and then says so of `rule`.
   void bind(route::Filter& filter, const std::string& rule);
   /// Puts the listeners of a snapshot that can be served into the model.
@@ -213,10 +218,9 @@ struct Translator::State {
       routes_by_namespace;
 
   Snapshots snapshots;
-  std::unordered_map<std::string, std::vector<std::string>> snapshot_upstreams;  // by route
-  std::map<std::string, std::string> unusable_listeners, unbound_listeners;      // of snapshots
-  std::map<std::string, std::string> unusable_rules;                             // likewise
-  std::map<std::string, SnapshotServed> changed_snapshots, served_snapshots;     // by index
+  std::map<std::string, std::string> unusable_listeners, unbound_listeners;   // of snapshots
+  std::map<std::string, std::string> unusable_rules;                          // likewise
+  std::map<std::string, SnapshotServed> changed_snapshots, served_snapshots;  // by index
   std::deque<SnapshotAwaited> awaited_snapshots;
 
   ModelDiff model;

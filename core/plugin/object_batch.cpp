@@ -3,6 +3,7 @@
 
 #include <simdjson.h>
 
+#include <memory>
 #include <utility>
 
 #include "plugin/json_string.hpp"
@@ -35,7 +36,9 @@ std::string groupOf(std::string_view api_version) {
                                          : std::string(api_version.substr(0, slash));
 }
 
-gateway::ObjectChange readUpsert(ondemand::object object) {
+// The object is a part of what `whole` keeps alive.
+gateway::ObjectChange readUpsert(ondemand::object object,
+                                 const std::shared_ptr<const void>& whole) {
   gateway::ObjectChange out;
   out.group = groupOf(textOf(object, "apiVersion"));
   out.kind = textOf(object, "kind");
@@ -45,7 +48,7 @@ gateway::ObjectChange readUpsert(ondemand::object object) {
     out.name_space = textOf(metadata, "namespace");
   }
   object.reset().value();
-  out.json = std::string(object.raw_json().value());
+  out.json = SharedText(whole, object.raw_json().value());
   return out;
 }
 
@@ -85,12 +88,13 @@ void appendKey(std::string& out, std::string_view kind, std::string_view name_sp
 
 Result<Changes, std::string> readObjectBatch(std::string_view document) {
   try {
-    const simdjson::padded_string padded(document);
+    const auto padded = std::make_shared<const simdjson::padded_string>(document);
     ondemand::parser parser;
-    ondemand::document root = parser.iterate(padded).value();
+    ondemand::document root = parser.iterate(*padded).value();
     Changes out;
     readList(root, "removals", readRemoval, out);
-    readList(root, "upserts", readUpsert, out);
+    readList(
+        root, "upserts", [&](ondemand::object object) { return readUpsert(object, padded); }, out);
     return out;
   } catch (const simdjson::simdjson_error& error) {
     return fail("not a batch of objects (each needs kind and metadata.name): " +

@@ -17,6 +17,7 @@ namespace hyperway::proxy {
 namespace {
 
 constexpr int kBacklog = 4096;
+constexpr std::chrono::seconds kLateLimit{5};  // for a late socket to be wanted
 
 }  // namespace
 
@@ -166,7 +167,7 @@ void ProxySink::postContexts(BackendContexts::Rows rows) {
 void ProxySink::rereadAuthorities() { postContexts(backend_contexts_.rereadSystem()); }
 
 void ProxySink::openSockets() {
-  if (!accepting_) return;
+  if (!accepting_ || !opens_) return;
   for (const auto& group : compiler_.current()->groups()) {
     const route::Bind& bind = group->bind();
     auto socket = std::find_if(sockets_.begin(), sockets_.end(),
@@ -176,7 +177,8 @@ void ProxySink::openSockets() {
     const auto number = static_cast<std::uint32_t>(socket - sockets_.begin());
     socket->problem = openSocket(number, bind);
     socket->open = socket->problem.empty();
-    if (!socket->open && environment_.log) environment_.log(socket->problem);
+    // Who waits tries again: the other process may have it, and hand it over.
+    if (!socket->open && environment_.log && !waits_) environment_.log(socket->problem);
   }
 }
 
@@ -197,7 +199,9 @@ std::string ProxySink::openSocket(std::uint32_t number, const route::Bind& bind)
     }
   }
   sockets_[number].sockets = std::move(made);
-  if (!waits_) spread(number);
+  if (waits_) return {};
+  addMissing(sockets_[number]);
+  spread(number);
   return {};
 }
 
@@ -238,14 +242,24 @@ void ProxySink::spread(std::uint32_t number) {
   }
 }
 
-void ProxySink::beginAccepting() {
+void ProxySink::beginAccepting(std::vector<HandedListener> late) {
   if (!std::exchange(waits_, false)) return;
-  environment_.inherited.clear();
   for (std::uint32_t number = 0; number < sockets_.size(); ++number) {
     if (!sockets_[number].open) continue;
     addMissing(sockets_[number]);
     spread(number);
   }
+  // The edit that asks for a late one may be on its way to us.
+  environment_.inherited = std::move(late);
+  inherited_until_ = std::chrono::steady_clock::now() + kLateLimit;
+  openSockets();
+  reportOutcomes();
+}
+
+void ProxySink::openNew(bool opens) {
+  if (std::exchange(opens_, opens) || !opens) return;
+  openSockets();
+  reportOutcomes();
 }
 
 Result<std::vector<HandedListener>, std::string> ProxySink::duplicateSockets() const {
@@ -299,10 +313,16 @@ void ProxySink::closeSockets() {
 }
 
 void ProxySink::retryBinds() {
+  if (!waits_ && std::chrono::steady_clock::now() > inherited_until_)
+    environment_.inherited.clear();
   const bool waiting = std::any_of(sockets_.begin(), sockets_.end(),
                                    [](const Socket& s) { return !s.problem.empty(); });
   if (!waiting || !accepting_) return;
   openSockets();
+  reportOutcomes();
+}
+
+void ProxySink::reportOutcomes() {
   ProxyReport report;
   report.generation = generation_;
   collectOutcomes(report.listeners);

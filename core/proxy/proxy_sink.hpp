@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -84,10 +85,12 @@ class ProxySink final : public WakeSink {
   /// Reads again what the machine trusts, if that has changed; call every few seconds.
   void rereadAuthorities();
   /// Begins to accept, if Environment::waits said not to. Inherited sockets of addresses that are
-  /// not wanted are closed.
-  void beginAccepting();
+  /// not wanted are closed; `late` ones, which the other process has opened since, a while later.
+  void beginAccepting(std::vector<HandedListener> late = {});
   /// Duplicates of all listening sockets, for a successor. Error: no descriptor is left.
   [[nodiscard]] Result<std::vector<HandedListener>, std::string> duplicateSockets() const;
+  /// False: opens no address that is new, until it is told otherwise; a successor is about to.
+  void openNew(bool opens);
   /// Runs `task` while no worker does anything, so that no descriptor of theirs is opened or
   /// closed meanwhile. False, without running it, if a worker does not come to a stop within a
   /// second. Not on a worker's thread. [any]
@@ -152,6 +155,7 @@ class ProxySink final : public WakeSink {
   void spread(std::uint32_t number);
   void closeSockets();
   void collectOutcomes(std::vector<ListenerOutcome>& changed);
+  void reportOutcomes();
   void acknowledgeWhenAdopted(ProxyReport report);
   /// Runs a copy of `task` on each worker.
   template <class Task>
@@ -171,7 +175,9 @@ class ProxySink final : public WakeSink {
       reported_;  // listener -> problem last reported, empty: programmed
   std::uint64_t generation_ = 0;
   bool accepting_ = true;
-  bool waits_;                           // for beginAccepting()
+  bool opens_ = true;                                      // see openNew()
+  bool waits_;                                             // for beginAccepting()
+  std::chrono::steady_clock::time_point inherited_until_;  // after beginAccepting()
   std::atomic<std::size_t> closing_{0};  // workers that have not stopped accepting yet
   bool stopped_ = false;
 };

@@ -61,12 +61,21 @@ struct Error {
   [[nodiscard]] bool transient() const noexcept;
 };
 
+/// Request::accept of who wants an object's metadata alone, which spares the server and us what may
+/// be large. A server that cannot do that sends it whole.
+inline constexpr std::string_view kMetadata =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+/// The same for a list.
+inline constexpr std::string_view kMetadataList =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
 /// A request. Paths are absolute and already escaped; see path() and escape().
 struct Request {
   std::string method = "GET";                      ///< HTTP method.
   std::string path;                                ///< "/api/v1/…", query included.
   std::string body;                                ///< Empty: none.
   std::string content_type = "application/json";   ///< Of the body.
+  std::string accept = "application/json";         ///< What the answer may be, by preference.
   std::chrono::milliseconds timeout{30000};        ///< Total, from call() to the last byte.
   std::size_t most_bytes = std::size_t{64} << 20;  ///< Bound of the answer's body.
 };

@@ -308,7 +308,7 @@ struct Client::State final : Http2Connection::Owner {
                                       {":authority", authority},
                                       {":path", url},
                                       {"user-agent", user_agent},
-                                      {"accept", "application/json"}};
+                                      {"accept", exchange.request.accept}};
     if (!bearer.empty()) fields.emplace_back("authorization", bearer);
     if (!exchange.request.body.empty())
       fields.emplace_back("content-type", exchange.request.content_type);

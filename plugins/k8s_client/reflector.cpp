@@ -127,6 +127,7 @@ void Reflector::list() {
 void Reflector::askPage() {
   Request request;
   request.path = pagePath(options_.path, next_page_);
+  if (options_.metadata_only) request.accept = kMetadataList;
   api_.call(std::move(request), [this, alive = alive_](Reply reply) {
     if (*alive) onPage(std::move(reply));
   });
@@ -253,6 +254,7 @@ void Reflector::watch() {
                                            {"allowWatchBookmarks", "true"},
                                            {"resourceVersion", version_},
                                            {"timeoutSeconds", seconds}});
+  if (options_.metadata_only) request.accept = kMetadata;
   watch_began_ = api_.now();
   stream_ = api_.stream(std::move(request), *this);
 }

@@ -59,9 +59,10 @@ class Reflector final : private StreamHandler {
     std::chrono::milliseconds first_back_off{100}, most_back_off{2000};  ///< See backOff().
     std::chrono::seconds watch_limit{480};         ///< The server ends a watch about then.
     std::size_t most_line = std::size_t{8} << 20;  ///< Bytes of a watch line.
-    std::function<double()> random;                ///< 0..1, for jitter; may be null.
-    Readers* readers = nullptr;  ///< Shared with others; outlives this. Null: its own.
-    ListTurns* turns = nullptr;  ///< Shared with others of the kind; outlives this. Null: none.
+    bool metadata_only = false;      ///< Objects come without spec and status, where a server can.
+    std::function<double()> random;  ///< 0..1, for jitter; may be null.
+    Readers* readers = nullptr;      ///< Shared with others; outlives this. Null: its own.
+    ListTurns* turns = nullptr;      ///< Shared with others of the kind; outlives this. Null: none.
   };
 
   /// `api` and `observer` outlive this.

@@ -2,6 +2,7 @@
 #include "content.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace hyperway::snapshot_sink {
@@ -375,13 +376,19 @@ std::vector<Content::Part> Content::parts() const {
   if (isInline()) return out;
   std::string prefix = name_.substr(0, kMostPrefix);
   while (prefix.ends_with('.') || prefix.ends_with('-')) prefix.pop_back();
-  cut(0, buckets_.size(), prefix + '-', out);
+  cut(0, buckets_.size(), prefix + '-', partMost(), out);
   return out;
+}
+
+// An edit moves it by a byte or so, and seldom has a part elsewhere cut otherwise.
+std::size_t Content::partMost() const {
+  const auto even = std::sqrt(static_cast<double>(cut_.balance) * static_cast<double>(bytes_));
+  return std::min(std::max(static_cast<std::size_t>(even), cut_.part_least), cut_.part_most);
 }
 
 // What is too large for one part is halved. So an edit concerns one part, and its neighbour at most
 // where a border is crossed.
-void Content::cut(std::size_t first, std::size_t last, const std::string& prefix,
+void Content::cut(std::size_t first, std::size_t last, const std::string& prefix, std::size_t most,
                   std::vector<Part>& out) const {
   std::size_t bytes = 0;
   bool empty = true;
@@ -392,10 +399,10 @@ void Content::cut(std::size_t first, std::size_t last, const std::string& prefix
     empty = empty && buckets_[i].routes.empty();
   }
   if (empty) return;
-  if (bytes > cut_.part_most && last - first > 1) {
+  if (bytes > most && last - first > 1) {
     const std::size_t middle = first + (last - first) / 2;
-    cut(first, middle, prefix, out);
-    cut(middle, last, prefix, out);
+    cut(first, middle, prefix, most, out);
+    cut(middle, last, prefix, most, out);
     return;
   }
   std::string checksum = digest.hex();

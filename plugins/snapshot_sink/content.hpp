@@ -16,9 +16,13 @@ namespace hyperway::snapshot_sink {
 
 /// How routes are cut. Bytes of text.
 struct Cut {
-  std::size_t inline_most = 128 << 10;  ///< Above it, routes go into parts …
+  std::size_t inline_most = 32 << 10;  ///< Above it, routes go into parts …
   std::size_t part_most = 64 << 10;  ///< … none of which is larger, as long as it can be halved.
   unsigned most_bits = 10;           ///< At most 2^most_bits parts.
+  std::size_t part_least = 8 << 10;  ///< What is smaller is not halved.
+  /// An edit rewrites one part, and the index with the names of all: both cost a server the same
+  /// where a part has the square root of this times all bytes.
+  std::size_t balance = 128;
 };
 
 /// The listeners and routes of a snapshot as texts, and how they are cut into parts
@@ -141,7 +145,8 @@ class Content {
   void putStatus(const std::string& key, std::string text);
   [[nodiscard]] std::string statusesOf(std::string_view kind) const;
   void settle();
-  void cut(std::size_t first, std::size_t last, const std::string& prefix,
+  [[nodiscard]] std::size_t partMost() const;
+  void cut(std::size_t first, std::size_t last, const std::string& prefix, std::size_t most,
            std::vector<Part>& out) const;
   template <class Visit>
   void eachOf(const Part& part, Visit&& visit) const;

@@ -124,14 +124,8 @@ Grants::Grants(k8s_client::Api& api, const Settings& settings, Changed changed, 
       owner_(settings.owner),
       changed_(std::move(changed)),
       attempted_(std::move(attempted)),
-      roles_follower_(
-          *this, false,
-          k8s_client::withQuery(path(false, "", ""),
-                                {{"labelSelector", std::string(kSnapshotLabel) + '=' + label_}})),
-      bindings_follower_(
-          *this, true,
-          k8s_client::withQuery(path(true, "", ""),
-                                {{"labelSelector", std::string(kSnapshotLabel) + '=' + label_}})) {}
+      roles_follower_(*this, false, followedPath(false)),
+      bindings_follower_(*this, true, followedPath(true)) {}
 
 Grants::~Grants() { *alive_ = false; }
 
@@ -143,6 +137,13 @@ void Grants::start() {
 
 std::string Grants::path(bool binding, std::string_view name_space, std::string_view name) const {
   return k8s_client::path(kRbac, name_space, binding ? "rolebindings" : "roles", name);
+}
+
+// By name too, so that our own rights can be bounded by it (deploy/*-rbac.yaml).
+std::string Grants::followedPath(bool binding) const {
+  return k8s_client::withQuery(path(binding, "", ""),
+                               {{"fieldSelector", "metadata.name=" + name_},
+                                {"labelSelector", std::string(kSnapshotLabel) + '=' + label_}});
 }
 
 bool Grants::has(const std::string& name_space, const std::string& name) const {

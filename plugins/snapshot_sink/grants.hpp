@@ -69,6 +69,7 @@ class Grants {
 
   [[nodiscard]] std::string path(bool binding, std::string_view name_space,
                                  std::string_view name) const;
+  [[nodiscard]] std::string followedPath(bool binding) const;
   void apply(bool binding, const std::string& name_space, const std::set<std::string>& names);
   void remove(bool binding, const std::string& name_space);
   void send(k8s_client::Request request, const std::string& what, const std::string& name_space,

@@ -11,9 +11,17 @@ using k8s_client::Error;
 using k8s_client::Reply;
 using namespace std::chrono_literals;
 
-constexpr auto kGather = 5ms;        // changes that come together are written together
+constexpr auto kGather = 2ms;        // changes that come together are written together
 constexpr std::size_t kAtOnce = 16;  // parts under way
-constexpr auto kUnused = 60s;        // a part lives on for readers that have the old index
+// Removals are in no hurry. Each costs a server as much as the write of a part, so they wait for a
+// second without one; but not for ever, and not all of them.
+constexpr std::size_t kRemovalsAtOnce = 2, kMostUnused = 512;
+constexpr k8s_client::Duration kQuiet = 1s, kUnusedMost = 300s;
+constexpr auto kUnused = 60s;  // a part lives on for readers that have the old index
+// Who makes many routes one after the other has nearly all parts changed at any time. After a round
+// with more parts than these, the server is left to others for as long as the round took.
+constexpr std::size_t kFewParts = 8;
+constexpr k8s_client::Duration kMostPause = 2s;
 constexpr auto kStatusGap = 1s;
 constexpr auto kPods = 30s;  // between two looks whether data planes are still there
 constexpr auto kRefusedAgain = 30s;
@@ -27,6 +35,20 @@ k8s_client::Reflector::Options optionsFor(std::string path) {
   return options;
 }
 
+// What is in a part its name says: of all of them that may be many megabytes.
+k8s_client::Reflector::Options optionsForParts(std::string path) {
+  k8s_client::Reflector::Options options = optionsFor(std::move(path));
+  options.metadata_only = true;
+  return options;
+}
+
+// What data planes read by an index beside it.
+Secrets namedBy(std::string_view spec) {
+  Secrets out = secretsOf(listenersOf(spec));
+  for (const std::string& name : backendNamespacesOf(spec)) out[name].emplace(kBackends);
+  return out;
+}
+
 // Until the next attempt, when this was the one of that number.
 std::chrono::milliseconds waitAfter(const Error& error, unsigned failures) {
   return error.transient() || error.conflict() ? k8s_client::backOff(failures, 100ms, 5000ms, 0.5)
@@ -35,10 +57,8 @@ std::chrono::milliseconds waitAfter(const Error& error, unsigned failures) {
 
 }  // namespace
 
-Writer::Follower::Follower(Writer& writer, std::string what, std::string path)
-    : reflector(writer.api_, optionsFor(std::move(path)), *this),
-      writer_(writer),
-      what_(std::move(what)) {}
+Writer::Follower::Follower(Writer& writer, std::string what, k8s_client::Reflector::Options options)
+    : reflector(writer.api_, std::move(options), *this), writer_(writer), what_(std::move(what)) {}
 
 void Writer::Follower::onObject(const k8s_client::ObjectText& object) {
   writer_.onSeen(*this, object);
@@ -64,15 +84,16 @@ Writer::Writer(k8s_client::Api& api, Settings settings, Listener listener, Cut c
       self_(std::make_shared<Writer*>(this)),
       content_(settings_.name, cut),
       refusals_(content_),
-      index_follower_(
-          *this, "RouteSnapshot " + settings_.name_space + '/' + settings_.name,
-          k8s_client::withQuery(path(""), {{"fieldSelector", "metadata.name=" + settings_.name}})),
+      index_follower_(*this, "RouteSnapshot " + settings_.name_space + '/' + settings_.name,
+                      optionsFor(k8s_client::withQuery(
+                          path(""), {{"fieldSelector", "metadata.name=" + settings_.name}}))),
       part_follower_(
           *this,
           settings_.owner ? "parts of RouteSnapshot " + settings_.name_space + '/' + settings_.name
                           : "its parts",
-          k8s_client::withQuery(path(""), {{"labelSelector", std::string(kSnapshotLabel) + '=' +
-                                                                 labelOf(settings_.name)}})),
+          optionsForParts(k8s_client::withQuery(
+              path(""),
+              {{"labelSelector", std::string(kSnapshotLabel) + '=' + labelOf(settings_.name)}}))),
       grants_(
           api_, settings_, [this] { changed(0ms); },
           [this](const std::string& what, const Error& error) {
@@ -201,6 +222,7 @@ void Writer::learnIndex(Observed seen) {
           k8s_client::versionOf(seen.resource_version))
     return;
   if (index_ && index_->uid != seen.uid) settled_generation_ = 0;
+  if (!index_ || index_->spec != seen.spec) named_ = namedBy(seen.spec);
   index_ = std::move(seen);
 }
 
@@ -235,11 +257,14 @@ void Writer::consider() {
   if (!index_) return writeIndex(spec);
   // Back to what is there.
   if (round_ && round_->spec != spec && isSettled(spec)) round_.reset();
+  if (!round_ && !isSettled(spec) && next_round_ > api_.now()) return wakeAt(next_round_);
   if (!round_) beginRound(parts, spec);
   if (!writeParts(*round_)) return;
   if (!isSettled(round_->spec) || (settings_.owner && index_->applied != applied_))
     return writeIndex(round_->spec);
   const Round done = *std::exchange(round_, std::nullopt);
+  const auto now = api_.now();
+  if (done.fresh > kFewParts) next_round_ = now + std::min(now - done.began, kMostPause);
   failures_ = 0;
   tell("write", "");
   if (done.spec != spec) {
@@ -271,7 +296,10 @@ void Writer::noteWhatIsThere(const std::vector<Content::Part>& parts, const std:
       continue;
     content_.accept(part);
   }
-  if (!index_ || isSettled(spec) || !differenceOf(index_->spec, spec).empty()) return;
+  // With another checksum there is nothing to compare.
+  if (!index_ || isSettled(spec) || index_->spec.find(content_.checksum()) == std::string::npos ||
+      !differenceOf(index_->spec, spec).empty())
+    return;
   settled_generation_ = index_->generation;
   settled_spec_ = spec;
   content_.acceptIndex();
@@ -284,9 +312,7 @@ Secrets Writer::secretsToGrant() const {
   if (settings_.owner)
     for (const std::string& name : content_.namespaces()) out[name].emplace(kBackends);
   if (!index_) return out;
-  for (const std::string& name : backendNamespacesOf(index_->spec))
-    if (grants_.has(name, std::string(kBackends))) out[name].emplace(kBackends);
-  for (const auto& [name_space, names] : secretsOf(listenersOf(index_->spec)))
+  for (const auto& [name_space, names] : named_)
     for (const std::string& name : names)
       if (grants_.has(name_space, name)) out[name_space].insert(name);
   return out;
@@ -294,11 +320,13 @@ Secrets Writer::secretsToGrant() const {
 
 void Writer::beginRound(std::vector<Content::Part> parts, const std::string& spec) {
   Round fresh;
+  fresh.began = api_.now();
   fresh.generation = generation_;
   fresh.spec = spec;
   for (const Content::Part& part : parts)
     if (!parts_.contains(part.name))
       fresh.bodies[part.name] = partBody(settings_, content_, part, index_->uid);
+  fresh.fresh = fresh.bodies.size();
   fresh.parts = std::move(parts);
   round_ = std::move(fresh);
 }
@@ -313,14 +341,15 @@ bool Writer::writeParts(Round& round) {
       continue;
     }
     complete = false;
-    if (known != parts_.end() && known->second.deleting) continue;  // Its event goes on.
+    // Its event or answer goes on.
+    if (known != parts_.end() && (known->second.deleting || known->second.removing)) continue;
     if (known != parts_.end() && known->second.not_before > api_.now()) {
       wakeAt(known->second.not_before);
       continue;
     }
     if (flying_ >= kAtOnce) break;
     if (known != parts_.end()) {
-      removePart(part.name, known->second.uid);
+      removePart(part.name, known->second);
     } else if (const auto next = made_[part.name].next(api_.now()); next > api_.now()) {
       wakeAt(next);
     } else if (const auto body = round.bodies.find(part.name); body != round.bodies.end()) {
@@ -343,6 +372,7 @@ void Writer::sendPart(const Content::Part& part, std::string body) {
   auto request = foreign_.erase(part.name) > 0
                      ? k8s_client::applyRequest(path(part.name), std::move(body), true)
                      : k8s_client::strict(k8s_client::createRequest(path(""), std::move(body)));
+  request.accept = k8s_client::kMetadata;
   api_.call(std::move(request), then([this, part](Reply reply) {
               --flying_;
               if (reply.error.conflict()) {
@@ -410,25 +440,31 @@ void Writer::learn(std::string_view spec) {
   }
 }
 
-void Writer::removePart(const std::string& name, const std::string& uid) {
-  ++flying_;
-  api_.call(k8s_client::removeRequest(path(name), uid), then([this, name](Reply reply) {
-              --flying_;
+// Nothing but this part waits for it.
+void Writer::removePart(const std::string& name, Part& part) {
+  ++removing_;
+  part.removing = true;
+  api_.call(k8s_client::removeRequest(path(name), part.uid), then([this, name](Reply reply) {
+              --removing_;
               const bool gone = reply.ok() || reply.error.notFound();
               listener_.attempted("removal of part " + name, gone ? Error() : reply.error);
-              if (gone)
-                parts_.erase(name);
-              else if (const auto part = parts_.find(name); part != parts_.end())
-                notRemoved(part->second, reply.error);
+              // Not one of that name that was made since.
+              if (const auto known = parts_.find(name);
+                  known != parts_.end() && known->second.removing) {
+                if (gone)
+                  parts_.erase(known);
+                else
+                  notRemoved(known->second, reply.error);
+              }
               if (!gone)
                 tell("remove", "part " + name + " cannot be removed: " + reply.error.text());
               changed(0ms);
             }));
 }
 
-// Nothing but this part waits for the next attempt.
+// Nor for the next attempt.
 void Writer::notRemoved(Part& part, const Error& error) {
-  part.deleting = false;
+  part.removing = false;
   part.not_before = api_.now() + waitAfter(error, ++part.failures);
 }
 
@@ -492,6 +528,7 @@ void Writer::onIndexWritten(const std::string& spec, Reply reply) {
     learnIndex(std::move(seen));
     // Only what was written can be undone.
     index_writes_.add(api_.now());
+    last_written_ = api_.now();
     repeated_ = spec;
   } else if (!reply.ok()) {
     refused("RouteSnapshot " + settings_.name_space + '/' + settings_.name, reply.error,
@@ -549,18 +586,21 @@ void Writer::collect(const std::vector<Content::Part>& parts,
     for (const Content::Part& part : *list) named.insert(part.name);
   const auto now = api_.now();
   bool stuck = false;
+  std::size_t unused = 0;
   for (auto& [name, part] : parts_) {
     if (named.contains(name) || part.uid.empty()) continue;
     part.accepted = false;
     stuck = stuck || part.failures > 0;
-    if (part.deleting) continue;
+    if (part.deleting || part.removing) continue;
     if (!part.unused_since) part.unused_since = now;
-    const auto due = std::max(*part.unused_since + kUnused, part.not_before);
+    const auto quiet = ++unused > kMostUnused
+                           ? now
+                           : std::min(last_written_ + kQuiet, *part.unused_since + kUnusedMost);
+    const auto due = std::max({*part.unused_since + kUnused, part.not_before, quiet});
     if (due > now) {
       wakeAt(due);
-    } else if (flying_ < kAtOnce) {
-      removePart(name, part.uid);
-      part.deleting = true;
+    } else if (removing_ < kRemovalsAtOnce) {
+      removePart(name, part);
     }
   }
   if (!stuck) tell("remove", "");

@@ -58,7 +58,7 @@ class Writer {
   // Follows the index, or the parts.
   class Follower final : public k8s_client::Reflector::Observer {
    public:
-    Follower(Writer& writer, std::string what, std::string path);
+    Follower(Writer& writer, std::string what, k8s_client::Reflector::Options options);
     void onObject(const k8s_client::ObjectText& object) override;
     void onRemoved(std::string_view key) override;
     void onListed() override;
@@ -75,6 +75,7 @@ class Writer {
     std::string uid;
     bool intact = true;  // nobody edited it
     bool deleting = false;
+    bool removing = false;  // by us, and not answered yet
     bool accepted = false;  // content_ knows that it is there
     std::optional<k8s_client::TimePoint> unused_since;
     k8s_client::TimePoint not_before{};  // its removal failed
@@ -84,6 +85,8 @@ class Writer {
   // What is being written: all of it before anything newer, or changes that come all the time would
   // keep an index from ever being written.
   struct Round {
+    k8s_client::TimePoint began{};
+    std::size_t fresh = 0;  // parts that it makes
     std::uint64_t generation = 0;
     std::string spec;
     std::vector<Content::Part> parts;
@@ -116,7 +119,7 @@ class Writer {
   [[nodiscard]] bool isWanted(const Content::Part* part, const std::string& spec) const;
   void refused(const std::string& what, const k8s_client::Error& error,
                const std::optional<Content::Part>& part, const std::string& spec);
-  void removePart(const std::string& name, const std::string& uid);
+  void removePart(const std::string& name, Part& part);
   void notRemoved(Part& part, const k8s_client::Error& error);
   void lookFirst();
   void writeIndex(const std::string& spec);
@@ -150,6 +153,7 @@ class Writer {
   std::set<k8s_client::TimePoint> alarms_;
 
   std::optional<Observed> index_;
+  Secrets named_;                        // by index_
   std::map<std::string, Part> parts_;    // by name
   std::map<std::string, Repeats> made_;  // parts, by name
   std::set<std::string> foreign_;        // parts whose names somebody else has taken
@@ -158,7 +162,9 @@ class Writer {
   std::int64_t settled_generation_ = 0;
   std::string settled_spec_, updated_at_, updated_for_;
   std::optional<Round> round_;
-  std::size_t flying_ = 0;
+  k8s_client::TimePoint next_round_{}, last_written_{};
+  std::size_t flying_ = 0;    // answers that the next step waits for
+  std::size_t removing_ = 0;  // parts whose removal is under way
   unsigned failures_ = 0;
   Repeats index_writes_;
   std::string repeated_;

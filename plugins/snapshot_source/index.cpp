@@ -62,6 +62,7 @@ std::optional<Index> readIndex(const k8s_client::ObjectText& object) {
   object.appendSlim(out.text, kGroupVersion, "RouteSnapshot", false);
   out.checksum = member("checksum").text();
   out.generation = generationOf(object);
+  out.version = object.resourceVersion();
   const Value parts = member("parts"), listeners = member("listeners");
   const Value namespaces = member("backendNamespaces");
   for (const Value& one : namespaces.items()) out.namespaces.insert(one.text());

@@ -22,6 +22,7 @@ struct Index {
   std::string text;                          ///< The object, without its status.
   std::string checksum;                      ///< spec.checksum.
   std::int64_t generation = 0;               ///< metadata.generation.
+  std::string version;                       ///< metadata.resourceVersion.
   std::map<std::string, std::string> parts;  ///< Name -> checksum.
   std::set<std::string> namespaces;          ///< `backendNamespaces`.
   std::set<std::string> secrets;             ///< "namespace/name" that its listeners name.

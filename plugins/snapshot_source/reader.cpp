@@ -187,10 +187,14 @@ bool Reader::awaitsBackends() {
   });
 }
 
+// From the server's memory, which is as new as the index and so has the part; what it lacked is
+// asked of its store.
 void Reader::askForPart(const std::string& name) {
   ++waiting_->asked;
   k8s_client::Request request;
   request.path = k8s_client::path(kGroupVersion, settings_.name_space, kResource, name);
+  if (const std::string& version = waiting_->index.version; failures_ == 0 && !version.empty())
+    request.path = k8s_client::withQuery(std::move(request.path), {{"resourceVersion", version}});
   api_.call(std::move(request), [self = self_, number = number_, name](Reply reply) {
     if (*self != nullptr) (*self)->onPart(number, name, std::move(reply));
   });
@@ -342,10 +346,10 @@ void Reader::onService(const ObjectText& object) {
   const bool of_use = backends == nullptr || !backends->slices.reflector.listed();
   // By namespace, which Services there are is told when it goes.
   if (!of_use && !settings_.backends_of_snapshot) return;
-  std::string slice = of_use ? clusterAddressSlice(object) : std::string();
+  std::string address = of_use ? clusterAddress(object) : std::string();
   std::string& known = cluster_addresses_[object.key()];
-  if (known == slice) return;
-  known = std::move(slice);
+  if (known == address) return;
+  known = std::move(address);
   if (backends != nullptr && backends->uses_cluster_addresses && !known.empty())
     addClusterAddress(object.key(), known);
 }
@@ -356,8 +360,8 @@ void Reader::dropClusterAddresses(Backends& backends) {
       std::exchange(backends.dropped_cluster_addresses, true))
     return;
   if (!settings_.backends_of_snapshot) return cluster_addresses_.clear();
-  for (auto& [service, slice] : cluster_addresses_)
-    if (backendsOf(service) == &backends) slice = {};
+  for (auto& [service, address] : cluster_addresses_)
+    if (backendsOf(service) == &backends) address = {};
 }
 
 void Reader::onServiceGone(std::string_view key) {
@@ -380,10 +384,10 @@ void Reader::onSliceGone(std::string_view key) {
 
 void Reader::useClusterAddresses(Backends& backends, bool use) {
   if (std::exchange(backends.uses_cluster_addresses, use) == use) return;
-  for (const auto& [service, slice] : cluster_addresses_) {
-    if (slice.empty() || backendsOf(service) != &backends) continue;
+  for (const auto& [service, address] : cluster_addresses_) {
+    if (address.empty() || backendsOf(service) != &backends) continue;
     if (use)
-      addClusterAddress(service, slice);
+      addClusterAddress(service, address);
     else
       addRemoval("discovery.k8s.io", "EndpointSlice", clusterAddressName(service));
   }
@@ -402,8 +406,9 @@ void Reader::addUpsert(const ObjectText& object, std::string_view group_version,
     listener_.publish(std::exchange(upserts_, {}), std::exchange(removals_, {}), false);
 }
 
-void Reader::addClusterAddress(const std::string& service, std::string_view slice) {
+void Reader::addClusterAddress(const std::string& service, std::string_view address) {
   if (!upserts_.empty()) upserts_ += ',';
+  const std::string slice = clusterAddressSlice(service, address);
   upserts_ += slice;
   cache_.put("EndpointSlice", clusterAddressName(service), slice);
 }

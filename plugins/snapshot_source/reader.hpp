@@ -110,7 +110,7 @@ class Reader {
   void dropClusterAddresses(Backends& backends);
   void addUpsert(const k8s_client::ObjectText& object, std::string_view group_version,
                  std::string_view kind);
-  void addClusterAddress(const std::string& service, std::string_view slice);
+  void addClusterAddress(const std::string& service, std::string_view address);
   void serveFromCache();
   void completeFromCache(const std::map<std::string, std::string>& objects);
   void forgetWhatTheCacheHadAlone();
@@ -140,7 +140,7 @@ class Reader {
   std::set<std::string> parts_;                 // in force
   std::set<std::string> wanted_secrets_, namespaces_;
 
-  // Service -> slice, empty where EndpointSlices are for us.
+  // Service -> clusterAddress(), empty where EndpointSlices are for us.
   std::map<std::string, std::string> cluster_addresses_;
   Cache cache_;
   std::string cache_trouble_;

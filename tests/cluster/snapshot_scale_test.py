@@ -2,8 +2,8 @@
 """Mode A with many routes on a real API server: memory, how soon an edit is served, and what it rewrites.
 
 Small by default; HYPERWAY_FULL=1 makes it the sizes and the bounds that are promised: 5,000 routes on 50 namespaces
-with their Services and EndpointSlices, then 40,000. Figures are printed. One replica of each runs, so that they do
-not share the processors.
+with their Services and EndpointSlices, then 40,000 that lead to the same Services. Figures are printed. One replica of
+each runs, so that they do not share the processors.
 """
 import os
 import random
@@ -89,14 +89,23 @@ class SnapshotScaleTest(unittest.TestCase):
             if ("/etc/hyperway/controller.yaml" in line) == wanted] for wanted in (True, False))
         return measure.memory(controller), measure.memory(plane)
 
-    def add(self, first, last):
-        """Routes with their Services and EndpointSlices; waits until the last ones are served."""
-        numbers = range(first, last)
+    def add_services(self, numbers):
+        """Services with their EndpointSlices."""
         for path, what in ((shop.SERVICES, lambda name, space: shop.service(name, namespace=space)),
                            (shop.SLICES, lambda name, space: shop.endpoint_slice(name, self.backend.port,
-                                                                                 namespace=space)),
-                           (shop.ROUTES, shop.forward)):
+                                                                                 namespace=space))):
             self.make([(moved(path, self.space(i)), what(f"r-{i}", self.space(i))) for i in numbers])
+
+    def route(self, number):
+        """A route; of its namespace's Services it leads to one of the first ROUTES."""
+        found = shop.forward(f"r-{number}", self.space(number))
+        found["spec"]["rules"][0]["backendRefs"][0]["name"] = f"r-{number % ROUTES}"
+        return found
+
+    def add(self, first, last):
+        """Routes; waits until the last ones are served."""
+        numbers = range(first, last)
+        self.make([(moved(shop.ROUTES, self.space(i)), self.route(i)) for i in numbers], connections=8)
         begin = time.monotonic()
         for i in [last - 1, first, *random.sample(numbers, 20)]:
             self.cluster.until(f"route {i} is served", lambda i=i: self.asker.ask(f"r-{i}.example")[0] == 200, seconds=120)
@@ -129,6 +138,7 @@ class SnapshotScaleTest(unittest.TestCase):
 
     def test_1_many_routes_fit_into_both_processes(self):
         before = self.memory()
+        self.add_services(range(ROUTES))
         took = self.add(0, ROUTES)
         self.cluster.until("the status follows", lambda: (
             self.index()["status"]["routeRuleCount"] == ROUTES), seconds=60)

@@ -225,7 +225,7 @@ class SnapshotTest(unittest.TestCase):
     def test_a_controllers_token_changes_no_role_but_its_own(self):
         bindings = ROLES.replace("roles", "rolebindings")
         refused = [(method, path + "/other") for path in (ROLES, bindings) for method in ("GET", "PATCH", "DELETE")]
-        refused.append(("PATCH", SNAPSHOTS + "/other/status"))
+        refused += [("GET", path) for path in (ROLES, bindings)] + [("PATCH", SNAPSHOTS + "/other/status")]
         self.assertEqual(self.answers("hyperway-controller", refused), dict.fromkeys(refused, 403))
 
     def test_a_data_plane_reads_no_gateway_api(self):

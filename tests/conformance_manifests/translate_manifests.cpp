@@ -68,7 +68,7 @@ int main() {
     change.kind = takeField(line);
     change.name_space = takeField(line);
     change.name = takeField(line);
-    change.json = line;
+    change.json = std::string(line);
     for (const std::string& problem : translator.apply({change}).rejected)
       std::cerr << problem << '\n';
   }

@@ -17,6 +17,7 @@ from harness import plugin_source, probes, successor, tls, upgrade
 from harness.backend import Backend, answer
 from harness.case import Case, patience, until
 from harness.client import Client, ask
+from harness.kubernetes import Kubernetes
 from harness.load import LoadClient
 from harness.manifests import (app, extension, filter_object, gateway, gateway_class, listener, path_match, route, rule,
                                secret)
@@ -325,6 +326,88 @@ class Upgrades(UpgradeCase):
             until(refused, message="the old address is closed")
             self.assertEqual(kept.ask("GET", "/").status, 200)
         self.ends_well(old)
+
+    def start_waiting(self):
+        """An upgrade to a process that has all sockets, and waits for a cluster that does not answer yet; what lets it go on."""
+        cluster = self.use(Kubernetes())
+
+        def away(method, path):
+            return (503, {"kind": "Status", "code": 503, "message": "not now"}) if method else None
+        cluster.faults.append(away)
+        self.gateway.settings["sources"] = [
+            {"plugin": "file_source", "config": {"paths": [self.gateway.manifests]}},
+            {"plugin": "k8s_source", "config": {"kubeconfig": cluster.kubeconfig}}]
+        self.replace_configuration()
+        del self.gateway.settings["sources"]
+        self.gateway.process.send_signal(signal.SIGUSR2)
+        # It asks the cluster, so it has its sockets.
+        until(lambda: cluster.asked("GET"), 20)
+        return lambda: cluster.faults.remove(away)
+
+    def test_a_listener_that_is_added_while_the_new_process_gets_ready_loses_no_connection(self):
+        port, extra = self.start_by_link(settings={"drain": {"deadline": "20s"}}, workers=2), free_port()
+        go_on = self.start_waiting()
+        # Both bind what comes as it is named.
+        self.gateway.apply(gateway([listener(), listener("more", extra)]))
+        until(lambda: ask(extra).status == 200)
+        failures, stop = [], threading.Event()
+        threads = [threading.Thread(target=self._fresh, args=(to, stop, failures)) for to in (extra, extra, extra, port)]
+        for thread in threads:
+            thread.start()
+        go_on()
+        until(lambda: "upgraded: process" in self.gateway.logs(), 20)
+        pid = int(re.search(r"upgraded: process (\d+) ", self.gateway.logs()).group(1))
+        old = successor.follow(self.gateway, pid)
+        self.ends_well(old)
+        for _ in range(50):
+            self.assertEqual(ask(extra).status, 200)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertNotIn("in use", self.gateway.logs())
+
+    def test_listeners_that_are_added_all_the_time_lose_no_connection(self):
+        self.start(settings={"drain": {"deadline": "20s"}}, workers=2)
+        ports, failures, stop = [], [], threading.Event()
+
+        def add():
+            while not stop.is_set() and len(ports) < 60:
+                ports.append(free_port())
+                self.gateway.apply(gateway([listener(), *[listener(f"n{n}", port) for n, port in enumerate(ports)]]))
+                until(lambda: ask(ports[-1]).status == 200, 10)
+                served.append(ports[-1])
+                stop.wait(0.05)
+
+        def ask_all():
+            while not stop.is_set():
+                for port in served[-10:]:
+                    try:
+                        if ask(port).status != 200:
+                            failures.append("status")
+                    except Exception as error:  # noqa: BLE001
+                        failures.append(repr(error))
+        served = []
+        threads = [threading.Thread(target=work) for work in (add, ask_all, ask_all)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            until(lambda had=len(served): len(served) > had + 3, 20)
+            self.ends_well(self.upgrade())
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertGreater(len(served), 12)
+
+    def test_a_listener_that_is_added_while_a_new_process_fails_is_served(self):
+        self.start_by_link(deadline="2s")
+        pid, extra = self.gateway.pid, free_port()
+        self.start_waiting()
+        self.gateway.apply(gateway([listener(), listener("more", extra)]))
+        until(lambda: ask(extra).status == 200)
+        until(lambda: "upgrade failed" in self.gateway.logs(), 20)
+        self.goes_on(extra, pid)
 
     def test_an_address_that_the_old_process_was_in_the_way_of_is_bound_when_it_has_gone(self):
         port = free_port()

@@ -253,6 +253,10 @@ class Snapshots(Case):
         until(lambda: ask(self.port, target="/none", host="r7.example.com").body == b"app")
         after = parts()
         self.assertEqual((len(before - after), len(after - before)), (1, 1))
+        # It was read once, from what the server has in its memory.
+        reads = [path for method, path in self.cluster.requests if method == "GET" and min(after - before) in path]
+        self.assertEqual([path.rpartition("=")[0] for path in reads], [
+            f"/apis/hyperway.arloor.dev/v1alpha1/namespaces/default/routesnapshots/{min(after - before)}?resourceVersion"])
         # A part that somebody deletes or edits is there again.
         victim = sorted(after)[0]
         self.cluster.delete(self.snapshot(victim))

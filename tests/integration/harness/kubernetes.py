@@ -32,9 +32,15 @@ SERVED = {
 PLURAL = {kind: (group, resource) for group, kinds in SERVED.items() for resource, kind in kinds.items()}
 
 
+def metadata_of(item):
+    """What a server sends of an object to who asks for its metadata alone."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
+
+
 class _Watch:
-    def __init__(self, connection, stream, resource, matches):
+    def __init__(self, connection, stream, resource, matches, partial):
         self.connection, self.stream, self.resource, self.matches = connection, stream, resource, matches
+        self.partial = partial  # metadata is all that it wants
 
 
 class _Connection(threading.Thread):
@@ -290,6 +296,8 @@ class Kubernetes:
     @staticmethod
     def send_line(watch, line):
         """One line of a watch."""
+        if watch.partial and line["type"] in ("ADDED", "MODIFIED", "DELETED"):
+            line = {**line, "object": metadata_of(line["object"])}
         watch.connection.send(watch.stream, json.dumps(line).encode() + b"\n")
 
     def send_raw(self, resource, data, end=False):
@@ -328,6 +336,7 @@ class Kubernetes:
                 instead = fault(method, headers[":path"])
                 if instead:
                     return self.reply(connection, stream, *instead)
+            self.partial = "as=PartialObjectMetadata" in headers.get("accept", "")
             applies = headers.get("content-type", "").startswith("application/apply-patch")
             return self.route(connection, stream, "APPLY" if applies else method, url.path, query,
                               json.loads(body) if body else None)
@@ -382,9 +391,11 @@ class Kubernetes:
         start = int(query.get("continue", "0"))
         end = start + min(int(query["limit"]), self.page)
         meta = {"resourceVersion": str(self.version), "continue": str(end) if end < len(items) else ""}
-        self.reply(connection, stream, 200, {"kind": "List", "apiVersion": "v1", "metadata": meta,
-                                             "items": items[start:end]})
+        items = items[start:end]
+        self.reply(connection, stream, 200, {"kind": "List", "apiVersion": "v1", "metadata": meta, "items": [
+            metadata_of(item) for item in items] if self.partial else items})
 
+    partial = False  # what the request under way wants
     page = 500
     streams = 100  # that a connection may have at once; more end it
 
@@ -392,7 +403,7 @@ class Kubernetes:
         """A watch: what happened since, and then what happens."""
         if since < self.oldest:
             return self.reply(connection, stream, 410, {"kind": "Status", "code": 410, "reason": "Expired"})
-        watch = _Watch(connection, stream, resource, matches)
+        watch = _Watch(connection, stream, resource, matches, self.partial)
         connection.send(stream, head=[(":status", "200"), ("content-type", "application/json")])
         for version, kind, of, item in self.history:
             if version > since and of == resource and matches(item):
@@ -409,7 +420,7 @@ class Kubernetes:
         self.made += 1
         body["metadata"].setdefault("uid", f"{key}-{self.made}")
         self.store(resource, key, body)
-        return self.reply(connection, stream, 201, body)
+        return self.reply(connection, stream, 201, metadata_of(body) if self.partial else body)
 
     def invalid(self, connection, stream, causes):
         """422, as a Status."""

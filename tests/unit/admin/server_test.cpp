@@ -137,6 +137,23 @@ TEST_CASE("The socket belongs to its owner alone and goes with its server") {
   CHECK(answer.error().find(path) != std::string::npos);
 }
 
+TEST_CASE("The file of an inherited socket is the other process's until this one begins") {
+  const std::string path = socketPath("inherited");
+  const auto old = AdminServer::onSocket(path, echo);
+  const auto inherit = [&] {
+    return AdminServer::onInherited(old->duplicateSocket(), path, Callers::Any, echo);
+  };
+  { const auto ended_early = inherit(); }
+  CHECK(askSocket(path, "GET", "/", "").has_value());
+  {
+    const auto next = inherit();
+    next->begin();
+    old->letGo();
+    CHECK(askSocket(path, "GET", "/", "").has_value());
+  }
+  CHECK(::access(path.c_str(), F_OK) != 0);
+}
+
 TEST_CASE("A socket that its process left behind is replaced, another file is not") {
   const std::string path = socketPath("stale");
   {

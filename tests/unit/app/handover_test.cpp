@@ -169,6 +169,7 @@ TEST_CASE("A successor says who it is, waits for go, and knows when the upgrade 
     CHECK(ours.wait(1s)->text == "ready");
     REQUIRE(ours.send("go").has_value());
     CHECK(successor.next() == Successor::Word::Go);
+    CHECK(successor.takeLate().empty());
     successor.tellServing();
     CHECK(ours.wait(1s)->text == "serving");
     SUBCASE("and the old process closes its sockets") { REQUIRE(ours.send("closed").has_value()); }
@@ -176,6 +177,20 @@ TEST_CASE("A successor says who it is, waits for go, and knows when the upgrade 
       { const net::MessageSocket gone = std::move(ours); }
     }
     CHECK(successor.next() == Successor::Word::Closed);
+  }
+  SUBCASE("it gets listeners that were opened meanwhile, and closes what is none") {
+    std::vector<proxy::HandedListener> late;
+    late.push_back(group(2));
+    REQUIRE(sendListeners(ours, late).has_value());
+    REQUIRE(ours.send("listener 1 127.0.0.1", {late.front().sockets.front().get()}).has_value());
+    REQUIRE(ours.send("go").has_value());
+    CHECK(successor.next() == Successor::Word::Nothing);
+    CHECK(successor.next() == Successor::Word::Nothing);
+    CHECK(successor.next() == Successor::Word::Go);
+    const auto got = successor.takeLate();
+    REQUIRE(got.size() == 1);
+    CHECK(got.front().bind == late.front().bind);
+    CHECK(got.front().sockets.size() == 2);
   }
   SUBCASE("it is cancelled") {
     REQUIRE(ours.send("cancel not today").has_value());

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 using namespace hyperway;
 using namespace hyperway::app;
@@ -19,7 +20,10 @@ namespace {
 
 Upgrade::Host host() {
   return {[](const std::function<void()>& task) { return task(), true; },
-          []() -> Result<HandedSockets, std::string> { return HandedSockets{}; }};
+          []() -> Result<HandedSockets, std::string> { return HandedSockets{}; },
+          []() -> Result<std::vector<proxy::HandedListener>, std::string> {
+            return std::vector<proxy::HandedListener>{};
+          }};
 }
 
 // A new process that is a shell script; descriptor 3 is its end of the connection, and a write is a
@@ -59,6 +63,33 @@ TEST_CASE("A new process that says all it should serves, and is told when socket
   CHECK(upgrade.pid() > 0);
   CHECK(::kill(upgrade.pid(), 0) == 0);
   upgrade.tellClosed();
+}
+
+TEST_CASE("Listeners that were opened since the sockets were handed over come before go") {
+  const auto listener = [](std::uint16_t port) {
+    proxy::HandedListener out{{"127.0.0.1", port}, {}};
+    out.sockets.emplace_back(::dup(STDERR_FILENO));
+    return out;
+  };
+  Upgrade::Host some = host();
+  some.sockets = [&]() -> Result<HandedSockets, std::string> {
+    HandedSockets out;
+    out.listeners.push_back(listener(1));
+    return out;
+  };
+  some.listeners = [&]() -> Result<std::vector<proxy::HandedListener>, std::string> {
+    std::vector<proxy::HandedListener> out;
+    for (const int port : {1, 2}) out.push_back(listener(static_cast<std::uint16_t>(port)));
+    return out;
+  };
+  // What comes: "listener 1 ...", "end 1"; then "listener 2 ...", "go".
+  const std::string read = "dd bs=64 count=1 <&3 2>/dev/null; echo; ";
+  Upgrade upgrade(
+      script(std::string(kHello) + "got=$(" + read + read + "); printf ready >&3; got=$got/$(" +
+             read + read + "); printf 'failed %s' \"$(echo $got)\" >&3; exec sleep 60"),
+      some, 5s);
+  CHECK(follow(upgrade, Upgrade::State::Failed) == Upgrade::State::Failed);
+  CHECK(upgrade.reason() == "the new process: listener 1 127.0.0.1 end 1/listener 2 127.0.0.1 go");
 }
 
 TEST_CASE("A new process that cannot do it is the reason why not") {

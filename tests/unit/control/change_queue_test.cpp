@@ -24,7 +24,7 @@ std::string taken(ChangeQueue& queue, bool hold = false) {
     if (!out.empty()) out += '|';
     if (const auto* changes = std::get_if<ChangeQueue::Changes>(&step))
       for (const auto& change : changes->list)
-        out += change.kind[0] + change.name + '=' + change.json + ' ';
+        out += change.kind[0] + change.name + '=' + std::string(change.json) + ' ';
     else
       out += "other";
   }

@@ -344,6 +344,38 @@ TEST_CASE("A sink that lost its place gets the routes of snapshots too") {
   CHECK(whole.full);
   CHECK(keys(whole.routes) == std::vector<std::string>{"HTTPRoute/default/a"});
   CHECK(keys(whole.listeners) == std::vector<std::string>{"default/gw/http"});
+  // With the endpoints that they have now, and as the snapshot describes them.
+  world.addService("default", "web");
+  world.put("RouteSnapshot", "default", "snap",
+            spec("2", std::string(kHttp),
+                 entry("a").substr(0, entry("a").size() - 3) + ",'protocol':'h2c'}]}"));
+  const std::vector<route::Upstream> upstreams = world.translator.wholeModel().upstreams;
+  REQUIRE(keys(upstreams) == std::vector<std::string>{"default/web:80"});
+  CHECK(upstreams[0].protocol == route::UpstreamProtocol::Http2);
+  CHECK(upstreams[0].endpoints == std::vector<route::Endpoint>{{"10.0.0.1", 8080}});
+}
+
+TEST_CASE(
+    "A route that moves between parts and changes keeps its backend, and lets it go at last") {
+  World world;
+  const auto put = [&](const std::string& name, const std::string& routes) {
+    world.take(world.translator.apply({part(name, routes)}));
+  };
+  put("snap-0", entry("a") + "," + entry("b", "", "other"));
+  CHECK(world.upstreams.size() == 2);
+  // To another backend and another part at once.
+  world.take(world.translator.apply(
+      {part("snap-1", entry("a", "", "new")), part("snap-0", entry("b", "", "other"))}));
+  CHECK(world.routes.size() == 2);
+  CHECK(world.upstreams.contains("default/new:80"));
+  CHECK_FALSE(world.upstreams.contains("default/web:80"));
+  // The part that it left is not where it goes with.
+  world.take(world.translator.apply({gone("snap-0")}));
+  CHECK(world.routes.contains("HTTPRoute/default/a"));
+  CHECK(world.upstreams.contains("default/new:80"));
+  world.take(world.translator.apply({gone("snap-1")}));
+  CHECK(world.routes.empty());
+  CHECK(world.upstreams.empty());
 }
 
 }  // namespace

@@ -23,8 +23,8 @@ TEST_CASE("a batch of objects is cut into objects with their identity and their 
   CHECK(changes[1].kind == "HTTPRoute");
   CHECK(changes[1].name_space == "a");
   CHECK(changes[1].name == "r");
-  CHECK(changes[1].json.starts_with(R"({"apiVersion")"));
-  CHECK(changes[1].json.ends_with(R"("spec": {"n": [1, {}]}})"));
+  CHECK(std::string_view(changes[1].json).starts_with(R"({"apiVersion")"));
+  CHECK(std::string_view(changes[1].json).ends_with(R"("spec": {"n": [1, {}]}})"));
   CHECK(changes[2].group.empty());
   CHECK(changes[2].name_space.empty());
   CHECK(changes[2].name == "n");

@@ -361,6 +361,20 @@ TEST_CASE("Whoever takes another one's place tells what is gone since") {
   CHECK(world.notes.take() == List{"+n/b@20", "-n/a", "listed"});
 }
 
+TEST_CASE("Who needs metadata alone asks for no more, in lists and watches") {
+  FakeApi api;
+  Notes notes;
+  Reflector::Options options;
+  options.path = "/api/v1/things";
+  options.metadata_only = true;
+  Reflector reflector(api, options, notes);
+  reflector.start();
+  CHECK(api.calls.front().request.accept == kMetadataList);
+  api.answer(page(10, {object("a", 3)}));
+  CHECK(api.onlyStream().request.accept == kMetadata);
+  CHECK(notes.take() == List{"+n/a@3", "listed"});
+}
+
 TEST_CASE("A version that the server never accepts is given up for a list") {
   World world;
   world.begin();

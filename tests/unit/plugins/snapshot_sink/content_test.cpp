@@ -5,6 +5,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hyperway::snapshot_sink {
@@ -67,6 +68,31 @@ TEST_CASE("One route's edit replaces one part") {
   edit.routes = {route(77)};
   content.take(edit);
   CHECK(names(content) == before);
+}
+
+TEST_CASE("The more routes there are the larger parts are, so that an edit rewrites little") {
+  constexpr std::size_t kUsual = 500;  // bytes of a route, and a hundred for each name in the index
+  for (const auto& [count, most] :
+       {std::pair<int, std::size_t>{200, 12 << 10}, {5000, 48 << 10}, {40000, 120 << 10}}) {
+    CAPTURE(count);
+    Content content("snap");
+    content.take(routes(0, count, kUsual));
+    REQUIRE_FALSE(content.isInline());
+    const auto parts = content.parts();
+    for (const Content::Part& part : parts)
+      CHECK(content.routesOf(part).size() + 100 * parts.size() < most);
+    std::set<std::string> before = names(content);
+    int others = 0;
+    for (int i = 0; i < 40; ++i) {
+      Batch edit;
+      edit.routes.push_back(route(i * (count / 40), kUsual + 30));
+      content.take(edit);
+      std::set<std::string> after = names(content);
+      others += differing(after, before) == 1 && differing(before, after) == 1 ? 0 : 1;
+      before = std::move(after);
+    }
+    CHECK(others <= 1);  // A part has become too large.
+  }
 }
 
 TEST_CASE("Parts have all routes, each once, and their names are names of objects") {

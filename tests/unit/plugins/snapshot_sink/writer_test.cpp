@@ -200,6 +200,69 @@ TEST_CASE("A part that cannot be removed keeps nothing else waiting, and is trie
   CHECK(world.trouble.empty());
 }
 
+TEST_CASE("No write waits for the removal of a part, nor for its answer") {
+  World world;
+  for (const char* name : {"a", "b", "c"})
+    world.lists["parts"].push_back(R"({"metadata":{"namespace":"ns","name":"snap-0-)" +
+                                   std::string(name) +
+                                   R"(","uid":"p","generation":1,"resourceVersion":"1"}})");
+  world.begin();
+  world.take(routes({"a"}));
+  world.takeIndex();
+  world.pass(61s);
+  // Few at once, for they are in no hurry.
+  CHECK(std::count_if(world.api.calls.begin(), world.api.calls.end(),
+                      [](const auto& call) { return call.request.method == "DELETE"; }) == 2);
+  world.take(routes({"b"}));
+  CHECK(world.next("PATCH", "/snap").find(R"("x":"b")") != std::string::npos);
+}
+
+TEST_CASE("Parts are removed in a second without a write, and in five minutes without such a one") {
+  World world;
+  world.lists["parts"] = {
+      R"({"metadata":{"namespace":"ns","name":"snap-0-a","uid":"p","generation":1,)"
+      R"("resourceVersion":"1"}})"};
+  world.begin();
+  const auto edit = [&](int number) {
+    Batch batch = routes({"a"});
+    batch.routes[0].text = "{\"x\":" + std::to_string(number) + "}";
+    world.take(batch);
+    world.takeIndex();
+    if (!world.next("PATCH", "/status").empty()) world.api.refuse(503);
+  };
+  for (int i = 0; i < 590; ++i) {
+    CAPTURE(i);
+    edit(i);
+    REQUIRE(world.next("DELETE", "/snap-0-a").empty());
+    world.pass(480ms);
+  }
+  SUBCASE("a quiet second") { world.pass(1s); }
+  SUBCASE("none") {
+    for (int i = 0; i < 20; ++i) {
+      edit(1000 + i);
+      world.pass(480ms);
+    }
+  }
+  CHECK_FALSE(world.next("DELETE", "/snap-0-a").empty());
+}
+
+TEST_CASE("Of parts nothing but their metadata comes back from the server") {
+  World world;
+  world.begin();
+  Batch batch = routes({"a"});
+  batch.routes[0].text = "{\"x\":\"" + std::string(200000, 'x') + "\"}";
+  world.take(batch);
+  world.takeIndex();
+  REQUIRE_FALSE(world.nextWith("POST", "snap-").empty());
+  CHECK(world.api.calls.front().request.accept == k8s_client::kMetadata);
+  std::map<std::string, std::string> accepted;
+  for (const auto& [id, stream] : world.api.streams)
+    accepted[stream.request.path.find("labelSelector") != std::string::npos ? "parts" : "index"] =
+        stream.request.accept;
+  CHECK(accepted["parts"] == k8s_client::kMetadata);
+  CHECK(accepted["index"] == "application/json");
+}
+
 TEST_CASE("An edited part that cannot be removed is tried again") {
   World world;
   world.begin();
@@ -583,6 +646,39 @@ TEST_CASE("Changes that come all the time keep no index from being written") {
   CHECK(indexes > 5);
   world.serve("nothing");
   CHECK(world.written == world.taken);
+}
+
+TEST_CASE(
+    "After many parts the server is left to others as long as they took, after one it is not") {
+  World world("", Cut{100, 50, 6});
+  world.begin();
+  std::vector<std::string> names;
+  for (int i = 0; i < 80; ++i) names.push_back("r" + std::to_string(i));
+  world.take(routes(names));
+  world.takeIndex();
+  int parts = 0;
+  const auto answerOne = [&] {
+    if (world.nextWith("POST", "snap-").empty()) return false;
+    world.api.answer("{}");
+    return true;
+  };
+  for (; answerOne(); ++parts) world.pass(20ms);
+  REQUIRE(parts > 10);
+  const auto edit = [&](const std::string& text) {
+    Batch batch = routes({"r7"});
+    batch.routes[0].text = "{\"x\":\"" + text + "\"}";
+    world.take(batch);
+  };
+  edit("one");
+  CHECK_FALSE(answerOne());
+  world.pass(20ms * parts - 100ms);
+  CHECK_FALSE(answerOne());
+  world.pass(200ms);
+  CHECK(answerOne());
+  world.pass(10ms);
+  world.takeIndex();
+  edit("two");
+  CHECK(answerOne());
 }
 
 }  // namespace
