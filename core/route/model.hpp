@@ -62,8 +62,9 @@ struct Listener {
   std::uint16_t port = 0;              ///< The port in the Gateway's spec, as redirects see it.
   std::vector<Bind> binds;             ///< Where it is bound; at least one.
   std::string hostname;                ///< Exact, "*.suffix", or empty for any.
+  bool passthrough = false;  ///< Tls only: bytes go on as they are, by SNI; no certificate.
   std::vector<std::string>
-      certificates;  ///< Keys of Certificate; Https and Tls only, at least one.
+      certificates;  ///< Keys of Certificate; Https, and Tls without passthrough: at least one.
   std::shared_ptr<const ClientValidation> validation =
       nullptr;                           ///< Https only; null: none are asked for.
   std::string backend_certificate = {};  ///< Key of the Certificate that backends get to see with
@@ -73,8 +74,9 @@ struct Listener {
 /// True if both listeners are the same.
 [[nodiscard]] inline bool sameListener(const Listener& a, const Listener& b) {
   return a.key == b.key && a.protocol == b.protocol && a.port == b.port && a.binds == b.binds &&
-         a.hostname == b.hostname && a.certificates == b.certificates &&
-         sameIn(a.validation, b.validation) && a.backend_certificate == b.backend_certificate;
+         a.hostname == b.hostname && a.passthrough == b.passthrough &&
+         a.certificates == b.certificates && sameIn(a.validation, b.validation) &&
+         a.backend_certificate == b.backend_certificate;
 }
 
 /// How a value is compared.
@@ -135,11 +137,11 @@ struct Retry {
   std::chrono::milliseconds backoff{0};  ///< Least wait before a retry.
 };
 
-/// One HTTPRoute rule.
+/// One rule of a route. TLSRoute, TCPRoute and UDPRoute rules have an id, a name and backends only.
 struct Rule {
   std::string id;                 ///< "namespace/route/ruleIndex".
   std::string name;               ///< HTTPRouteRule.name; may be empty.
-  std::vector<Match> matches;     ///< At least one.
+  std::vector<Match> matches;     ///< At least one for HTTPRoute and GRPCRoute.
   std::vector<Filter> filters;    ///< In list order; CORS first wherever it is listed.
   std::vector<Mirror> mirrors;    ///< In list order.
   std::vector<Backend> backends;  ///< May be empty: 500, unless a filter answers.
@@ -157,19 +159,28 @@ struct Attachment {
   std::vector<std::string> hostnames;
 };
 
-/// An HTTPRoute as far as it takes effect.
+/// What a route routes. HTTP and gRPC routes are matched request by request, the others once for
+/// each connection or session: the oldest route that serves the name wins.
+enum class RouteKind : std::uint8_t { Http, Grpc, Tls, Tcp, Udp };
+
+/// A route as far as it takes effect.
 struct Route {
-  std::string key;           ///< "HTTPRoute/namespace/name"; unique.
+  std::string key;           ///< "HTTPRoute/namespace/name", with its own kind; unique.
   std::string name_space;    ///< Of the object.
   std::string name;          ///< Of the object.
   std::int64_t created = 0;  ///< creationTimestamp, seconds since the epoch; the oldest wins.
   std::vector<Attachment> attachments;  ///< Where it serves; none: it has no effect.
   std::shared_ptr<const std::vector<Rule>>
-      rules;  ///< Shared by all attachments and tables; not null.
+      rules;                         ///< Shared by all attachments and tables; not null.
+  RouteKind kind = RouteKind::Http;  ///< As in the key.
 };
 
 /// What a backend connection speaks (Service appProtocol).
 enum class UpstreamProtocol : std::uint8_t { Http1, Http2, WebSocket, WebSocketTls };
+
+/// A header that tells a backend who the client is, in front of a connection's bytes (PROXY
+/// protocol).
+enum class ProxyHeader : std::uint8_t { None, V1, V2 };
 
 /// One address that can take a request.
 struct Endpoint {
@@ -207,12 +218,13 @@ struct Upstream {
   Balance balance = Balance::RoundRobin;                ///< Policy.
   std::vector<Endpoint> endpoints;  ///< Ready ones, sorted, no duplicates; none: 503.
   std::shared_ptr<const UpstreamTls> tls = nullptr;  ///< Null: plain text.
+  ProxyHeader proxy_header = ProxyHeader::None;      ///< What each connection to it begins with.
 };
 
 /// True if both upstreams are the same, whatever their keys.
 [[nodiscard]] inline bool sameUpstream(const Upstream& a, const Upstream& b) {
   return a.protocol == b.protocol && a.balance == b.balance && a.endpoints == b.endpoints &&
-         sameIn(a.tls, b.tls);
+         sameIn(a.tls, b.tls) && a.proxy_header == b.proxy_header;
 }
 
 /// A certificate chain with its key. Never printed, never in a snapshot.
