@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the official Gateway API suite against hyperway, as `./dev conformance` does.
 
-usage: conformance.py SHAPE [--suite VERSION] [--kubeconfig FILE] [--run TEST | --tests TEST,...]
-                      [FLAG OF THE SUITE...]
+usage: conformance.py SHAPE [--suite VERSION] [--kubeconfig FILE] [--run REGEX] [FLAG OF THE SUITE...]
 
 Starts a cluster (see README.md) with the experimental definitions of the suite's version, and installs the chart of deploy/
-in the mode SHAPE by helm; or uses the cluster of FILE as it is. Writes into build/conformance/:
+in the mode SHAPE by helm; or uses the cluster of FILE as it is. With --run only tests whose whole name the
+expression matches are run, those of later.txt too; without, all but those. Writes into build/conformance/:
 report-SHAPE.yaml, SHAPE.json (the log as `go test -json` writes it), SHAPE-list.json (what the
 suite consists of) and, of our own cluster, state-SHAPE/ with the logs of everything. Ends well if the
 suite ran to its end; judge.py says whether it passed.
@@ -14,9 +14,12 @@ suite ran to its end; judge.py says whether it passed.
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+
+import judge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -25,6 +28,8 @@ NEWEST = "1.7.0"
 SHAPES = ("direct", "snapshot-shared", "snapshot-deployed")
 CHART = os.path.join(ROOT, "deploy/helm/hyperway")
 NAMESPACE = "hyperway-system"
+# What the report is about. Their core features are tested even if the GatewayClass claimed none.
+PROFILES = "GATEWAY-HTTP,GATEWAY-GRPC,GATEWAY-TLS,GATEWAY-TCP,GATEWAY-UDP"
 # Addresses for GatewayStaticAddresses: of the cluster's load balancers, and of nobody's.
 ADDRESSES = ["-usable-address=10.78.0.200", "-unusable-address=192.0.2.1"]
 
@@ -73,19 +78,25 @@ class Progress:
             self.ended = True
 
 
+def left_out(tests, only):
+    """Names of the tests that do not run: with an expression all that it does not match, else those left for later."""
+    if only:
+        return sorted(test["name"] for test in tests if not re.fullmatch(only, test["name"]))
+    with open(os.path.join(HERE, "later.txt"), encoding="utf-8") as file:
+        return sorted(judge.read_later(file.read()))
+
+
 def suite_command(suite, tests, arguments, report):
-    """The suite with its flags. Without -run-test it tests what the GatewayClass claims."""
+    """The suite with its flags. It tests what the GatewayClass claims: without -run-test, which would have it test less."""
     command = [os.path.join(suite, "conformance.test"), "-test.v=test2json", "-test.timeout=80m",
                "-test.run=^TestConformance$", "-gateway-class=hyperway",
-               "-conformance-profiles=GATEWAY-HTTP", *ADDRESSES,
+               "-conformance-profiles=" + PROFILES, *ADDRESSES,
                "-organization=hyperway", "-project=hyperway",
                "-url=https://hyperway.arloor.dev", "-version=" + version(),
                "-contact=maintainers@hyperway.arloor.dev", "-report-output=" + report]
-    if arguments.run:
-        command.append("-run-test=" + arguments.run)
-    if arguments.tests:
-        others = {test["name"] for test in tests} - set(arguments.tests.split(","))
-        command.append("-skip-tests=" + ",".join(sorted(others)))
+    skipped = left_out(tests, arguments.run)
+    if skipped:
+        command.append("-skip-tests=" + ",".join(skipped))
     command += arguments.flags
     # The suite reads the features before it waits for the GatewayClass.
     wait = ('"$0" kubectl-main wait --for=condition=Accepted gatewayclass/hyperway --timeout=120s && '
@@ -115,8 +126,7 @@ def main(argv):
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("--suite", default=NEWEST)
     parser.add_argument("--kubeconfig", help="use the cluster of this file, hyperway already in it")
-    parser.add_argument("--run", help="run this test of the suite alone")
-    parser.add_argument("--tests", help="run these of the claimed tests alone")
+    parser.add_argument("--run", help="run the tests alone whose whole name this expression matches")
     parser.add_argument("--build", default=os.path.join(ROOT, "build/cluster"))
     parser.add_argument("--hyperway", default=os.path.join(ROOT, "build/release"),
                         help="build tree of hyperway")

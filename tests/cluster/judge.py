@@ -2,23 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Says whether a run of the official conformance suite passed everything that it has to.
 
-usage: judge.py LIST LOG LATER [--only TEST]
+usage: judge.py LIST LOG LATER [--report REPORT] [--only REGEX]
 
 LIST is what `conformance.test -list-tests` prints, so that no test of the suite can be forgotten;
-LOG is the run as `go test -json` writes it; LATER is later.txt. Each test that deviates gets one
-line, and any of them fails the run: a required test that failed, was skipped or did not run, a
-claimed feature without a passed test, a line of LATER that may not be there.
+LOG is the run as `go test -json` writes it; LATER is later.txt; REPORT is the suite's own. Each test that
+deviates gets one line, and any of them fails the run: a required test that failed, was skipped or did not run, a
+claimed feature without a passed test, a line of LATER that may not be there, a profile of the report that says less
+than the log. With --only, tests whose whole name the expression matches are judged alone.
 """
 import argparse
 import json
 import re
 import sys
 
+import yaml
+
 ROOT_TEST = "TestConformance"
 # What step 2 is about; a feature is named after its resource.
 STEP_2 = ("Gateway", "HTTPRoute", "ReferenceGrant", "BackendTLSPolicy")
 # The two of these that speak HTTP/2.
 HTTP_2 = {"HTTPRouteBackendProtocolH2C", "HTTPRouteHTTPSListenerDetectMisdirectedRequests"}
+PROFILES = {"GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP", "GATEWAY-UDP"}
 # The suite that has a test of every feature that we claim; in older ones some were called otherwise.
 NEWEST = "v1.7.0"
 RENAMED = {"HTTPRouteRetry": "HTTPRouteRetryCodes"}
@@ -153,6 +157,28 @@ def deviations(suite, later, run):
     return found
 
 
+def report_deviations(suite, later, report):
+    """Lines on what the suite's report, read from YAML, does not say of the five profiles: that nothing failed, that nothing
+    was skipped but what is left for later, and that no feature is unsupported that the suite has a test of."""
+    profiles = {profile["name"]: profile for profile in report.get("profiles") or []}
+    found = [f"REPORT  {name}: is not in it" for name in sorted(PROFILES - set(profiles))]
+    # What is left for later takes its features with it.
+    tested = {feature for test in suite["tests"] if is_for_gateways(test) and test["name"] not in later
+              for feature in test["features"]}
+    for name, profile in sorted(profiles.items()):
+        for level in ("core", "extended"):
+            part = profile.get(level) or {}
+            skipped = set(part.get("skippedTests") or []) - set(later)
+            if part.get("failedTests") or skipped or part.get("result") == "failure" or (
+                    not later and part and part.get("result") != "success"):
+                found.append(f"REPORT  {name}, {level}: {part.get('result')}, "
+                             f"failed {part.get('failedTests') or []}, skipped {sorted(skipped)}")
+            missing = tested.intersection(part.get("unsupportedFeatures") or [])
+            if missing:
+                found.append(f"REPORT  {name}, {level}: not supported: {', '.join(sorted(missing))}")
+    return found
+
+
 def remarks(suite, later, run):
     """Lines that fail nothing: tests left for later that pass, or that this suite does not have."""
     names = {test["name"] for test in suite["tests"]}
@@ -167,12 +193,24 @@ def remarks(suite, later, run):
     return found
 
 
+def judge_only(suite, run, expression):
+    """Prints what became of the tests that an expression matches; the program's status."""
+    names = [test["name"] for test in suite["tests"] if is_for_gateways(test) and re.fullmatch(expression, test["name"])]
+    outcomes = {name: run.outcomes.get(name, "missing") for name in names}
+    for name, outcome in outcomes.items():
+        print(f"{name}: {outcome}" + ("" if outcome == "pass" else f": {run.reason(name)}"))
+    passed = list(outcomes.values()).count("pass")
+    print(f"{passed} of {len(names)} tests passed")
+    return 0 if names and passed == len(names) else 1
+
+
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("list")
     parser.add_argument("log")
     parser.add_argument("later")
-    parser.add_argument("--only", help="judge this test alone")
+    parser.add_argument("--report", help="judge this report too")
+    parser.add_argument("--only", help="judge the tests alone whose whole name this expression matches")
     arguments = parser.parse_args(argv)
     with open(arguments.list, encoding="utf-8") as file:
         suite = json.load(file)
@@ -181,13 +219,13 @@ def main(argv):
     with open(arguments.log, encoding="utf-8") as file:
         run = Run(file)
     if arguments.only:
-        outcome = run.outcomes.get(arguments.only, "missing")
-        print(f"{arguments.only}: {outcome}"
-              + ("" if outcome == "pass" else f": {run.reason(arguments.only)}"))
-        return 0 if outcome == "pass" else 1
+        return judge_only(suite, run, arguments.only)
     for line in remarks(suite, later, run):
         print(line)
     bad = deviations(suite, later, run)
+    if arguments.report:
+        with open(arguments.report, encoding="utf-8") as file:
+            bad += report_deviations(suite, later, yaml.safe_load(file))
     if run.ended is None:
         bad.append("the log has no end: the suite did not finish")
     for line in bad:
