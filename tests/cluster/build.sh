@@ -5,6 +5,7 @@
 #   build.sh OUT cluster         OUT/cluster, and OUT/crds-VERSION/ of older definitions of the Gateway API
 #   build.sh OUT suite VERSION   OUT/suite-VERSION/: conformance.test, echo-basic, test2json, crds/
 #   build.sh OUT helm            OUT/helm, of the version that helm/go.mod names
+#   build.sh OUT protocols       OUT/protocols/: what ../protocols tries the gateway with
 #
 # A Go of 1.26 or newer is on PATH (toolchain.sh finds or fetches one).
 set -eu
@@ -71,8 +72,23 @@ case ${2-} in
     export GOTOOLCHAIN=auto # as above
     go build -ldflags='-s -w' -o "$out/helm" helm.sh/helm/v4/cmd/helm
     ;;
+  protocols)
+    to=$out/protocols
+    mkdir -p "$to"
+    cd "$here/../protocols"
+    export GOTOOLCHAIN=auto # as above
+    go build -ldflags='-s -w' -o "$to/h2spec" github.com/summerwind/h2spec/cmd/h2spec
+    go build -ldflags='-s -w' -o "$to/grpc_client" google.golang.org/grpc/interop/client
+    go build -ldflags='-s -w' -o "$to/grpc_server" google.golang.org/grpc/interop/server
+    go build -ldflags='-s -w' -o "$to/ws_server" github.com/gorilla/websocket/examples/autobahn
+    go build -ldflags='-s -w' -o "$to/ws_bridge" ./ws_bridge
+    go build -ldflags='-s -w' -o "$to/ws_client" ./ws_client
+    rm -rf "$to/python"
+    /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+      --no-deps --require-hashes --target "$to/python" -r python-requirements.txt
+    ;;
   *)
-    echo "usage: build.sh OUT cluster|helm|suite VERSION" >&2
+    echo "usage: build.sh OUT cluster|helm|protocols|suite VERSION" >&2
     exit 2
     ;;
 esac
