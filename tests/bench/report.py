@@ -38,7 +38,7 @@ def rivals(rows, limit, workers):
     found = {}
     for name, driver in DRIVERS.items():
         wanted = (driver.peer if limit.against == "best" else
-                  name.startswith("nginx") if limit.against == "nginx*" else
+                  name.startswith(limit.against[:-1]) if limit.against.endswith("*") else
                   name == limit.against)
         values = figures(rows, limit.scenario, workers, name, limit.figure) if wanted else {}
         if values:
@@ -65,8 +65,10 @@ def undecided(rows):
     found = []
     for limit in LIMITS:
         for workers in sorted({r["workers"] for r in rows if r["scenario"] == limit.scenario}):
+            if limit.workers not in (0, workers):
+                continue
             _, ratios = compare(rows, limit, workers)
-            if SCENARIOS[limit.scenario].kind == "lg" and ratios and \
+            if SCENARIOS[limit.scenario].kind in ("lg", "h2") and ratios and \
                     abs(statistics.median(ratios) / limit.most - 1) < TIE:
                 found.append((workers, limit.scenario))
     return found
@@ -74,6 +76,8 @@ def undecided(rows):
 
 def judge(rows, limit, workers):
     """(holds, text) of one limit, or None if nothing of it was measured. The median of the ratios counts."""
+    if limit.workers not in (0, workers):
+        return None
     ours = figures(rows, limit.scenario, workers, OURS, limit.figure)
     measured = any(r["scenario"] == limit.scenario and r["workers"] == workers and
                    r["proxy"] == OURS for r in rows)

@@ -62,16 +62,21 @@ class Limits(unittest.TestCase):
     def test_every_limit_names_things_that_exist(self):
         for limit in scenarios.LIMITS:
             self.assertIn(limit.scenario, scenarios.DEFAULT)
-            self.assertTrue(limit.against in ("", "best", "nginx*") or
+            self.assertTrue(limit.against in ("", "best", "nginx*", "haproxy*") or
                             limit.against in scenarios.DEFAULT or
                             limit.against in report.DRIVERS)
 
+    def test_a_limit_of_one_worker_says_nothing_of_two(self):
+        both = rows("hyperway", [9], workers=2) + rows("nginx", [10], workers=2)
+        self.assertIsNone(report.judge(both, Limit("S1", "cpu_us", 0.85, workers=1), 2))
+        self.assertTrue(report.judge(both, Limit("S1", "cpu_us", 0.95, workers=2), 2)[0])
+
     def test_what_is_near_its_limit_is_undecided_on_both_sides(self):
         peer = rows("nginx", [10, 10, 10])
-        for ours, wanted in ((8.6, []), (9, [(1, "S1")]), (10, [(1, "S1")]), (10.4, [])):
+        for ours, wanted in ((7.7, []), (8, [(1, "S1")]), (9, [(1, "S1")]), (9.4, [])):
             with self.subTest(ours):
                 self.assertEqual(report.undecided(rows("hyperway", [ours] * 3) + peer), wanted)
-        self.assertEqual(report.undecided(rows("hyperway", [9])), [])
+        self.assertEqual(report.undecided(rows("hyperway", [8.5])), [])
 
     def test_a_noisy_run_says_so(self):
         out = io.StringIO()

@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 import drivers  # noqa: E402
 import scenarios  # noqa: E402
 from measure import measure, pinned  # noqa: E402
-from paths import BACKEND_PORT, HERE, WORK  # noqa: E402
+from paths import BACKEND_PORT, HERE, TLS_BACKEND_PORT, WORK  # noqa: E402
 from report import report, undecided  # noqa: E402
 
 NOISY = 0.1  # cores of other work above which a row is repeated
@@ -68,13 +68,13 @@ def enter_namespace():
         file.write("reno\n")
 
 
-def repeated(name, driver, options, certificate, backend_pid):
+def repeated(name, driver, options, certificate, backends):
     """Measures; repeats while other work disturbs it, and keeps the quietest row."""
     best = None
     for _ in range(1 + options.repeats):
         try:
             row = measure(name, scenarios.SCENARIOS[name], driver, options, certificate,
-                          backend_pid)
+                          backends)
         except Exception as error:  # noqa: BLE001 (a row that failed is a result)
             row = {"scenario": name, "proxy": driver.name, "workers": options.workers,
                    "error": f"{type(error).__name__}: {error}"}
@@ -98,8 +98,11 @@ def run_rounds(names, proxies, options):
     """All rounds of these scenarios. Drift of the machine hits every proxy alike: each round takes
     the proxies one after another, odd rounds backwards."""
     certificate = build_tools()
-    backend = subprocess.Popen(
-        pinned([os.path.join(WORK, "bin", "backend"), str(BACKEND_PORT)], options.workers == 1))
+    def start(*command):
+        return subprocess.Popen(pinned([os.path.join(WORK, "bin", command[0]), *map(str, command[1:])], options.workers == 1))
+    backends = [start("backend", BACKEND_PORT)]
+    if any(scenarios.SCENARIOS[name].flow == "pass" for name in names):
+        backends.append(start("floor", TLS_BACKEND_PORT, BACKEND_PORT, *certificate))
     try:
         with open(options.out, "a", encoding="utf-8") as out:
             for number in range(options.first_round, options.first_round + options.rounds):
@@ -108,14 +111,16 @@ def run_rounds(names, proxies, options):
                         driver = drivers.DRIVERS[proxy]
                         if not driver.can(scenarios.SCENARIOS[name]):
                             continue
-                        row = repeated(name, driver, options, certificate, backend.pid)
+                        row = repeated(name, driver, options, certificate,
+                                       [backend.pid for backend in backends])
                         row["round"] = number
                         out.write(json.dumps(row) + "\n")
                         out.flush()
                         print_row(row)
     finally:
-        backend.terminate()
-        backend.wait()
+        for backend in backends:
+            backend.terminate()
+            backend.wait()
 
 
 def run_groups(names, proxies, options, workers, rounds):

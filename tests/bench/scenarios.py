@@ -31,6 +31,8 @@ class Spec:
     key: str
     workers: int = 1
     routes: list = field(default_factory=lambda: [Route()])
+    flow: str = ""  # "tcp": port leads to backend without HTTP; "pass": tls_port to tls_backend, by the ClientHello's name
+    tls_backend: int = 0
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Scenario:
     cap: int = 400000  # requests at most
     namespace: bool = False  # in a network namespace of its own, under reno
     h2: tuple = ()  # connections, streams
+    flow: str = ""  # as in Spec
 
 
 S8_HEADERS = [
@@ -73,6 +76,14 @@ SCENARIOS = {
                     namespace=True),
     "S6u": Scenario("100 MiB uploads, 4 at once, reno", "bulk",
                     ["-c", "4", "-P", "0", "-u", str(100 << 20)], namespace=True),
+    "TCPd": Scenario("TCP relay: 100 MiB downloads, 4 at once, reno", "bulk", ["-c", "4", "-P", "100m"],
+                     namespace=True, flow="tcp"),
+    "TCPu": Scenario("TCP relay: 100 MiB uploads, 4 at once, reno", "bulk",
+                     ["-c", "4", "-P", "0", "-u", str(100 << 20)], namespace=True, flow="tcp"),
+    "TLSd": Scenario("TLS passthrough by SNI: 100 MiB downloads, 4 at once, reno", "bulk",
+                     ["-c", "4", "-t", "-P", "100m"], tls=True, namespace=True, flow="pass"),
+    "TLSu": Scenario("TLS passthrough by SNI: 100 MiB uploads, 4 at once, reno", "bulk",
+                     ["-c", "4", "-t", "-P", "0", "-u", str(100 << 20)], tls=True, namespace=True, flow="pass"),
     "S7-10": Scenario("10 routes (host + prefix each), 64 connections over them", "lg",
                       ["-c", "64", "-r", "10"], routes=10),
     "S7-1000": Scenario("1,000 routes, 64 of them asked for", "lg", ["-c", "64", "-r", "1000"],
@@ -90,7 +101,7 @@ SCENARIOS = {
     "SMt": Scenario("memory, TLS connections", "mem", tls=True),
 }
 # S7 is compared with ourselves: paired.py.
-DEFAULT = ["S1", "S2", "S4", "S8", "S6d", "S6u", "SM", "SMt"]
+DEFAULT = ["S1", "S2", "S3", "S4", "S5", "S8", "S6d", "S6u", "TCPd", "TCPu", "TLSd", "TLSu", "SM", "SMt"]
 DEFAULT_TWO = ["S1", "S2", "S4", "S8"]  # with two workers
 
 
@@ -101,15 +112,20 @@ class Limit:
     scenario: str
     figure: str  # a key of a measured row
     most: float
-    against: str = "best"  # best peer; one driver's name; "nginx*"; another scenario; "" absolute
+    against: str = "best"  # best peer; one driver's name, or how it begins and "*"; another scenario; "" absolute
     unit: str = ""
+    workers: int = 0  # 0: any number
 
 
 LIMITS = [
-    Limit("S1", "cpu_us", 0.95), Limit("S2", "cpu_us", 0.95), Limit("S8", "cpu_us", 0.95),
+    Limit("S1", "cpu_us", 0.85, workers=1), Limit("S2", "cpu_us", 0.90, workers=1), Limit("S3", "cpu_us", 0.95),
+    Limit("S5", "cpu_us", 1.0), Limit("S8", "cpu_us", 0.85, workers=1),
+    Limit("S1", "cpu_us", 0.95, workers=2), Limit("S2", "cpu_us", 0.95, workers=2), Limit("S8", "cpu_us", 0.95, workers=2),
     Limit("S4", "cpu_us", 1.0),
     Limit("S6d", "cpu_s_per_gib", 0.65, "nginx-new"),
     Limit("S6u", "cpu_s_per_gib", 0.65, "nginx-new"),
+    Limit("TCPd", "cpu_s_per_gib", 1.0, "haproxy*"), Limit("TCPu", "cpu_s_per_gib", 1.0, "haproxy*"),
+    Limit("TLSd", "cpu_s_per_gib", 1.0, "haproxy*"), Limit("TLSu", "cpu_s_per_gib", 1.0, "haproxy*"),
     Limit("SM", "bytes_per_connection", 1.0, "nginx*"),
     Limit("SMt", "bytes_per_connection", 1.0, "nginx*"),
     Limit("SM", "idle_mib", 20, "", "MiB"),
