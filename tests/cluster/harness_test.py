@@ -29,6 +29,29 @@ def fetch(address=WEB, path="/colour", timeout=5):
         connection.close()
 
 
+def talk(address, port, request):
+    """What a TCP server says before and after a request of one line, two lines; None if nobody is there."""
+    try:
+        with socket.create_connection((address, port), 2) as connection, connection.makefile("rb") as lines:
+            hello = lines.readline()
+            connection.sendall(request)
+            return hello + lines.readline()
+    except OSError:
+        return None
+
+
+def datagram(address, port, request):
+    """The answer to a datagram; None if there is none within a second."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        try:
+            client.connect((address, port))
+            client.send(request)
+            return client.recv(2048)
+        except OSError:
+            return None
+
+
 class ClusterTest(unittest.TestCase):
     """One cluster for all: each test leaves it as it was."""
 
@@ -113,6 +136,31 @@ class ClusterTest(unittest.TestCase):
             self.cluster.request("PATCH", path + "/asking", {"spec": {"loadBalancerIP": asked}},
                                  "application/merge-patch+json")
             self.cluster.until(f"{given} for {asked}", lambda g=given: has(*g))
+
+    def test_a_service_of_tcp_and_udp_leads_to_the_echo_servers_of_the_official_suite(self):
+        kinds = {"TCP": {"name": "TCP_ECHO_SERVER", "value": "1"}, "UDP": {"name": "UDP_ECHO_SERVER", "value": "1"}}
+        ports = {"TCP": 3000, "UDP": 8080}
+        self.make_pod("echoes", {}, containers=[
+            {"name": kind.lower(), "image": "echo-basic", "env": [kinds[kind]]} for kind in kinds])
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "echoes"}, "spec": {
+            "type": "LoadBalancer", "selector": {"app": "echoes"},
+            "ports": [{"name": kind.lower(), "protocol": kind, "port": 5300, "targetPort": ports[kind]} for kind in kinds]}}
+        path = "/api/v1/namespaces/default/services"
+        self.assertEqual(self.cluster.request("POST", path, service)[0], 201)
+        self.addCleanup(lambda: self.cluster.request("DELETE", path + "/echoes"))
+        self.cluster.wait("pod/echoes", "Ready")
+        address = self.cluster.until("an address", lambda: self.cluster.get(path + "/echoes")[
+            "status"]["loadBalancer"].get("ingress"))[0]["ip"]
+        slices = self.cluster.until("endpoints", lambda: [s for s in self.cluster.get(
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector="
+            "kubernetes.io%2Fservice-name%3Dechoes")["items"] if s["endpoints"] and s["addressType"] == "IPv4"])
+        self.assertEqual({(p["protocol"], p["port"]) for p in slices[0]["ports"]}, set(ports.items()))
+        for where in ((address, 5300), (self.cluster.get("/api/v1/namespaces/default/pods/echoes")["status"]["podIP"], None)):
+            with self.subTest(where):
+                self.assertEqual(self.cluster.until("TCP", lambda w=where: talk(w[0], w[1] or 3000, b"PING\n")),
+                                 b"Gateway API Test TCP Server\nPONG\n")
+                self.assertIn(b'"request":"hello"', self.cluster.until(
+                    "UDP", lambda w=where: datagram(w[0], w[1] or 8080, b"hello")))
 
     def test_a_container_that_ends_is_started_again_after_a_back_off(self):
         self.assertEqual(
