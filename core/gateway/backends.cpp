@@ -18,26 +18,40 @@ constexpr std::string_view kInvalidKind = "InvalidKind";
 constexpr std::string_view kBackendNotFound = "BackendNotFound";
 constexpr std::string_view kUnsupportedProtocol = "UnsupportedProtocol";
 
-// A Service may use one number for TCP and UDP; requests go over TCP.
-const Service::Port* portOf(const Service& service, std::int64_t number) {
+std::string_view transportOf(route::RouteKind kind) {
+  return kind == route::RouteKind::Udp ? "UDP" : "TCP";
+}
+
+// A Service may use one number for TCP and UDP; what goes over which is the route's matter.
+const Service::Port* portOf(const Service& service, std::int64_t number, route::RouteKind kind) {
   const Service::Port* found = nullptr;
   for (const Service::Port& port : service.ports)
-    if (port.port == number && (found == nullptr || port.protocol == "TCP")) found = &port;
+    if (port.port == number && (found == nullptr || port.protocol == transportOf(kind)))
+      found = &port;
   return found;
 }
 
-// KEP-3726 and IANA names; absent for what this version does not speak to a backend.
-std::optional<route::UpstreamProtocol> protocolOf(std::string_view app_protocol) {
+// KEP-3726 and IANA names, and "grpc", which many clusters use; absent for what is not spoken.
+std::optional<route::UpstreamProtocol> protocolOf(std::string_view app_protocol,
+                                                  route::RouteKind kind) {
+  // Whatever a flow's bytes are, they are passed on.
+  if (kind != route::RouteKind::Http && kind != route::RouteKind::Grpc)
+    return route::UpstreamProtocol::Http1;
+  if (app_protocol == "kubernetes.io/h2c" || equalsIgnoreCase(app_protocol, "grpc"))
+    return route::UpstreamProtocol::Http2;
   if (app_protocol.empty() || equalsIgnoreCase(app_protocol, "http") ||
       equalsIgnoreCase(app_protocol, "https"))
-    return route::UpstreamProtocol::Http1;
+    return kind == route::RouteKind::Grpc ? route::UpstreamProtocol::Http2
+                                          : route::UpstreamProtocol::Http1;
+  if (kind == route::RouteKind::Grpc) return std::nullopt;
   if (app_protocol == "kubernetes.io/ws") return route::UpstreamProtocol::WebSocket;
   if (app_protocol == "kubernetes.io/wss") return route::UpstreamProtocol::WebSocketTls;
   return std::nullopt;
 }
 
 // Protocols that are TLS by name: plain text, for want of a policy, would be worse than a refusal.
-bool needsPolicy(std::string_view app_protocol) {
+bool needsPolicy(std::string_view app_protocol, route::RouteKind kind) {
+  if (kind != route::RouteKind::Http && kind != route::RouteKind::Grpc) return false;
   return equalsIgnoreCase(app_protocol, "https") || app_protocol == "kubernetes.io/wss";
 }
 
@@ -74,27 +88,29 @@ std::string externalNameProblem(const Service& service, std::int64_t port,
   return {};
 }
 
-Verdict judgeService(const Service& service, std::int64_t port_number, const ObjectStore& store,
-                     const TranslateOptions& options) {
+Verdict judgeService(const Service& service, std::int64_t port_number, route::RouteKind kind,
+                     const ObjectStore& store, const TranslateOptions& options) {
   const std::string key = service.meta.key();
   if (service.external) {
     std::string problem = externalNameProblem(service, port_number, options);
     return problem.empty() ? Verdict() : Verdict{std::string(kInvalidKind), std::move(problem)};
   }
-  const Service::Port* const port = portOf(service, port_number);
+  const Service::Port* const port = portOf(service, port_number, kind);
   if (port == nullptr)
     return {std::string(kBackendNotFound),
             "Service " + key + " has no port " + std::to_string(port_number)};
-  if (port->protocol != "TCP")
-    return {std::string(kUnsupportedProtocol), "port " + std::to_string(port_number) +
-                                                   " of Service " + key + " is for " +
-                                                   port->protocol + ", not TCP"};
-  if (!protocolOf(port->app_protocol))
+  if (port->protocol != transportOf(kind))
+    return {std::string(kUnsupportedProtocol),
+            "port " + std::to_string(port_number) + " of Service " + key + " is for " +
+                port->protocol + ", not " + std::string(transportOf(kind))};
+  if (!protocolOf(port->app_protocol, kind))
     return {std::string(kUnsupportedProtocol),
             "appProtocol " + port->app_protocol + " of Service " + key +
-                " is not supported by this version; http, https, kubernetes.io/ws and "
-                "kubernetes.io/wss are"};
-  if (needsPolicy(port->app_protocol) && policyFor(store, key, port->name) == nullptr)
+                (kind == route::RouteKind::Grpc
+                     ? " is not supported for gRPC; kubernetes.io/h2c, grpc, http and https are"
+                     : " is not supported; http, https, kubernetes.io/h2c, grpc, kubernetes.io/ws "
+                       "and kubernetes.io/wss are")};
+  if (needsPolicy(port->app_protocol, kind) && policyFor(store, key, port->name) == nullptr)
     return {std::string(kUnsupportedProtocol),
             "appProtocol " + port->app_protocol + " of Service " + key +
                 " needs a BackendTLSPolicy that says whom to trust"};
@@ -104,20 +120,21 @@ Verdict judgeService(const Service& service, std::int64_t port_number, const Obj
 struct UpstreamKey {
   std::string service;
   std::int64_t port = 0;
+  route::RouteKind kind;
 };
 
 UpstreamKey split(std::string_view key) {
   const std::size_t colon = key.rfind(':');
-  UpstreamKey parts{std::string(key.substr(0, colon)), 0};
+  UpstreamKey parts{std::string(key.substr(0, colon)), 0, route::kindOfUpstream(key)};
   std::from_chars(key.data() + colon + 1, key.data() + key.size(), parts.port);
   return parts;
 }
 
-void addSlice(const EndpointSlice& slice, const std::string& port_name, bool terminating,
+void addSlice(const EndpointSlice& slice, const Service::Port& of, bool terminating,
               std::vector<route::Endpoint>& endpoints) {
   if (slice.address_type != "IPv4" && slice.address_type != "IPv6") return;
   for (const EndpointSlice::Port& port : slice.ports) {
-    if (port.name != port_name || port.protocol != "TCP" || port.port < 1 || port.port > 65535)
+    if (port.name != of.name || port.protocol != of.protocol || port.port < 1 || port.port > 65535)
       continue;
     for (const EndpointSlice::Endpoint& endpoint : slice.endpoints) {
       const bool takes = terminating ? endpoint.serving && endpoint.terminating : endpoint.ready;
@@ -127,6 +144,12 @@ void addSlice(const EndpointSlice& slice, const std::string& port_name, bool ter
           endpoints.push_back({std::move(literal), static_cast<std::uint16_t>(port.port)});
     }
   }
+}
+
+// As the configuration names it: whatever is spoken to it.
+std::string plainKey(std::string_view key) {
+  key.remove_suffix(route::upstreamSuffix(route::kindOfUpstream(key)).size());
+  return std::string(key);
 }
 
 // Of a Service without EndpointSlices: what the configuration says.
@@ -149,7 +172,7 @@ std::vector<route::Endpoint> endpointsOf(const Service& service, const Service::
   if (slices == nullptr) return givenEndpoints(key, options);
   for (const bool terminating : {false, true}) {
     for (const std::string& slice : *slices)
-      addSlice(*store.find<EndpointSlice>(slice), port.name, terminating, endpoints);
+      addSlice(*store.find<EndpointSlice>(slice), port, terminating, endpoints);
     if (!endpoints.empty()) break;
   }
   std::sort(endpoints.begin(), endpoints.end());
@@ -159,9 +182,9 @@ std::vector<route::Endpoint> endpointsOf(const Service& service, const Service::
 
 }  // namespace
 
-BackendTarget resolveBackend(const BackendSpec& backend, std::string_view name_space,
-                             const ObjectStore& store, const TranslateOptions& options,
-                             RouteDependencies& dependencies) {
+BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
+                             std::string_view name_space, const ObjectStore& store,
+                             const TranslateOptions& options, RouteDependencies& dependencies) {
   BackendTarget target;
   const auto refuse = [&](std::string_view reason, std::string message) {
     target.verdict = {std::string(reason), std::move(message)};
@@ -174,21 +197,21 @@ BackendTarget resolveBackend(const BackendSpec& backend, std::string_view name_s
   const std::string_view there =
       backend.name_space.empty() ? name_space : std::string_view(backend.name_space);
   if (there != name_space) dependencies.namespaces.emplace_back(there);
-  if (!mayRefer(store, {kGatewayGroup, "HTTPRoute", name_space, {}},
+  if (!mayRefer(store, {kGatewayGroup, kindText(kind), name_space, {}},
                 {"", "Service", there, backend.name}))
     return refuse(kRefNotPermitted, "no ReferenceGrant in namespace " + std::string(there) +
-                                        " permits HTTPRoutes of namespace " +
-                                        std::string(name_space) + " to use Service " +
-                                        backend.name);
+                                        " permits " + std::string(kindText(kind)) +
+                                        "s of namespace " + std::string(name_space) +
+                                        " to use Service " + backend.name);
   const std::string key = objectKey(there, backend.name);
   dependencies.services.push_back(key);
   if (backend.port < 1 || backend.port > 65535)
     return refuse(kBackendNotFound, "needs a port from 1 to 65535");
   const auto* service = store.find<Service>(key);
   if (service == nullptr) return refuse(kBackendNotFound, "Service " + key + " does not exist");
-  target.verdict = judgeService(*service, backend.port, store, options);
+  target.verdict = judgeService(*service, backend.port, kind, store, options);
   if (!target.verdict.fine()) return target;
-  target.upstream = key + ':' + std::to_string(backend.port);
+  target.upstream = (key + ':' + std::to_string(backend.port)).append(route::upstreamSuffix(kind));
   dependencies.upstreams.push_back(target.upstream);
   return target;
 }
@@ -197,28 +220,29 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
                               AuthorityStore& authorities, const TranslateOptions& options) {
   route::Upstream upstream;
   upstream.key = key;
-  auto balance = options.balance.find(key);
+  const auto [service_key, number, kind] = split(key);
+  auto balance = options.balance.find(plainKey(key));
   if (balance == options.balance.end()) balance = options.balance.find("*");
   if (balance != options.balance.end()) upstream.balance = balance->second;
-  const auto [service_key, number] = split(key);
   const auto* service = store.find<Service>(service_key);
-  if (service == nullptr || !judgeService(*service, number, store, options).fine()) return upstream;
-  const Service::Port* const port = portOf(*service, number);
+  if (service == nullptr || !judgeService(*service, number, kind, store, options).fine())
+    return upstream;
+  const Service::Port* const port = portOf(*service, number, kind);
   if (const auto* policy = policyFor(store, service_key, port != nullptr ? port->name : "")) {
     auto judged = judgePolicy(*policy, store, authorities, options.check_authorities);
     const bool refused = !judged.tls.refused.empty();
     upstream.tls = std::make_shared<const route::UpstreamTls>(std::move(judged.tls));
     if (refused) return upstream;
   }
+  upstream.protocol = *protocolOf(service->external ? "" : port->app_protocol, kind);
   if (service->external) {
     upstream.endpoints.push_back(
         {canonicalIp(service->external_name), static_cast<std::uint16_t>(number)});
     return upstream;
   }
-  upstream.protocol = *protocolOf(port->app_protocol);
   if (upstream.tls && upstream.protocol == route::UpstreamProtocol::WebSocket)
     upstream.protocol = route::UpstreamProtocol::WebSocketTls;
-  upstream.endpoints = endpointsOf(*service, *port, key, store, options);
+  upstream.endpoints = endpointsOf(*service, *port, plainKey(key), store, options);
   return upstream;
 }
 
@@ -226,22 +250,34 @@ void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
                   const TranslateOptions& options) {
   upstream.endpoints.clear();
   if (upstream.tls && !upstream.tls->refused.empty()) return;
-  const auto [service_key, number] = split(upstream.key);
+  const auto [service_key, number, kind] = split(upstream.key);
   const auto* service = store.find<Service>(service_key);
   if (service == nullptr) {
-    upstream.endpoints = givenEndpoints(upstream.key, options);
+    upstream.endpoints = givenEndpoints(plainKey(upstream.key), options);
   } else if (service->external) {
     if (std::string address = canonicalIp(service->external_name); !address.empty())
       upstream.endpoints.push_back({std::move(address), static_cast<std::uint16_t>(number)});
-  } else if (const Service::Port* const port = portOf(*service, number)) {
-    upstream.endpoints = endpointsOf(*service, *port, upstream.key, store, options);
+  } else if (const Service::Port* const port = portOf(*service, number, kind)) {
+    upstream.endpoints = endpointsOf(*service, *port, plainKey(upstream.key), store, options);
   }
+}
+
+std::string_view kindText(route::RouteKind kind) noexcept {
+  switch (kind) {
+    case route::RouteKind::Http: break;
+    case route::RouteKind::Grpc: return "GRPCRoute";
+    case route::RouteKind::Tls: return "TLSRoute";
+    case route::RouteKind::Tcp: return "TCPRoute";
+    case route::RouteKind::Udp: return "UDPRoute";
+  }
+  return "HTTPRoute";
 }
 
 std::string serviceOfUpstream(std::string_view key) { return split(key).service; }
 
 std::string portNameOf(const Service& service, std::string_view key) {
-  const Service::Port* const port = portOf(service, split(key).port);
+  const UpstreamKey parts = split(key);
+  const Service::Port* const port = portOf(service, parts.port, parts.kind);
   return port != nullptr ? port->name : std::string();
 }
 

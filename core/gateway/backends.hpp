@@ -24,16 +24,16 @@ struct RouteDependencies {
 
 /// A backendRef, resolved.
 struct BackendTarget {
-  std::string
-      upstream;     ///< Key of the upstream ("namespace/service:port"); empty: it did not resolve.
-  Verdict verdict;  ///< ResolvedRefs; the message is without pointer.
+  std::string upstream;  ///< Key of the upstream (route::Upstream::key); empty: it did not resolve.
+  Verdict verdict;       ///< ResolvedRefs; the message is without pointer.
 };
 
-/// Resolves a reference of an HTTPRoute in `name_space` to a Service port, and notes what that
-/// depends on. Source: Gateway API, HTTPBackendRef and BackendObjectReference; CVE-2021-25740 for
-/// ExternalName.
-[[nodiscard]] BackendTarget resolveBackend(const BackendSpec& backend, std::string_view name_space,
-                                           const ObjectStore& store,
+/// Resolves a reference of a route of that kind in `name_space` to a Service port, and notes what
+/// that depends on. Source: Gateway API, HTTPBackendRef and BackendObjectReference; CVE-2021-25740
+/// for ExternalName. What a GRPCRoute refers to is spoken to by HTTP/2 whether the Service says so
+/// or not; TLSRoutes, TCPRoutes and UDPRoutes do not ask what it speaks.
+[[nodiscard]] BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
+                                           std::string_view name_space, const ObjectStore& store,
                                            const TranslateOptions& options,
                                            RouteDependencies& dependencies);
 
@@ -49,6 +49,9 @@ struct BackendTarget {
 /// decided by who wrote the snapshot.
 void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
                   const TranslateOptions& options);
+
+/// "HTTPRoute" and so on.
+[[nodiscard]] std::string_view kindText(route::RouteKind kind) noexcept;
 
 /// The Service of an upstream's key.
 [[nodiscard]] std::string serviceOfUpstream(std::string_view key);

@@ -135,8 +135,8 @@ class ListTranslator {
       refuseAll(here + "/requestMirror: the share must be between nothing and everything");
       return;
     }
-    auto target = resolveBackend(spec.mirror.front(), context_.name_space, context_.store,
-                                 context_.options, context_.dependencies);
+    auto target = resolveBackend(spec.mirror.front(), context_.kind, context_.name_space,
+                                 context_.store, context_.options, context_.dependencies);
     if (!target.verdict.fine())
       list_.unresolved.push_back(
           {target.verdict.reason, here + "/requestMirror/backendRef: " + target.verdict.message});

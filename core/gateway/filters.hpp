@@ -41,13 +41,14 @@ struct FilterList {
 
 /// What translateFilters() works with; all borrowed.
 struct FilterContext {
-  const ObjectStore& store;         ///< For mirrors.
-  const TranslateOptions& options;  ///< For mirrors.
-  FilterConfigParser& parser;       ///< For the Gateway API's own filters.
-  const FilterVerdicts& verdicts;   ///< For ExtensionRef.
-  std::string_view name_space;      ///< Of the route.
-  std::string owner;                ///< "HTTPRoute ns/name".
-  RouteDependencies& dependencies;  ///< Gets what the outcome depends on.
+  const ObjectStore& store;                        ///< For mirrors.
+  const TranslateOptions& options;                 ///< For mirrors.
+  FilterConfigParser& parser;                      ///< For the Gateway API's own filters.
+  const FilterVerdicts& verdicts;                  ///< For ExtensionRef.
+  std::string_view name_space;                     ///< Of the route.
+  std::string owner;                               ///< "HTTPRoute ns/name".
+  RouteDependencies& dependencies;                 ///< Gets what the outcome depends on.
+  route::RouteKind kind = route::RouteKind::Http;  ///< Of the route; for mirrors.
 };
 
 /// Translates the filters of a rule or backend at `pointer`. A filter that is unknown or refused

@@ -160,8 +160,8 @@ class RuleTranslator {
       const BackendSpec& spec = spec_.backends[i];
       const std::string here = pointer_ + "/backendRefs/" + std::to_string(i);
       route::Backend& backend = rule_.backends.emplace_back();
-      auto target = resolveBackend(spec, filters_.name_space, filters_.store, filters_.options,
-                                   out_.dependencies);
+      auto target = resolveBackend(spec, filters_.kind, filters_.name_space, filters_.store,
+                                   filters_.options, out_.dependencies);
       if (!target.verdict.fine())
         out_.unresolved.push_back({target.verdict.reason, here + ": " + target.verdict.message});
       backend.upstream = std::move(target.upstream);

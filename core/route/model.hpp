@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -163,6 +164,26 @@ struct Attachment {
 /// each connection or session: the oldest route that serves the name wins.
 enum class RouteKind : std::uint8_t { Http, Grpc, Tls, Tcp, Udp };
 
+/// Behind the port in the key of an Upstream: what routes of that kind speak to a Service port
+/// may differ from what others speak to it, so each has an Upstream of its own.
+[[nodiscard]] constexpr std::string_view upstreamSuffix(RouteKind kind) noexcept {
+  switch (kind) {
+    case RouteKind::Http: break;
+    case RouteKind::Grpc: return "+grpc";
+    case RouteKind::Tls:
+    case RouteKind::Tcp: return "+tcp";
+    case RouteKind::Udp: return "+udp";
+  }
+  return "";
+}
+
+/// The kind by which an Upstream's key was made; Tcp stands for Tls too.
+[[nodiscard]] constexpr RouteKind kindOfUpstream(std::string_view key) noexcept {
+  for (const RouteKind kind : {RouteKind::Grpc, RouteKind::Tcp, RouteKind::Udp})
+    if (key.ends_with(upstreamSuffix(kind))) return kind;
+  return RouteKind::Http;
+}
+
 /// A route as far as it takes effect.
 struct Route {
   std::string key;           ///< "HTTPRoute/namespace/name", with its own kind; unique.
@@ -213,7 +234,7 @@ struct UpstreamTls {
 
 /// The endpoints behind one port of one Service.
 struct Upstream {
-  std::string key;                                      ///< "namespace/service:port"; unique.
+  std::string key;  ///< "namespace/service:port" and upstreamSuffix() of the kind; unique.
   UpstreamProtocol protocol = UpstreamProtocol::Http1;  ///< Spoken to it.
   Balance balance = Balance::RoundRobin;                ///< Policy.
   std::vector<Endpoint> endpoints;  ///< Ready ones, sorted, no duplicates; none: 503.

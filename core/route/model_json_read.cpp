@@ -233,11 +233,11 @@ std::shared_ptr<const UpstreamTls> readTls(const Node& node) {
 /// Collects the upstreams that backends and mirrors name.
 class UpstreamSet {
  public:
-  /// Key of the upstream that `node` describes.
-  std::string add(const Node& node, const std::string& name_space, const std::string& name,
-                  std::uint16_t port) {
+  /// Key of the upstream that `node`, in a route of that kind, describes.
+  std::string add(const Node& node, RouteKind kind, const std::string& name_space,
+                  const std::string& name, std::uint16_t port) {
     Upstream upstream;
-    upstream.key = fmt::format("{}/{}:{}", name_space, name, port);
+    upstream.key = fmt::format("{}/{}:{}{}", name_space, name, port, upstreamSuffix(kind));
     upstream.protocol = choice(node, "protocol", UpstreamProtocol::Http1, kUpstreamProtocols);
     upstream.balance = choice(node, "balance", Balance::RoundRobin, kBalances);
     if (const auto tls = node.object("tls")) upstream.tls = readTls(*tls);
@@ -346,19 +346,21 @@ class RouteReader {
     rule.filters = node.member("filters")
                        ? readFilters(node)
                        : readKnownFilters(node, "HTTPRoute " + route.name_space + "/" + route.name);
-    node.eachObject("requestMirrors", [&](const Node& item) { readMirror(item, rule.mirrors); });
-    node.eachObject("backends", [&](const Node& item) { readBackend(item, rule.backends); });
+    node.eachObject("requestMirrors",
+                    [&](const Node& item) { readMirror(item, route.kind, rule.mirrors); });
+    node.eachObject("backends",
+                    [&](const Node& item) { readBackend(item, route.kind, rule.backends); });
     rule.request_timeout = readMs(node, "requestTimeoutMs");
     rule.backend_timeout = readMs(node, "backendRequestTimeoutMs");
     if (const auto retry = node.object("retry")) rule.retry = readRetry(*retry);
     return rule;
   }
 
-  void readMirror(const Node& node, std::vector<Mirror>& out) {
+  void readMirror(const Node& node, RouteKind kind, std::vector<Mirror>& out) {
     const auto backend = node.object("backend");
     if (!backend) return node.wrong("backend", "is missing");
     Mirror mirror;
-    mirror.upstream = upstreams_.add(*backend, backend->needName("namespace"),
+    mirror.upstream = upstreams_.add(*backend, kind, backend->needName("namespace"),
                                      backend->needName("name"), backend->needPort("port"));
     if (const auto fraction = node.object("fraction")) {
       const auto whole = fraction->number("denominator", 1, kMaxInt32).value_or(100);
@@ -373,7 +375,7 @@ class RouteReader {
     out.push_back(std::move(mirror));
   }
 
-  void readBackend(const Node& node, std::vector<Backend>& out) {
+  void readBackend(const Node& node, RouteKind kind, std::vector<Backend>& out) {
     Backend backend;
     const bool unresolved = node.flag("unresolved");
     // Its names stand for nothing, and may be any text.
@@ -386,7 +388,7 @@ class RouteReader {
       backend.port = static_cast<std::uint16_t>(node.number("port", 0, 65535).value_or(0));
     } else {
       backend.port = node.needPort("port");
-      backend.upstream = upstreams_.add(node, backend.name_space, backend.name, backend.port);
+      backend.upstream = upstreams_.add(node, kind, backend.name_space, backend.name, backend.port);
     }
     out.push_back(std::move(backend));
   }

@@ -134,7 +134,6 @@ LATER = {
     "gateway-with-invalid-clientcertificate-validation": "client certificates",
     "gateway-invalid-tls-backend-configuration": "TLS to backends",
     "gateway-tls-backend-client-certificate": "TLS to backends",
-    "httproute-backend-protocol-h2c": "HTTP/2",
 }
 
 

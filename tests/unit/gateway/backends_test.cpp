@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include "gateway/backends.hpp"
 #include "world.hpp"
 
 namespace hyperway::gateway {
@@ -116,8 +117,9 @@ TEST_CASE("The application protocol of a Service port decides what is spoken") {
        {Row{"http", true, route::UpstreamProtocol::Http1},
         Row{"HTTP", true, route::UpstreamProtocol::Http1},
         Row{"kubernetes.io/ws", true, route::UpstreamProtocol::WebSocket},
-        Row{"kubernetes.io/h2c", false, {}}, Row{"kubernetes.io/wss", false, {}},
-        Row{"https", false, {}}, Row{"grpc", false, {}}, Row{"example.com/own", false, {}}}) {
+        Row{"kubernetes.io/h2c", true, route::UpstreamProtocol::Http2},
+        Row{"grpc", true, route::UpstreamProtocol::Http2}, Row{"kubernetes.io/wss", false, {}},
+        Row{"https", false, {}}, Row{"example.com/own", false, {}}}) {
     CAPTURE(row.protocol);
     World world;
     addWeb(world,
@@ -126,6 +128,56 @@ TEST_CASE("The application protocol of a Service port decides what is spoken") {
           (row.resolves ? "True ResolvedRefs" : "False UnsupportedProtocol"));
     CHECK(world.upstreams.contains("default/web:80") == row.resolves);
     if (row.resolves) CHECK(world.upstreams.at("default/web:80").protocol == row.spoken);
+  }
+}
+
+TEST_CASE(
+    "What is spoken to a Service port depends on the kind of the route, and so does the key") {
+  struct Row {
+    route::RouteKind kind;
+    std::string_view protocol;
+    std::string_view key;  // empty: it does not resolve
+    route::UpstreamProtocol spoken;
+  };
+  using route::RouteKind;
+  using route::UpstreamProtocol;
+  for (const Row& row :
+       {Row{RouteKind::Http, "", "default/web:80", UpstreamProtocol::Http1},
+        Row{RouteKind::Grpc, "", "default/web:80+grpc", UpstreamProtocol::Http2},
+        Row{RouteKind::Grpc, "http", "default/web:80+grpc", UpstreamProtocol::Http2},
+        Row{RouteKind::Grpc, "kubernetes.io/h2c", "default/web:80+grpc", UpstreamProtocol::Http2},
+        Row{RouteKind::Grpc, "kubernetes.io/ws", "", {}}, Row{RouteKind::Grpc, "https", "", {}},
+        Row{RouteKind::Tcp, "example.com/own", "default/web:80+tcp", UpstreamProtocol::Http1},
+        Row{RouteKind::Tls, "https", "default/web:80+tcp", UpstreamProtocol::Http1},
+        Row{RouteKind::Udp, "", "", {}}}) {
+    CAPTURE(row.protocol);
+    CAPTURE(row.key);
+    ObjectStore store;
+    Problems problems;
+    const std::string port =
+        "{'name':'http','port':80,'appProtocol':'" + std::string(row.protocol) + "'}";
+    (void)store.apply(
+        World::change("Service", "default", "web", "'spec':{'ports':[" + port + "]}", ""),
+        problems);
+    (void)store.apply(World::change("EndpointSlice", "default", "web-1",
+                                    "'addressType':'IPv4','ports':[{'name':'http','port':8080}],"
+                                    "'endpoints':[{'addresses':['10.0.0.1']}]",
+                                    "'labels':{'kubernetes.io/service-name':'web'}"),
+                      problems);
+    BackendSpec backend;
+    backend.name = "web";
+    backend.port = 80;
+    RouteDependencies dependencies;
+    const BackendTarget target =
+        resolveBackend(backend, row.kind, "default", store, {}, dependencies);
+    CHECK(target.verdict.fine() == !row.key.empty());
+    CHECK(target.upstream == row.key);
+    if (row.key.empty()) continue;
+    AuthorityStore authorities;
+    const route::Upstream built = buildUpstream(target.upstream, store, authorities, {});
+    CHECK(built.protocol == row.spoken);
+    CHECK(built.endpoints == Endpoints{{"10.0.0.1", 8080}});
+    CHECK(serviceOfUpstream(target.upstream) == "default/web");
   }
 }
 

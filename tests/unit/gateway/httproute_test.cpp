@@ -209,15 +209,15 @@ TEST_CASE(
         Row{"'name':'web','port':80,'group':'example.com'", "InvalidKind"},
         Row{"'name':'web','port':80,'namespace':'other'", "RefNotPermitted"},
         Row{"'name':'none','port':80,'namespace':'other'", "RefNotPermitted"},
-        Row{"'name':'h2c','port':80", "UnsupportedProtocol"},
+        Row{"'name':'own','port':80", "UnsupportedProtocol"},
         Row{"'name':'tls','port':80", "UnsupportedProtocol"},
         Row{"'name':'udp','port':80", "UnsupportedProtocol"}}) {
     CAPTURE(row.ref);
     World world;
     world.addBasics();
     world.addService("other", "web");
-    world.put("Service", "default", "h2c",
-              "'spec':{'ports':[{'port':80,'appProtocol':'kubernetes.io/h2c'}]}");
+    world.put("Service", "default", "own",
+              "'spec':{'ports':[{'port':80,'appProtocol':'example.com/own'}]}");
     world.put("Service", "default", "tls", "'spec':{'ports':[{'port':80,'appProtocol':'https'}]}");
     world.put("Service", "default", "udp", "'spec':{'ports':[{'port':80,'protocol':'UDP'}]}");
     world.addRoute("web", "{'backendRefs':[{'name':'web','port':80,'weight':9},{" +
