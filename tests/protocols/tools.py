@@ -44,8 +44,9 @@ class Server:
                 return
             except OSError:
                 if time.monotonic() > end or self._process.poll() is not None:
+                    said = self.said()
                     self.__exit__()
-                    raise AssertionError(f"{name} does not listen: {self.said()}") from None
+                    raise AssertionError(f"{name} does not listen: {said}") from None
                 time.sleep(0.01)
 
     def said(self):
@@ -61,6 +62,7 @@ class Server:
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
+        self._log.close()
 
 
 def run(name, *arguments, seconds=60, environment=None):
