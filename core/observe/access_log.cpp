@@ -60,14 +60,20 @@ void formatText(const AccessLogEntry& entry, std::string& out) {
   out += ' ';
   out += entry.client;
   out += " \"";
-  appendEscaped(out, entry.method);
-  out += ' ';
-  appendEscaped(out, entry.path);
-  out += ' ';
+  if (!entry.flow) {
+    appendEscaped(out, entry.method);
+    out += ' ';
+    appendEscaped(out, entry.path);
+    out += ' ';
+  }
   out += entry.protocol;
-  fmt::format_to(std::back_inserter(out), "\" {} {} {} {}.{:03}ms host=", entry.status,
-                 entry.bytes_received, entry.bytes_sent, entry.latency_us / 1000,
-                 entry.latency_us % 1000);
+  out += "\" ";
+  if (entry.flow)
+    out += '-';
+  else
+    fmt::format_to(std::back_inserter(out), "{}", entry.status);
+  fmt::format_to(std::back_inserter(out), " {} {} {}.{:03}ms host=", entry.bytes_received,
+                 entry.bytes_sent, entry.latency_us / 1000, entry.latency_us % 1000);
   const auto named = [&](std::string_view value) {
     if (value.empty())
       out += '-';
@@ -104,10 +110,10 @@ void formatJson(const AccessLogEntry& entry, std::string& out) {
   text("host", entry.host);
   text("path", entry.path);
   text("protocol", entry.protocol);
-  fmt::format_to(
-      std::back_inserter(out),
-      ",\"status\":{},\"bytes_received\":{},\"bytes_sent\":{},\"latency_us\":{},\"attempts\":{}",
-      entry.status, entry.bytes_received, entry.bytes_sent, entry.latency_us, entry.attempts);
+  if (!entry.flow) fmt::format_to(std::back_inserter(out), ",\"status\":{}", entry.status);
+  fmt::format_to(std::back_inserter(out),
+                 ",\"bytes_received\":{},\"bytes_sent\":{},\"latency_us\":{},\"attempts\":{}",
+                 entry.bytes_received, entry.bytes_sent, entry.latency_us, entry.attempts);
   text("listener", entry.listener);
   text("route", entry.route);
   text("rule", entry.rule);

@@ -15,8 +15,10 @@ namespace hyperway::observe {
 /// Form of the access log.
 enum class AccessLogFormat : std::uint8_t { Off, Text, Json };
 
-/// One finished request. Views are needed during the call only.
+/// One finished request or flow. Views are needed during the call only.
 struct AccessLogEntry {
+  bool flow = false;                 ///< A connection or session as a whole: no status, no method,
+                                     ///< no path; bytes are all that went through.
   std::int64_t wall_us = 0;          ///< Wall clock at the end, microseconds since the epoch.
   std::uint64_t latency_us = 0;      ///< First byte of the request to the end of the response.
   std::uint64_t bytes_received = 0;  ///< Request body.
@@ -25,9 +27,9 @@ struct AccessLogEntry {
   std::uint16_t attempts = 0;        ///< Exchanges with backends.
   std::string_view client;           ///< Address.
   std::string_view method;           ///< As received.
-  std::string_view host;             ///< As received.
+  std::string_view host;             ///< As received; of a flow, the name of its TLS handshake.
   std::string_view path;             ///< As the client sent it, normalised, with query.
-  std::string_view protocol;         ///< "HTTP/1.1".
+  std::string_view protocol;         ///< "HTTP/1.1", "TCP", "TLS", "UDP".
   std::string_view listener;         ///< Listener key.
   std::string_view route;            ///< "namespace/name"; empty: none.
   std::string_view rule;             ///< Rule id.
