@@ -24,6 +24,8 @@ struct ConnectionInfo {
   char peer_text[46] = {};          ///< peer as text, without port.
   std::uint8_t peer_text_size = 0;  ///< Bytes of peer_text.
   bool secure = false;              ///< TLS.
+  bool has_destination = false;     ///< `destination` is set.
+  net::SocketAddress destination;   ///< What the client connected to, where a PROXY header said.
   std::string_view
       sni;  ///< Name of the TLS handshake, lower case; lives as long as the connection.
   const tls::Session* session = nullptr;  ///< The TLS session; null: plain.
