@@ -142,7 +142,8 @@ std::vector<ConfigProblem> Offline::diagnose() {
                             found.problem.severity == Severity::Warning));
     for (const auto& [rule, reason] : sink_->problems()) {
       const std::size_t slash = rule.rfind('/');
-      out.push_back(located("HTTPRoute/" + rule.substr(0, slash),
+      const bool has_kind = std::count(rule.begin(), rule.end(), '/') > 2;
+      out.push_back(located((has_kind ? "" : "HTTPRoute/") + rule.substr(0, slash),
                             "/spec/rules/" + rule.substr(slash + 1), reason, false));
     }
   });

@@ -126,7 +126,8 @@ void ModelBatchWriter::remember(const route::ModelBatch& batch) {
     port = listener.port;
   }
   for (const route::Upstream& upstream : batch.upstreams) {
-    route::Upstream now{upstream.key, upstream.protocol, upstream.balance, {}, upstream.tls};
+    route::Upstream now{upstream.key, upstream.protocol, upstream.balance,
+                        {},           upstream.tls,      upstream.proxy_header};
     const auto [known, is_new] = upstreams_.try_emplace(upstream.key);
     if (is_new || !route::sameUpstream(known->second, now)) touch(upstream.key);
     known->second = std::move(now);

@@ -36,8 +36,10 @@ struct RecordEqual {
   }
 };
 
+/// True if TLS ends at it.
 bool isSecure(const Listener& listener) {
-  return listener.protocol == Protocol::Https || listener.protocol == Protocol::Tls;
+  return listener.protocol == Protocol::Https ||
+         (listener.protocol == Protocol::Tls && !listener.passthrough);
 }
 
 bool same(const Upstream& a, const Upstream& b) { return sameUpstream(a, b); }
@@ -88,6 +90,7 @@ class Store {
 struct ListenerState {
   std::shared_ptr<const Listener> model;
   std::shared_ptr<const HostTable> hosts;
+  std::shared_ptr<const HostTable> flows;  // null: none
   SlotMap::SlotPtr tls_slot;
   SlotMap::SlotPtr identity_slot;
   std::uint32_t number = 0;
@@ -235,6 +238,9 @@ std::vector<RouteChange> Compiler::State::changesOf(const ModelBatch& batch,
     releaseNumbers(*change.before);
     routes.erase(known);
     routes.insert(change.after);
+    // Requests and flows are in different tables; keys say which, but who wrote them is unknown.
+    if (isFlow(change.before->kind()) != isFlow(change.after->kind()))
+      changes.push_back({std::exchange(change.before, nullptr), nullptr});
     changes.push_back(std::move(change));
   }
   return changes;
@@ -293,7 +299,16 @@ void Compiler::State::editTables(std::vector<RouteChange>& changes) {
       if (!edit.before.empty()) listener.rules -= changes[edit.change].before->ruleCount();
       if (!edit.after.empty()) listener.rules += changes[edit.change].after->ruleCount();
     }
-    listener.hosts = tables.apply(listener.hosts, std::move(edits));
+    std::vector<HostEdit> flow_edits;
+    std::erase_if(edits, [&](const HostEdit& edit) {
+      const RouteChange& change = changes[edit.change];
+      const bool flow = isFlow((change.after ? change.after : change.before)->kind());
+      if (flow) flow_edits.push_back(edit);
+      return flow;
+    });
+    if (!edits.empty() || !listener.hosts)
+      listener.hosts = tables.apply(listener.hosts, std::move(edits));
+    if (!flow_edits.empty()) listener.flows = tables.apply(listener.flows, std::move(flow_edits));
     listener.changed = true;
   }
 }
@@ -304,8 +319,8 @@ void Compiler::State::publish(bool listeners_changed, Outcome& outcome) {
   for (auto& [key, listener] : listeners) {
     rules += listener.rules;
     if (!std::exchange(listener.changed, false)) continue;
-    auto made = TableBuilder::listener(listener.model, listener.hosts, listener.tls_slot,
-                                       listener.identity_slot);
+    auto made = TableBuilder::listener(listener.model, listener.hosts, listener.flows,
+                                       listener.tls_slot, listener.identity_slot);
     compiled[key] = made;
     changed.emplace(key, std::move(made));
   }

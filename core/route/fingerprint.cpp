@@ -76,6 +76,7 @@ void add(Fingerprint& out, const Rule& rule) {
 Fingerprint RouteRecord::fingerprintOf(const Route& route) {
   Fingerprint out;
   out.add(route.key);
+  out.add(static_cast<std::uint64_t>(route.kind));
   out.add(route.name_space);
   out.add(route.name);
   out.add(static_cast<std::uint64_t>(route.created));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -21,10 +22,11 @@ namespace hyperway::route {
 /// Protocol of a listener (Gateway API ProtocolType).
 enum class Protocol : std::uint8_t { Http, Https, Tls, Tcp, Udp };
 
-/// An address and port that the proxy binds.
+/// An address and port that the proxy binds. TCP and UDP of one number do not meet.
 struct Bind {
   std::string address;     ///< IPv4 or IPv6 literal without brackets; "0.0.0.0" or "::" for any.
   std::uint16_t port = 0;  ///< 1 to 65535.
+  bool udp = false;        ///< Datagrams; what a table has follows from its listeners' protocol.
 
   /// Field-wise order, so that binds can be map keys.
   friend auto operator<=>(const Bind&, const Bind&) = default;
@@ -182,6 +184,27 @@ enum class RouteKind : std::uint8_t { Http, Grpc, Tls, Tcp, Udp };
   for (const RouteKind kind : {RouteKind::Grpc, RouteKind::Tcp, RouteKind::Udp})
     if (key.ends_with(upstreamSuffix(kind))) return kind;
   return RouteKind::Http;
+}
+
+/// All of them.
+inline constexpr std::array kRouteKinds{RouteKind::Http, RouteKind::Grpc, RouteKind::Tls,
+                                        RouteKind::Tcp, RouteKind::Udp};
+
+/// The kind of the object: "HTTPRoute", …
+[[nodiscard]] constexpr std::string_view kindText(RouteKind kind) noexcept {
+  switch (kind) {
+    case RouteKind::Http: return "HTTPRoute";
+    case RouteKind::Grpc: return "GRPCRoute";
+    case RouteKind::Tls: return "TLSRoute";
+    case RouteKind::Tcp: return "TCPRoute";
+    case RouteKind::Udp: return "UDPRoute";
+  }
+  return "HTTPRoute";
+}
+
+/// True for what is routed by connection or session, not by request.
+[[nodiscard]] constexpr bool isFlow(RouteKind kind) noexcept {
+  return kind != RouteKind::Http && kind != RouteKind::Grpc;
 }
 
 /// A route as far as it takes effect.

@@ -14,12 +14,18 @@
 /// fields). Written beside them, all optional, because the contract has no place for them:
 ///
 /// - listener: `protocol` (HTTP, HTTPS, TLS, TCP, UDP), `binds[]{address,port}`,
-///   `tls.clientValidation{caCertificates[],mode?}`, `backendCertificateRef{namespace,name}`;
+///   `tls.mode` (Passthrough), `tls.clientValidation{caCertificates[],mode?}`,
+///   `backendCertificateRef{namespace,name}`; of a ListenerSet's listener the `name` is
+///   "gatewayNamespace/gatewayName/setNamespace/setName/listener";
+/// - lists beside httpRoutesV1, of entries of the same form, that readers without the kind pass
+///   over: `grpcRoutes`, and `tlsRoutes`, `tcpRoutes`, `udpRoutes`, which have no matches, filters
+///   or timeouts;
 /// - rule: `routeCreated` (seconds since the epoch), `filters[]{type,owner,config,refused?}` in
 /// list order, of which
 ///   `requestHeaderModifier`, `responseHeaderModifier`, `requestRedirect` and `urlRewrite` repeat
 ///   the first of each type for readers that know no better;
-/// - backend: `protocol` (h2c, ws, wss), `balance` (leastRequest), `unresolved`, `filters[]`,
+/// - backend: `protocol` (h2c, ws, wss), `balance` (leastRequest), `proxyProtocol` (v1, v2),
+/// `unresolved`, `filters[]`,
 ///   `tls{hostname,caCertificates[]?,wellKnownCACertificates?,subjectAltNames[]?,refused?}`;
 /// - spec: `parts[]{name,checksum}` where the routes are in objects of their own, and in those
 ///   `partOf` (docs/snapshots.md);
@@ -31,6 +37,9 @@ namespace hyperway::route {
 
 /// A protocol as the Gateway API writes it (ProtocolType), and so as snapshots have it.
 [[nodiscard]] const char* protocolText(Protocol protocol) noexcept;
+
+/// The member of a snapshot's spec that lists the routes of a kind: "httpRoutesV1", "tcpRoutes", …
+[[nodiscard]] const char* listOf(RouteKind kind) noexcept;
 
 /// The members of a snapshot's spec that are not routing.
 struct SnapshotHeader {
@@ -48,7 +57,7 @@ using PortLookup = std::function<std::uint16_t(const std::string& key)>;
 
 /// One element of `listeners`.
 [[nodiscard]] std::string snapshotListener(const Listener& listener);
-/// The elements of `httpRoutesV1` for one route, comma-separated: one for each rule and listener.
+/// The elements of listOf(kind) for one route, comma-separated: one for each rule and listener.
 /// Depends on nothing but its arguments, so that equal routes give equal text. Empty for a route
 /// that serves nowhere.
 [[nodiscard]] std::string snapshotRoute(const Route& route, const UpstreamLookup& upstreams,

@@ -51,6 +51,10 @@ constexpr std::array<std::pair<std::string_view, UpstreamProtocol>, 4> kUpstream
 constexpr std::array<std::pair<std::string_view, bool>, 2> kClientsRequired{
     {{"AllowValidOnly", true}, {"AllowInsecureFallback", false}}};
 constexpr std::array<std::pair<std::string_view, bool>, 1> kWellKnown{{{"System", true}}};
+constexpr std::array<std::pair<std::string_view, bool>, 2> kPassthrough{
+    {{"Terminate", false}, {"Passthrough", true}}};
+constexpr std::array<std::pair<std::string_view, ProxyHeader>, 2> kProxyHeaders{
+    {{"v1", ProxyHeader::V1}, {"v2", ProxyHeader::V2}}};
 constexpr std::array<std::pair<std::string_view, Balance>, 2> kBalances{
     {{"roundRobin", Balance::RoundRobin}, {"leastRequest", Balance::LeastRequest}}};
 
@@ -230,6 +234,13 @@ std::shared_ptr<const UpstreamTls> readTls(const Node& node) {
   return tls;
 }
 
+/// True for "listener" and "setNamespace/setName/listener".
+bool isListenerName(std::string_view name) {
+  const auto slashes = std::count(name.begin(), name.end(), '/');
+  return slashes == 0 || (slashes == 2 && name.front() != '/' && name.back() != '/' &&
+                          name.find("//") == std::string_view::npos);
+}
+
 /// Collects the upstreams that backends and mirrors name.
 class UpstreamSet {
  public:
@@ -240,6 +251,7 @@ class UpstreamSet {
     upstream.key = fmt::format("{}/{}:{}{}", name_space, name, port, upstreamSuffix(kind));
     upstream.protocol = choice(node, "protocol", UpstreamProtocol::Http1, kUpstreamProtocols);
     upstream.balance = choice(node, "balance", Balance::RoundRobin, kBalances);
+    upstream.proxy_header = choice(node, "proxyProtocol", ProxyHeader::None, kProxyHeaders);
     if (const auto tls = node.object("tls")) upstream.tls = readTls(*tls);
     std::string key = upstream.key;
     known_.emplace(key, std::move(upstream));
@@ -258,10 +270,10 @@ class UpstreamSet {
 /// Reads the routes; entries of one route come in any order, one for each rule and listener.
 class RouteReader {
  public:
-  void add(const Node& node) {
+  void add(const Node& node, RouteKind kind) {
     // A list of its own shows whether this entry is sound.
     Problems found;
-    read(node.withProblems(found));
+    read(node.withProblems(found), kind);
     for (const Problem& problem : found.list()) node.problems().push(problem);
   }
 
@@ -285,17 +297,17 @@ class RouteReader {
     std::map<std::string, std::vector<std::string>> hosts;
   };
 
-  void read(const Node& node) {
+  void read(const Node& node, RouteKind kind) {
     Draft entry;
     Route& route = entry.route;
+    route.kind = kind;
     route.name_space = node.needName("routeNamespace");
     route.name = node.needName("routeName");
-    route.key = fmt::format("HTTPRoute/{}/{}", route.name_space, route.name);
+    route.key = fmt::format("{}/{}/{}", kindText(kind), route.name_space, route.name);
     constexpr std::int64_t kAnyTime = std::numeric_limits<std::int64_t>::max();
     route.created = node.number("routeCreated", 0, kAnyTime).value_or(0);
-    const std::string listener =
-        fmt::format("{}/{}/{}", node.needName("gatewayNamespace"), node.needName("gatewayName"),
-                    node.needName("listenerName"));
+    const std::string listener = fmt::format("{}/{}/{}", node.needName("gatewayNamespace"),
+                                             node.needName("gatewayName"), readListenerName(node));
     const std::optional<std::uint64_t> index = ruleIndex(node, route);
     std::vector<std::string> hosts = readHosts(node);
     Rule rule = readRule(node, route);
@@ -305,6 +317,17 @@ class RouteReader {
     rule.id = fmt::format("{}/{}/{}", draft.route.name_space, draft.route.name, *index);
     draft.rules.try_emplace(*index, std::move(rule));
     draft.hosts.try_emplace(listener, std::move(hosts));
+  }
+
+  /// "listener", or "setNamespace/setName/listener".
+  static std::string readListenerName(const Node& node) {
+    std::string name = node.needText("listenerName");
+    if (name.empty() && node.member("listenerName")) {
+      node.wrong("listenerName", "is empty");
+    } else if (name.find(':') != std::string::npos || !isListenerName(name)) {
+      node.wrong("listenerName", fmt::format("\"{}\" has a '/' or ':' in it", name));
+    }
+    return name;
   }
 
   /// From `id`: "namespace/route/ruleIndex:gatewayNamespace:gateway:listener".
@@ -342,8 +365,13 @@ class RouteReader {
   Rule readRule(const Node& node, const Route& route) {
     Rule rule;
     rule.name = node.text("routeRuleName");
+    if (isFlow(route.kind)) {
+      node.eachObject("backends",
+                      [&](const Node& item) { readBackend(item, route.kind, rule.backends); });
+      return rule;
+    }
     rule.matches = readMatches(node);
-    rule.filters = node.member("filters")
+    rule.filters = node.member("filters") || route.kind != RouteKind::Http
                        ? readFilters(node)
                        : readKnownFilters(node, "HTTPRoute " + route.name_space + "/" + route.name);
     node.eachObject("requestMirrors",
@@ -415,7 +443,8 @@ class RouteReader {
 std::optional<Listener> readListener(const Node& node) {
   Listener listener;
   listener.key = node.needText("name");
-  if (std::count(listener.key.begin(), listener.key.end(), '/') != 2) {
+  if (const std::size_t gateway = listener.key.find('/', listener.key.find('/') + 1);
+      gateway == std::string::npos || !isListenerName(listener.key.substr(gateway + 1))) {
     node.wrong("name", "has to be gatewayNamespace/gatewayName/listener");
   }
   listener.port = node.needPort("port");
@@ -443,10 +472,19 @@ std::optional<Listener> readListener(const Node& node) {
     listener.backend_certificate = ref->needName("namespace") + "/" + ref->needName("name");
   // Also without certificateRefs: what is meant to be secret is not served in plain text.
   listener.protocol = choice(node, "protocol", tls ? Protocol::Https : Protocol::Http, kProtocols);
+  // Of others it says nothing, and opens nothing in plain text that was meant to be secret.
+  if (tls && listener.protocol == Protocol::Tls)
+    listener.passthrough = choice(*tls, "mode", false, kPassthrough);
+  if (listener.passthrough) {
+    listener.certificates.clear();
+    listener.validation.reset();
+  }
+  const bool udp = listener.protocol == Protocol::Udp;
   node.eachObject("binds", [&](const Node& bind) {
-    listener.binds.push_back({bind.needText("address"), bind.needPort("port")});
+    listener.binds.push_back({bind.needText("address"), bind.needPort("port"), udp});
   });
-  if (listener.binds.empty()) listener.binds = {{"0.0.0.0", listener.port}, {"::", listener.port}};
+  if (listener.binds.empty())
+    listener.binds = {{"0.0.0.0", listener.port, udp}, {"::", listener.port, udp}};
   if (node.problems().failed()) return {};
   return listener;
 }
@@ -493,7 +531,8 @@ std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& pro
   });
   for (auto& [key, listener] : listeners) content.model.listeners.push_back(std::move(listener));
   RouteReader routes;
-  spec.eachObject("httpRoutesV1", [&](const Node& node) { routes.add(node); });
+  for (const RouteKind kind : kRouteKinds)
+    spec.eachObject(listOf(kind), [&](const Node& node) { routes.add(node, kind); });
   routes.finish(content.model);
   return content;
 }

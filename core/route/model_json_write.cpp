@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <vector>
 
@@ -21,6 +22,17 @@ const char* protocolText(Protocol protocol) noexcept {
     case Protocol::Udp: return "UDP";
   }
   return "HTTP";
+}
+
+const char* listOf(RouteKind kind) noexcept {
+  switch (kind) {
+    case RouteKind::Http: return "httpRoutesV1";
+    case RouteKind::Grpc: return "grpcRoutes";
+    case RouteKind::Tls: return "tlsRoutes";
+    case RouteKind::Tcp: return "tcpRoutes";
+    case RouteKind::Udp: return "udpRoutes";
+  }
+  return "httpRoutesV1";
 }
 
 namespace {
@@ -210,6 +222,8 @@ void writeUpstream(JsonWriter& out, const Upstream* upstream) {
   if (upstream->tls) writeTls(out, *upstream->tls);
   out.textIfAny("protocol", text(upstream->protocol));
   if (upstream->balance == Balance::LeastRequest) out.text("balance", "leastRequest");
+  if (upstream->proxy_header != ProxyHeader::None)
+    out.text("proxyProtocol", upstream->proxy_header == ProxyHeader::V1 ? "v1" : "v2");
 }
 
 void writeMirror(JsonWriter& out, const Mirror& mirror, const UpstreamLookup& upstreams) {
@@ -250,18 +264,23 @@ void writeBackend(JsonWriter& out, const Backend& backend, const UpstreamLookup&
   out.endObject();
 }
 
+void writeBackends(JsonWriter& out, const Rule& rule, const UpstreamLookup& upstreams) {
+  out.beginArray("backends");
+  for (const Backend& backend : rule.backends) writeBackend(out, backend, upstreams);
+  out.endArray();
+}
+
 /// What a rule says, the same at all its listeners.
-void writeRule(JsonWriter& out, const Rule& rule, const UpstreamLookup& upstreams) {
+void writeRule(JsonWriter& out, RouteKind kind, const Rule& rule, const UpstreamLookup& upstreams) {
+  if (isFlow(kind)) return writeBackends(out, rule, upstreams);
   writeMatches(out, rule.matches);
   writeFilters(out, rule.filters);
-  writeKnownFilters(out, rule.filters);
+  if (kind == RouteKind::Http) writeKnownFilters(out, rule.filters);
   out.beginArray("requestMirrors");
   for (const Mirror& mirror : rule.mirrors)
     if (!mirror.upstream.empty()) writeMirror(out, mirror, upstreams);
   out.endArray();
-  out.beginArray("backends");
-  for (const Backend& backend : rule.backends) writeBackend(out, backend, upstreams);
-  out.endArray();
+  writeBackends(out, rule, upstreams);
   if (rule.request_timeout) out.number("requestTimeoutMs", rule.request_timeout->count());
   if (rule.backend_timeout) out.number("backendRequestTimeoutMs", rule.backend_timeout->count());
   if (!rule.retry) return;
@@ -311,7 +330,11 @@ std::string snapshotListener(const Listener& listener) {
     out.endObject();
   }
   out.endArray();
-  if (!listener.certificates.empty()) {
+  if (listener.passthrough) {
+    out.beginObject("tls");
+    out.text("mode", "Passthrough");
+    out.endObject();
+  } else if (!listener.certificates.empty()) {
     out.beginObject("tls");
     out.beginArray("certificateRefs");
     for (const std::string& certificate : listener.certificates) {
@@ -345,7 +368,7 @@ std::string snapshotRoute(const Route& route, const UpstreamLookup& upstreams,
     if (attachments.empty()) break;
     JsonWriter body;
     body.beginObject();
-    writeRule(body, rule, upstreams);
+    writeRule(body, route.kind, rule, upstreams);
     const std::string content = body.take();  // "{…": goes behind each head, without its brace
     for (const auto& [listener, hosts] : attachments) {
       const KeyParts key = splitKey(listener);
@@ -394,10 +417,19 @@ std::string snapshotSpec(const ModelBatch& model, const SnapshotHeader& header) 
     const auto known = listeners.find(key);
     return known == listeners.end() ? std::uint16_t{0} : known->second->port;
   };
-  JsonWriter route_list;
-  for (const auto& [key, route] : routes)
-    route_list.rawElements(snapshotRoute(*route, upstream, port));
-  const std::string route_text = route_list.take();
+  std::array<std::string, kRouteKinds.size()> lists;
+  for (const RouteKind kind : kRouteKinds) {
+    JsonWriter list;
+    for (const auto& [key, route] : routes)
+      if (route->kind == kind) list.rawElements(snapshotRoute(*route, upstream, port));
+    lists[static_cast<std::size_t>(kind)] = list.take();
+  }
+  // Of HTTPRoutes alone as it was before there were others.
+  std::string route_text = lists.front();
+  for (const RouteKind kind : kRouteKinds)
+    if (const std::string& list = lists[static_cast<std::size_t>(kind)];
+        kind != RouteKind::Http && !list.empty())
+      route_text += std::string("\n") + listOf(kind) + list;
 
   JsonWriter out;
   out.beginObject();
@@ -408,9 +440,13 @@ std::string snapshotSpec(const ModelBatch& model, const SnapshotHeader& header) 
   out.beginArray("listeners");
   out.rawElements(listener_text);
   out.endArray();
-  out.beginArray("httpRoutesV1");
-  out.rawElements(route_text);
-  out.endArray();
+  for (const RouteKind kind : kRouteKinds) {
+    const std::string& list = lists[static_cast<std::size_t>(kind)];
+    if (kind != RouteKind::Http && list.empty()) continue;
+    out.beginArray(listOf(kind));
+    out.rawElements(list);
+    out.endArray();
+  }
   out.endObject();
   return out.take();
 }

@@ -20,22 +20,25 @@ using Timeout = std::optional<std::chrono::milliseconds>;
 
 // What a key mostly is, so that it need not be written.
 std::string usualKey(const Route& route) {
-  return "HTTPRoute/" + route.name_space + '/' + route.name;
+  return std::string(kindText(route.kind)) + '/' + route.name_space + '/' + route.name;
 }
 
 std::string usualId(const Route& route, std::size_t rule) {
   return route.name_space + '/' + route.name + '/' + std::to_string(rule);
 }
 
-std::string usualUpstream(const Backend& backend) {
-  return backend.name_space + '/' + backend.name + ':' + std::to_string(backend.port);
+std::string usualUpstream(const Backend& backend, RouteKind kind) {
+  return backend.name_space + '/' + backend.name + ':' + std::to_string(backend.port) +
+         std::string(upstreamSuffix(kind));
 }
 
 class Packer {
  public:
   void route(const Route& route) {
+    kind_ = route.kind;
     text(route.name_space);
     text(route.name);
+    number(static_cast<std::uint64_t>(route.kind));
     unless(usualKey(route), route.key);
     number(static_cast<std::uint64_t>(route.created));
     list(route.attachments, [&](const Attachment& attachment) {
@@ -100,7 +103,7 @@ class Packer {
       text(backend.name_space);
       text(backend.name);
       number(backend.port);
-      unless(usualUpstream(backend), backend.upstream);
+      unless(usualUpstream(backend, kind_), backend.upstream);
       number(backend.weight);
       filters(backend.filters);
     });
@@ -114,6 +117,7 @@ class Packer {
   }
 
   PackedWriter out_;
+  RouteKind kind_ = RouteKind::Http;
   std::vector<FilterBindingPtr> bindings_;
 };
 
@@ -126,6 +130,8 @@ class Unpacker {
     Route out;
     out.name_space = text();
     out.name = text();
+    number(out.kind);
+    kind_ = out.kind;
     out.key = unless(usualKey(out));
     out.created = static_cast<std::int64_t>(in_.number());
     list(out.attachments, [&](Attachment& attachment) {
@@ -192,7 +198,7 @@ class Unpacker {
       backend.name_space = text();
       backend.name = text();
       number(backend.port);
-      backend.upstream = unless(usualUpstream(backend));
+      backend.upstream = unless(usualUpstream(backend, kind_));
       number(backend.weight);
       filters(backend.filters);
     });
@@ -206,6 +212,7 @@ class Unpacker {
   }
 
   PackedReader in_;
+  RouteKind kind_ = RouteKind::Http;
   const std::vector<FilterBindingPtr>* bindings_;
   std::size_t next_binding_ = 0;
 };

@@ -39,11 +39,23 @@ std::string backendName(const Backend& backend) {
   return fmt::format("{}/{}:{}", backend.name_space, backend.name, backend.port);
 }
 
+/// What a rule is found by. Those of flows are found by their hosts alone.
+const std::vector<Match>& matchesOf(const Route& route, const Rule& rule) {
+  static const std::vector<Match> kAll(1);
+  return isFlow(route.kind) ? kAll : rule.matches;
+}
+
 bool cannotRun(const Filter& filter) { return !filter.refused.empty() || !filter.binding; }
 
-RuleInfo infoOf(const Rule& rule) {
+/// Two routes of different kinds may have the same name.
+std::string idOf(const Route& route, const Rule& rule) {
+  return route.kind == RouteKind::Http ? rule.id
+                                       : std::string(kindText(route.kind)) + '/' + rule.id;
+}
+
+RuleInfo infoOf(const Route& route, const Rule& rule) {
   RuleInfo info;
-  info.id = rule.id;
+  info.id = idOf(route, rule);
   info.name = rule.name;
   info.filters.reserve(rule.filters.size());
   for (const Filter& filter : rule.filters) {
@@ -109,6 +121,7 @@ class RouteRecord::Builder {
   void packAttachmentsAndKey() {
     const PackedAttachments packed = packAttachments(route_, context_.listeners);
     text_.text(route_.key);
+    text_.number(static_cast<std::uint64_t>(route_.kind));
     text_.number(packed.lists.size());
     for (const std::string& list : packed.lists) text_.text(list);
     text_.number(packed.at.size());
@@ -121,12 +134,12 @@ class RouteRecord::Builder {
   void compileRule(std::size_t index) {
     const Rule& rule = (*route_.rules)[index];
     RuleRecord& out = record_.rules_[index];
-    out.info = infoOf(rule);
+    out.info = infoOf(route_, rule);
     CompiledRule& compiled = out.compiled;
     compiled.rule = &out.info;
     compiled.route_created = route_.created;
     compiled.rule_index = static_cast<std::uint32_t>(index);
-    compiled.stats = context_.stats_slots.acquire(rule.id);
+    compiled.stats = context_.stats_slots.acquire(out.info.id);
     compiled.stats_number = compiled.stats->number();
     compiled.request_timeout = rule.request_timeout.value_or(CompiledRule::kUnset);
     compiled.backend_timeout = rule.backend_timeout.value_or(CompiledRule::kUnset);
@@ -188,8 +201,9 @@ class RouteRecord::Builder {
     bool needed = false;
     for (std::size_t i = 0; i < route_.rules->size(); ++i) {
       const Rule& rule = (*route_.rules)[i];
-      text_.number(rule.matches.size());
-      for (const Match& match : rule.matches) {
+      const std::vector<Match>& matches = matchesOf(route_, rule);
+      text_.number(matches.size());
+      for (const Match& match : matches) {
         text_.number(static_cast<std::uint64_t>(match.path.kind));
         text_.text(match.path.value);
         MatchExtras extra = compileMatch(match, i);
@@ -220,7 +234,7 @@ class RouteRecord::Builder {
     }
     for (std::string& problem : problems) {
       record_.rules_[rule].compiled.refused = true;
-      context_.problems.emplace_back((*route_.rules)[rule].id, std::move(problem));
+      context_.problems.emplace_back(record_.rules_[rule].info.id, std::move(problem));
     }
     return extra;
   }
@@ -235,7 +249,7 @@ class RouteRecord::Builder {
     }
     for (const Rule& rule : *route_.rules) {
       (void)names.number();
-      for (std::size_t i = 0; i < rule.matches.size(); ++i) {
+      for (std::size_t i = 0; i < matchesOf(route_, rule).size(); ++i) {
         (void)names.number();
         (void)names.text();
       }
@@ -266,6 +280,7 @@ std::shared_ptr<const RouteRecord> RouteRecord::compile(const Route& route,
 PackedReader RouteRecord::attachments() const noexcept {
   PackedReader reader(packed_);
   (void)reader.text();
+  (void)reader.number();
   for (std::uint64_t left = reader.number(); left > 0; --left) (void)reader.text();
   return reader;
 }

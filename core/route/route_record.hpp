@@ -69,6 +69,12 @@ class RouteRecord {
 
   /// Route::key.
   [[nodiscard]] std::string_view key() const noexcept { return PackedReader(packed_).text(); }
+  /// Route::kind.
+  [[nodiscard]] RouteKind kind() const noexcept {
+    PackedReader reader(packed_);
+    (void)reader.text();
+    return static_cast<RouteKind>(reader.number());
+  }
   /// Of the route that this was compiled from.
   [[nodiscard]] const Fingerprint& fingerprint() const noexcept { return fingerprint_; }
   /// Number of rules.
@@ -87,6 +93,7 @@ class RouteRecord {
   void forEachAttachment(Visit&& visit) const {
     PackedReader lists(packed_);
     (void)lists.text();
+    (void)lists.number();
     std::vector<std::string_view> hosts(lists.number());
     for (std::string_view& list : hosts) list = lists.text();
     for (std::uint64_t left = lists.number(); left > 0; --left) {
@@ -94,7 +101,8 @@ class RouteRecord {
       visit(number, hosts[lists.number()]);
     }
   }
-  /// Calls `visit(rule, match_index, place, extras)` for each match that can be put into a table.
+  /// Calls `visit(rule, match_index, place, extras)` for each match that can be put into a table; a
+  /// flow's rule has one, of all paths.
   /// `rule` is the number of the rule; `extras` may be null.
   template <class Visit>
   void forEachMatch(Visit&& visit) const {
@@ -127,10 +135,10 @@ class RouteRecord {
   };
   class Builder;
 
-  /// Behind key and host lists: number of attachments, then of each listener and host list.
+  /// Behind key, kind and host lists: number of attachments, then of each listener and host list.
   [[nodiscard]] PackedReader attachments() const noexcept;
 
-  std::string packed_;  // key, host lists, attachments, paths, names of unresolved backends
+  std::string packed_;  // key, kind, host lists, attachments, paths, names of unresolved backends
   Fingerprint fingerprint_;
   std::vector<RuleRecord> rules_;
   std::unique_ptr<MatchExtras[]> extras_;  // one for each match; null if no match needs any

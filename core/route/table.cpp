@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/arena.hpp"
 #include "route/host_table.hpp"
 #include "route/listener_index.hpp"
 
@@ -11,6 +12,16 @@ namespace hyperway::route {
 MatchResult CompiledListener::match(const http::RequestHead& head,
                                     std::string_view method) const noexcept {
   return hosts_->match(head, method);
+}
+
+const std::shared_ptr<const CompiledRule>* CompiledListener::flow(
+    std::string_view name) const noexcept {
+  if (!flows_) return nullptr;
+  Arena nothing({});
+  http::RequestHead head(nothing);
+  head.host = name;
+  head.path = "/";
+  return flows_->match(head, {}).holder;
 }
 
 MatchResult CompiledListener::explain(const http::RequestHead& head, std::string_view method,

@@ -49,7 +49,7 @@ struct FilterInfo {
 
 /// What is kept of a Rule beside its compiled parts.
 struct RuleInfo {
-  std::string id;                   ///< Rule::id.
+  std::string id;                   ///< Rule::id, behind the kind of a route that is no HTTPRoute.
   std::string name;                 ///< Rule::name.
   std::vector<FilterInfo> filters;  ///< In list order, refused ones included.
 };
@@ -77,7 +77,7 @@ struct alignas(64) CompiledRule {
       route_key;  ///< Route::key, for logs, metrics and explain; lives as long as this.
   std::int64_t route_created = 0;  ///< Route::created: the oldest wins.
   std::uint32_t rule_index = 0;    ///< Place in the route: the first wins.
-  SlotMap::SlotPtr stats;          ///< Number for counters; key is Rule::id.
+  SlotMap::SlotPtr stats;          ///< Number for counters; key is RuleInfo::id.
 
   /// Sum of weights; 0: answer 500.
   [[nodiscard]] std::uint64_t totalWeight() const noexcept {
@@ -105,7 +105,7 @@ struct MatchResult {
 
 /// A step of explain(): one candidate and why it lost.
 struct NearMiss {
-  std::string rule_id;          ///< Rule::id.
+  std::string rule_id;          ///< RuleInfo::id.
   std::size_t match_index = 0;  ///< Which entry of matches.
   std::string reason;           ///< E.g. `header "x-tenant" is "a", needs "b"`.
 };
@@ -113,7 +113,8 @@ struct NearMiss {
 class HostTable;      // host map of one listener: host_table.hpp
 class ListenerIndex;  // hostnames of one bind group: listener_index.hpp
 
-/// A listener with its routes. Immutable; consecutive tables share what did not change.
+/// A listener with its routes: those of requests, and flows, which never meet. Immutable;
+/// consecutive tables share what did not change.
 class CompiledListener {
  public:
   /// Finds the rule for a request whose host this listener serves: most specific route hostname
@@ -123,11 +124,19 @@ class CompiledListener {
   /// thread.
   [[nodiscard]] MatchResult match(const http::RequestHead& head,
                                   std::string_view method) const noexcept;
+  /// Where the table holds the rule that serves a connection or session for `name` (the SNI of a
+  /// TLSRoute's listener, lower case; empty for TCP and UDP), or null: most specific route hostname
+  /// first, among equals the oldest route, then by its key. No allocation, no lock; cost
+  /// independent of the number of routes. Any thread.
+  [[nodiscard]] const std::shared_ptr<const CompiledRule>* flow(
+      std::string_view name) const noexcept;
   /// The same decision with the candidates that lost and why; slow, for `hyperway explain`.
   [[nodiscard]] MatchResult explain(const http::RequestHead& head, std::string_view method,
                                     std::vector<NearMiss>& misses) const;
   /// The routes by hostname, for what has to walk them: tests, figures.
   [[nodiscard]] const HostTable& hosts() const noexcept { return *hosts_; }
+  /// The same of routes that are no HTTPRoutes or GRPCRoutes; null: none.
+  [[nodiscard]] const HostTable* flows() const noexcept { return flows_.get(); }
   /// The model's listener.
   [[nodiscard]] const Listener& model() const noexcept { return *model_; }
   /// Number of the listener's TLS context; null for plain listeners. Key is Listener::key.
@@ -140,6 +149,7 @@ class CompiledListener {
   friend class TableBuilder;
   std::shared_ptr<const Listener> model_;
   std::shared_ptr<const HostTable> hosts_;
+  std::shared_ptr<const HostTable> flows_;  // null: none
   SlotMap::SlotPtr tls_slot_;
   SlotMap::SlotPtr identity_slot_;
   std::uint32_t identity_ = 0;
@@ -150,7 +160,8 @@ class BindGroup {
  public:
   /// Where it is bound.
   [[nodiscard]] const Bind& bind() const noexcept { return bind_; }
-  /// Protocol of all listeners in the group (translation refuses mixtures).
+  /// How connections begin: Http, Tcp or Udp, or Https for a group of HTTPS and TLS listeners, of
+  /// which the ClientHello's name chooses one (translation refuses other mixtures).
   [[nodiscard]] Protocol protocol() const noexcept { return protocol_; }
   /// The listener for a host or SNI: exact, then the longest wildcard, then the one without
   /// hostname; null if none. `host` is lower case. No allocation. "*.a.b" covers any number of
@@ -181,7 +192,7 @@ class RouteTable {
   [[nodiscard]] std::span<const std::shared_ptr<const BindGroup>> groups() const noexcept {
     return groups_;
   }
-  /// The group of a bound address, or null.
+  /// The group of a bound address, or null; Bind::udp counts.
   [[nodiscard]] const BindGroup* group(const Bind& bind) const noexcept;
   /// Rises by one with each table.
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }

@@ -7,12 +7,23 @@
 
 namespace hyperway::route {
 
+namespace {
+
+/// BindGroup::protocol() of a group with such a listener.
+Protocol familyOf(Protocol protocol) noexcept {
+  return protocol == Protocol::Tls ? Protocol::Https : protocol;
+}
+
+}  // namespace
+
 std::shared_ptr<const CompiledListener> TableBuilder::listener(
     std::shared_ptr<const Listener> model, std::shared_ptr<const HostTable> hosts,
-    SlotMap::SlotPtr tls_slot, SlotMap::SlotPtr identity_slot) {
+    std::shared_ptr<const HostTable> flows, SlotMap::SlotPtr tls_slot,
+    SlotMap::SlotPtr identity_slot) {
   auto made = std::make_shared<CompiledListener>();
   made->model_ = std::move(model);
   made->hosts_ = std::move(hosts);
+  made->flows_ = std::move(flows);
   made->tls_slot_ = std::move(tls_slot);
   made->identity_ = identity_slot ? identity_slot->number() + 1 : 0;
   made->identity_slot_ = std::move(identity_slot);
@@ -23,12 +34,13 @@ std::shared_ptr<const RouteTable> TableBuilder::table(const Listeners& listeners
                                                       std::uint64_t generation, std::size_t rules) {
   std::map<Bind, std::shared_ptr<BindGroup>> groups;
   for (const auto& [key, listener] : listeners) {
-    for (const Bind& bind : listener->model().binds) {
+    for (Bind bind : listener->model().binds) {
+      bind.udp = listener->model().protocol == Protocol::Udp;
       std::shared_ptr<BindGroup>& group = groups[bind];
       if (!group) {
         group = std::make_shared<BindGroup>();
         group->bind_ = bind;
-        group->protocol_ = listener->model().protocol;
+        group->protocol_ = familyOf(listener->model().protocol);
       }
       // A listener that names one bind twice is in its group once.
       if (group->listeners_.empty() || group->listeners_.back() != listener) {

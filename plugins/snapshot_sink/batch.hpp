@@ -22,8 +22,8 @@ struct Batch {
   };
   /// A route as it goes into a snapshot.
   struct Route {
-    std::string key;                        ///< "HTTPRoute/namespace/name".
-    std::string text;                       ///< Elements of `httpRoutesV1`, comma-separated.
+    std::string key;                        ///< "HTTPRoute/namespace/name", or of another kind.
+    std::string text;                       ///< Elements of its kind's list, comma-separated.
     std::size_t count = 0;                  ///< How many.
     std::set<std::string> namespaces = {};  ///< Of backends; filled in by routesByGateway().
   };
@@ -50,7 +50,7 @@ struct Batch {
   }
 };
 
-/// Namespaces of the backends that elements of `httpRoutesV1` lead to.
+/// Namespaces of the backends that elements of a list of routes lead to.
 [[nodiscard]] std::set<std::string> namespacesOf(std::string_view rules);
 
 /// What of a status is for which Gateway: by its key, "namespace/name". For an empty one: all, if

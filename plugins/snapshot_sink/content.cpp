@@ -21,6 +21,11 @@ void append(std::string& list, const std::string& text) {
 // A key of a status, "Kind/namespace/name".
 bool isRoute(const std::string& key) { return key.substr(0, key.find('/')).ends_with("Route"); }
 
+// A key of a route.
+bool isOf(std::string_view kind, std::string_view key) {
+  return key.starts_with(kind) && key.substr(kind.size()).starts_with('/');
+}
+
 std::string hexOf(std::size_t number) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out;
@@ -324,15 +329,18 @@ std::set<std::string> Content::namespaces() const {
   return out;
 }
 
-std::string Content::routes() const {
+std::string Content::routes(std::string_view kind) const {
   std::string out;
   out.reserve(bytes_ + routes_.size());
-  for (const auto& [key, route] : routes_) append(out, route.now.text);
+  for (auto at = routes_.lower_bound(std::string(kind) + '/');
+       at != routes_.end() && isOf(kind, at->first); ++at)
+    append(out, at->second.now.text);
   return out;
 }
 
-std::string Content::routeAt(std::size_t index) const {
+std::string Content::routeAt(std::string_view kind, std::size_t index) const {
   for (const auto& [key, route] : routes_) {
+    if (!isOf(kind, key)) continue;
     if (index < route.now.count) return key;
     index -= route.now.count;
   }
@@ -352,9 +360,10 @@ void Content::eachOf(const Part& part, Visit&& visit) const {
     }
 }
 
-std::string Content::routeAt(const Part& part, std::size_t index) const {
+std::string Content::routeAt(const Part& part, std::string_view kind, std::size_t index) const {
   std::string out;
   eachOf(part, [&](const std::string& key, const Route& route) {
+    if (!isOf(kind, key)) return true;
     if (index < route.now.count) out = key;
     index -= std::min(index, route.now.count);
     return out.empty();
@@ -362,10 +371,10 @@ std::string Content::routeAt(const Part& part, std::size_t index) const {
   return out;
 }
 
-std::string Content::routesOf(const Part& part) const {
+std::string Content::routesOf(const Part& part, std::string_view kind) const {
   std::string out;
-  eachOf(part, [&](const std::string&, const Route& route) {
-    append(out, route.now.text);
+  eachOf(part, [&](const std::string& key, const Route& route) {
+    if (isOf(kind, key)) append(out, route.now.text);
     return true;
   });
   return out;

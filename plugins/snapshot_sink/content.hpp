@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -13,6 +14,18 @@
 #include "digest.hpp"
 
 namespace hyperway::snapshot_sink {
+
+/// A kind of route, and the list of a spec that has its entries.
+struct RouteList {
+  std::string_view kind;  ///< What keys begin with, in front of a slash.
+  std::string_view name;  ///< Of the member.
+};
+/// All of them; the contract's own first.
+inline constexpr std::array<RouteList, 5> kRouteLists{{{"HTTPRoute", "httpRoutesV1"},
+                                                       {"GRPCRoute", "grpcRoutes"},
+                                                       {"TLSRoute", "tlsRoutes"},
+                                                       {"TCPRoute", "tcpRoutes"},
+                                                       {"UDPRoute", "udpRoutes"}}};
 
 /// How routes are cut. Bytes of text.
 struct Cut {
@@ -84,18 +97,19 @@ class Content {
   [[nodiscard]] std::size_t sizeOf(const std::string& key) const;
   /// True if routes are in the index itself.
   [[nodiscard]] bool isInline() const noexcept { return bytes_ <= cut_.inline_most; }
-  /// Elements of `httpRoutesV1` of all routes, in the order of their keys.
-  [[nodiscard]] std::string routes() const;
-  /// The route that has element number `index` of routes(); empty if none.
-  [[nodiscard]] std::string routeAt(std::size_t index) const;
+  /// Elements of the list of a kind, of all its routes, in the order of their keys.
+  [[nodiscard]] std::string routes(std::string_view kind) const;
+  /// The route that has element number `index` of routes(kind); empty if none.
+  [[nodiscard]] std::string routeAt(std::string_view kind, std::size_t index) const;
   /// The same within a part.
-  [[nodiscard]] std::string routeAt(const Part& part, std::size_t index) const;
+  [[nodiscard]] std::string routeAt(const Part& part, std::string_view kind,
+                                    std::size_t index) const;
   /// The parts that there should be; none if isInline().
   [[nodiscard]] std::vector<Part> parts() const;
   /// True if there should be a part of that name, and so with the same routes.
   [[nodiscard]] bool hasPart(const std::string& name) const;
-  /// Elements of `httpRoutesV1` of a part.
-  [[nodiscard]] std::string routesOf(const Part& part) const;
+  /// Elements of the list of a kind in a part.
+  [[nodiscard]] std::string routesOf(const Part& part, std::string_view kind) const;
   /// Elements of `gatewayClassStatuses`, in the order of their keys.
   [[nodiscard]] std::string classStatuses() const;
   /// Elements of `gatewayListenerStatuses`.
@@ -105,7 +119,7 @@ class Content {
   [[nodiscard]] std::string routeDiagnostics() const;
   /// Namespaces of the backends of all routes.
   [[nodiscard]] std::set<std::string> namespaces() const;
-  /// Number of elements of `httpRoutesV1` in all.
+  /// Number of elements of all lists of routes.
   [[nodiscard]] std::size_t ruleCount() const noexcept { return rules_; }
   /// Number of listeners.
   [[nodiscard]] std::size_t listenerCount() const noexcept { return listeners_.size(); }

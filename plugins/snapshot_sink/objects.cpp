@@ -58,6 +58,12 @@ std::string beginOwned(const Settings& settings) {
   return out + R"(},"spec":{)";
 }
 
+void appendList(std::string& out, const RouteList& list, const std::string& elements) {
+  out += ",\"";
+  out += list.name;
+  out += "\":[" + elements + ']';
+}
+
 // Objects by their members in any order, lists item by item.
 bool same(const Value& a, const Value& b) {
   // 1.0 comes back as 1.
@@ -127,9 +133,10 @@ std::string indexSpec(const Settings& settings, const Content& content) {
   member(out, "controllerName", settings.controller_name);
   member(out, "partOf", "");
   member(out, "checksum", content.checksum());
-  out += R"(,"listeners":[)" + content.listeners() + R"(],"httpRoutesV1":[)";
-  if (content.isInline()) out += content.routes();
-  out += R"(],"parts":[)";
+  out += R"(,"listeners":[)" + content.listeners() + ']';
+  for (const RouteList& list : kRouteLists)
+    appendList(out, list, content.isInline() ? content.routes(list.kind) : "");
+  out += R"(,"parts":[)";
   for (const Content::Part& part : content.parts()) {
     out += out.back() == '[' ? "{" : ",{";
     member(out, "name", part.name);
@@ -147,8 +154,6 @@ std::string indexSpec(const Settings& settings, const Content& content) {
     }
     out += ']';
   }
-  for (const char* name : {"grpcRoutes", "tlsRoutes", "tcpRoutes", "udpRoutes"})
-    out += ",\"" + std::string(name) + "\":[]";
   return out + '}';
 }
 
@@ -183,7 +188,11 @@ std::string partBody(const Settings& settings, const Content& content, const Con
   member(out, "controllerName", settings.controller_name);
   member(out, "partOf", settings.name);
   member(out, "checksum", part.checksum);
-  return out + R"(,"httpRoutesV1":[)" + content.routesOf(part) + "]}}";
+  for (const RouteList& list : kRouteLists)
+    if (const std::string routes = content.routesOf(part, list.kind);
+        !routes.empty() || &list == &kRouteLists.front())
+      appendList(out, list, routes);
+  return out + "}}";
 }
 
 std::string statusBody(const Settings& settings, const Content& content, const Observed& index,
@@ -303,9 +312,12 @@ std::map<std::string, Entry> entriesOf(std::string_view spec) {
   };
   if (const Value* listeners = value.find("listeners"))
     for (const Value& listener : listeners->items()) add(textOf(listener, "name"), listener);
-  if (const Value* rules = value.find("httpRoutesV1"))
-    for (const Value& rule : rules->items())
-      add("HTTPRoute/" + textOf(rule, "routeNamespace") + '/' + textOf(rule, "routeName"), rule);
+  for (const RouteList& list : kRouteLists)
+    if (const Value* rules = value.find(list.name))
+      for (const Value& rule : rules->items())
+        add(std::string(list.kind) + '/' + textOf(rule, "routeNamespace") + '/' +
+                textOf(rule, "routeName"),
+            rule);
   return out;
 }
 

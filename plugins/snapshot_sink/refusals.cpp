@@ -29,6 +29,14 @@ std::optional<std::size_t> indexIn(std::string_view field, std::string_view list
   return index;
 }
 
+// A listener's or a route's.
+bool isOfAList(std::string_view field) {
+  return field.starts_with("spec.listeners") ||
+         std::any_of(kRouteLists.begin(), kRouteLists.end(), [&](const RouteList& list) {
+           return field.starts_with("spec." + std::string(list.name));
+         });
+}
+
 bool isTooLarge(const Error& error) {
   return error.status == 413 || error.message.find("too large") != std::string::npos;
 }
@@ -47,10 +55,12 @@ bool Refusals::blame(const Error& error, const Content::Part* part, k8s_client::
   const auto listeners = content_.listenerKeys();
   for (const Error::Cause& cause : error.causes) {
     std::string key;
-    if (const auto route = indexIn(cause.field, "spec.httpRoutesV1"))
-      key = part != nullptr ? content_.routeAt(*part, *route) : content_.routeAt(*route);
-    else if (const auto at = indexIn(cause.field, "spec.listeners");
-             part == nullptr && at && *at < listeners.size())
+    for (const RouteList& list : kRouteLists)
+      if (const auto route = indexIn(cause.field, "spec." + std::string(list.name)))
+        key = part != nullptr ? content_.routeAt(*part, list.kind, *route)
+                              : content_.routeAt(list.kind, *route);
+    if (const auto at = indexIn(cause.field, "spec.listeners");
+        part == nullptr && at && *at < listeners.size())
       key = listeners[*at];
     if (!key.empty()) named.emplace(key, cause.field + ": " + cause.message);
   }
@@ -59,8 +69,7 @@ bool Refusals::blame(const Error& error, const Content::Part* part, k8s_client::
   if (!isAboutContent(error)) return false;
   // A definition that takes no such spec at all, of which routes and listeners are not to blame.
   if (std::any_of(error.causes.begin(), error.causes.end(), [](const Error::Cause& cause) {
-        return cause.field.starts_with("spec.") && !cause.field.starts_with("spec.httpRoutesV1") &&
-               !cause.field.starts_with("spec.listeners");
+        return cause.field.starts_with("spec.") && !isOfAList(cause.field);
       }))
     return false;
   auto fresh = part != nullptr ? content_.unaccepted(*part) : content_.unacceptedOfIndex();

@@ -259,6 +259,11 @@ TEST_CASE("A change of any field of a route is a change") {
     CHECK(compiler.apply(batchOf(edited)).table != nullptr);
     CHECK(compiler.apply(batchOf(edited)).table == nullptr);
   }
+  Compiler compiler;
+  ModelBatch batch = batchOf(base());
+  (void)compiler.apply(batch);
+  batch.routes[0].kind = RouteKind::Grpc;
+  CHECK(compiler.apply(batch).table != nullptr);
 }
 
 TEST_CASE("Endpoints take the short way: no table for them, and only for upstreams in use") {

@@ -31,7 +31,13 @@ ModelBatch fullModel() {
   secure.validation = std::make_shared<const ClientValidation>(
       ClientValidation{{bundle("CLIENT-CA"), bundle("CLIENT-CB")}, false});
   secure.backend_certificate = "infra/client";
-  model.listeners = {plain, secure};
+  Listener through = listener("infra/gw/tls", "*.through.com", 443);
+  through.protocol = Protocol::Tls;
+  through.passthrough = true;
+  Listener flows = listener("infra/gw/apps/set/udp", "", 53);  // of a ListenerSet
+  flows.protocol = Protocol::Udp;
+  flows.binds = {{"127.0.0.1", 53, true}};
+  model.listeners = {plain, secure, through, flows};
 
   Rule rule;
   rule.id = "default/r/0";
@@ -72,17 +78,37 @@ ModelBatch fullModel() {
   made.rules = std::make_shared<const std::vector<Rule>>(std::vector<Rule>{rule, second});
   model.routes = {made, fixture::route("s", {""}, {{matchOf(prefix("/s"))}})};
 
+  for (const RouteKind kind : {RouteKind::Grpc, RouteKind::Tls, RouteKind::Tcp, RouteKind::Udp}) {
+    Route other = fixture::route("r", {""}, {{matchOf(prefix("/"), "POST")}});
+    other.kind = kind;
+    other.key = std::string(kindText(kind)) + "/default/r";
+    if (kind == RouteKind::Tls) other.attachments = {{"infra/gw/tls", {"a.through.com"}}};
+    if (kind == RouteKind::Udp) other.attachments = {{"infra/gw/apps/set/udp", {""}}};
+    auto rules = *other.rules;
+    rules[0].name = "only";
+    rules[0].backends[0].upstream += upstreamSuffix(kind);
+    if (isFlow(kind)) rules[0].matches.clear();
+    if (kind == RouteKind::Grpc) rules[0].filters = {headers};
+    other.rules = std::make_shared<const std::vector<Rule>>(rules);
+    model.routes.push_back(other);
+  }
+
   model.upstreams = {{"default/a:80", UpstreamProtocol::Http2, Balance::LeastRequest, {}},
                      {"default/b:80", UpstreamProtocol::WebSocket, Balance::RoundRobin, {}},
                      {"default/m:80", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
                      {"default/n:81", UpstreamProtocol::WebSocketTls, Balance::RoundRobin, {}},
-                     {"default/svc:80", UpstreamProtocol::Http1, Balance::RoundRobin, {}}};
+                     {"default/svc:80", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
+                     {"default/svc:80+grpc", UpstreamProtocol::Http2, Balance::RoundRobin, {}},
+                     {"default/svc:80+tcp", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
+                     {"default/svc:80+udp", UpstreamProtocol::Http1, Balance::RoundRobin, {}}};
   UpstreamTls tls{"a.example", {"b.example"}, {"spiffe://c/d"}, {bundle("BACKEND-CA")}, false, ""};
   model.upstreams[0].tls = std::make_shared<const UpstreamTls>(tls);
   tls = {"m.example", {}, {}, {}, true, ""};
   model.upstreams[2].tls = std::make_shared<const UpstreamTls>(tls);
   tls = {"n.example", {}, {}, {}, false, "nobody to trust"};
   model.upstreams[3].tls = std::make_shared<const UpstreamTls>(tls);
+  model.upstreams[3].proxy_header = ProxyHeader::V1;
+  model.upstreams[4].proxy_header = ProxyHeader::V2;
   return model;
 }
 
@@ -181,6 +207,57 @@ TEST_CASE(
     CAPTURE(text);
     CHECK(written.find(text) != std::string::npos);
   }
+}
+
+TEST_CASE("Other kinds of routes have lists of their own, which older readers pass over") {
+  const std::string written = snapshotSpec(fullModel(), kHeader);
+  const std::size_t others = written.find(R"(],"grpcRoutes":[{"id":"default/r/0:infra:gw:http")");
+  REQUIRE(others != std::string::npos);
+  CHECK(written.find("httpRoutesV1") < others);
+  for (const char* text : {R"("tlsRoutes":[{"id":"default/r/0:infra:gw:tls")",
+                           R"("tcpRoutes":[{"id":"default/r/0:infra:gw:http")",
+                           R"("udpRoutes":[{"id":"default/r/0:infra:gw:apps/set/udp")",
+                           R"("listenerName":"apps/set/udp")"}) {
+    CAPTURE(text);
+    CHECK(written.find(text) > others);
+    CHECK(written.find(text) != std::string::npos);
+  }
+  for (const char* text :
+       {R"("tls":{"mode":"Passthrough"})", R"("proxyProtocol":"v1")", R"("proxyProtocol":"v2")"})
+    CHECK(written.find(text) != std::string::npos);
+  // A flow has no matches.
+  CHECK(written.find("matches", written.find("tlsRoutes")) == std::string::npos);
+  ModelBatch model = fullModel();
+  std::erase_if(model.routes, [](const Route& each) { return each.kind != RouteKind::Http; });
+  CHECK(snapshotSpec(model, kHeader).find("Routes\":") == std::string::npos);
+}
+
+TEST_CASE("What is one text in two lists is two contents") {
+  ModelBatch model = fullModel();
+  std::string specs[2];
+  for (const RouteKind kind : {RouteKind::Tcp, RouteKind::Udp}) {
+    model.routes = {fixture::route("r", {""}, {{}})};
+    model.routes[0].kind = kind;
+    Problems problems;
+    specs[kind == RouteKind::Udp] =
+        readSnapshot(snapshotSpec(model, kHeader), problems)->header.checksum;
+  }
+  CHECK(specs[0] != specs[1]);
+}
+
+TEST_CASE("A TLS listener passes through only if it says so, and no other listener does") {
+  const auto read = [](const std::string& members) {
+    Problems problems;
+    const auto content =
+        readSnapshot(R"({"listeners":[{"name":"g/gw/l","port":443,)" + members + "}]}", problems);
+    return problems.failed() ? Listener{} : content->model.listeners.at(0);
+  };
+  CHECK_FALSE(read(R"("protocol":"TLS","tls":{})").passthrough);
+  CHECK_FALSE(read(R"("protocol":"TLS","tls":{"mode":"Terminate"})").passthrough);
+  CHECK_FALSE(read(R"("protocol":"HTTPS","tls":{"mode":"Passthrough"})").passthrough);
+  CHECK(read(R"("protocol":"TLS","tls":{"mode":"Passthrough"})").passthrough);
+  CHECK(read(R"("protocol":"TLS","tls":{"mode":"Other"})").key.empty());
+  CHECK(read(R"("protocol":"UDP")").binds.at(0).udp);
 }
 
 TEST_CASE("A snapshot of an older writer reads as what it meant") {

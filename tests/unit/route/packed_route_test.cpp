@@ -82,6 +82,8 @@ TEST_CASE("Random routes are unpacked as they were, and so are routes with unusu
   for (int i = 0; i < 2000; ++i) {
     Route made = random_model::route(choices);
     if (choices.below(8) == 0) made.key = "TLSRoute/x/y";
+    if (choices.below(4) == 0) made.kind = RouteKind::Udp;
+    if (choices.below(4) == 0) made.key = std::string(kindText(made.kind)) + "/default/x";
     const PackedRoute packed(made);
     CHECK_FALSE(packed.hasFilters());
     CHECK(RouteRecord::fingerprintOf(packed.unpack()) == RouteRecord::fingerprintOf(made));

@@ -80,7 +80,7 @@ TEST_CASE("The more routes there are the larger parts are, so that an edit rewri
     REQUIRE_FALSE(content.isInline());
     const auto parts = content.parts();
     for (const Content::Part& part : parts)
-      CHECK(content.routesOf(part).size() + 100 * parts.size() < most);
+      CHECK(content.routesOf(part, "HTTPRoute").size() + 100 * parts.size() < most);
     std::set<std::string> before = names(content);
     int others = 0;
     for (int i = 0; i < 40; ++i) {
@@ -100,7 +100,7 @@ TEST_CASE("Parts have all routes, each once, and their names are names of object
   content.take(routes(0, 200));
   std::size_t found = 0;
   for (const Content::Part& part : content.parts()) {
-    const std::string text = content.routesOf(part);
+    const std::string text = content.routesOf(part, "HTTPRoute");
     for (int i = 0; i < 200; ++i)
       found += text.find("{\"n\":" + std::to_string(i) + ',') != std::string::npos ? 1 : 0;
     CHECK(part.name.ends_with('-' + part.checksum));
@@ -150,28 +150,28 @@ TEST_CASE("What the server refuses is found by its place, and left out until it 
   batch.routes[0].count = 2;
   batch.listeners = {{"ns/gw/a", "{}"}};
   content.take(batch);
-  CHECK(content.routeAt(0) == "HTTPRoute/ns/r0");
-  CHECK(content.routeAt(1) == "HTTPRoute/ns/r0");
-  CHECK(content.routeAt(2) == "HTTPRoute/ns/r1");
-  CHECK(content.routeAt(9).empty());
+  CHECK(content.routeAt("HTTPRoute", 0) == "HTTPRoute/ns/r0");
+  CHECK(content.routeAt("HTTPRoute", 1) == "HTTPRoute/ns/r0");
+  CHECK(content.routeAt("HTTPRoute", 2) == "HTTPRoute/ns/r1");
+  CHECK(content.routeAt("HTTPRoute", 9).empty());
   content.leaveOut({"HTTPRoute/ns/r1", "ns/gw/a"});
   CHECK(content.leftOut() == std::vector<std::string>{"HTTPRoute/ns/r1", "ns/gw/a"});
-  CHECK(content.routeAt(2) == "HTTPRoute/ns/r2");
+  CHECK(content.routeAt("HTTPRoute", 2) == "HTTPRoute/ns/r2");
   CHECK(content.listeners().empty());
   content.take(routes(1, 2));
   CHECK(content.leftOut() == std::vector<std::string>{"ns/gw/a"});
-  CHECK(content.routeAt(2) == "HTTPRoute/ns/r1");
+  CHECK(content.routeAt("HTTPRoute", 2) == "HTTPRoute/ns/r1");
   content.readmit({"ns/gw/a"});
   CHECK(content.leftOut().empty());
   CHECK(content.listeners() == "{}");
   content.take(routes(3, 200));
   const auto parts = content.parts();
   REQUIRE_FALSE(parts.empty());
-  const std::string text = content.routesOf(parts[0]);
-  const std::string second = content.routeAt(parts[0], 1);
+  const std::string text = content.routesOf(parts[0], "HTTPRoute");
+  const std::string second = content.routeAt(parts[0], "HTTPRoute", 1);
   REQUIRE_FALSE(second.empty());
   CHECK(text.find("},{\"n\":" + second.substr(second.rfind('r') + 1) + ',') != std::string::npos);
-  CHECK(content.routeAt(parts[0], 1000).empty());
+  CHECK(content.routeAt(parts[0], "HTTPRoute", 1000).empty());
 }
 
 TEST_CASE("The last text that the server took stands in for one that it refuses") {
@@ -198,7 +198,7 @@ TEST_CASE("The last text that the server took stands in for one that it refuses"
   Batch removal;
   removal.removed_routes = {"HTTPRoute/ns/r1"};
   content.take(removal);
-  CHECK(content.routeAt(1) == "HTTPRoute/ns/r2");
+  CHECK(content.routeAt("HTTPRoute", 1) == "HTTPRoute/ns/r2");
   CHECK(content.leftOut() == std::vector<std::string>{"ns/gw/a"});
 }
 

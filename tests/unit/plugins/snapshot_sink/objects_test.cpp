@@ -53,6 +53,46 @@ TEST_CASE("An index has the contract's fields, and routes or the names of parts"
   CHECK(object.read(part));
 }
 
+TEST_CASE("Routes are in the lists of their kinds, in the index as in parts") {
+  const auto of = [](std::size_t inline_most) {
+    Content out("snap", {inline_most, 500, 0});
+    Batch batch;
+    for (const RouteList& list : kRouteLists)
+      for (const char* name : {"a", "b"})
+        batch.routes.push_back({std::string(list.kind) + "/ns/" + name,
+                                R"({"routeNamespace":"ns","routeName":")" + std::string(name) +
+                                    R"(","of":")" + std::string(list.kind) + "\"}",
+                                1});
+    out.take(std::move(batch));
+    return out;
+  };
+  const Content small = of(10'000), large = of(10);
+  REQUIRE(large.parts().size() == 1);
+  const std::string part = partBody(settings(), large, large.parts()[0], "uid-1");
+  k8s_client::ObjectText object;
+  REQUIRE(object.read(part));
+  for (const std::string& spec :
+       {indexSpec(settings(), small), std::string(object.member("spec"))}) {
+    const auto entries = entriesOf(spec);
+    CHECK(entries.size() == 10);
+    for (const RouteList& list : kRouteLists) {
+      const std::string own = R"("of":")" + std::string(list.kind) + '"';
+      CHECK(spec.find(own) > spec.find(std::string(list.name)));
+      const auto entry = entries.find(std::string(list.kind) + "/ns/b");
+      REQUIRE(entry != entries.end());
+      CHECK(entry->second.text.find(own) != std::string::npos);
+    }
+  }
+  // Lists that have nothing are named in an index, so that nothing stays in them.
+  for (const RouteList& list : kRouteLists)
+    CHECK(indexSpec(settings(), large).find('"' + std::string(list.name) + "\":[]") !=
+          std::string::npos);
+  CHECK(small.routeAt("TCPRoute", 1) == "TCPRoute/ns/b");
+  CHECK(small.routeAt("TCPRoute", 2).empty());
+  CHECK(large.routeAt(large.parts()[0], "UDPRoute", 0) == "UDPRoute/ns/a");
+  CHECK(large.routeAt(large.parts()[0], "UDPRoute", 2).empty());
+}
+
 TEST_CASE("Specs are compared as values, and the first member that differs is named") {
   CHECK(differenceOf(R"({"b":[1,2],"a":{"x":1,"y":"z"},"updatedAt":"then"})",
                      R"({"a":{"y":"z","x":1.0},"b":[1,2]})")
