@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/offline.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <map>

@@ -262,17 +262,6 @@ void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
   }
 }
 
-std::string_view kindText(route::RouteKind kind) noexcept {
-  switch (kind) {
-    case route::RouteKind::Http: break;
-    case route::RouteKind::Grpc: return "GRPCRoute";
-    case route::RouteKind::Tls: return "TLSRoute";
-    case route::RouteKind::Tcp: return "TCPRoute";
-    case route::RouteKind::Udp: return "UDPRoute";
-  }
-  return "HTTPRoute";
-}
-
 std::string serviceOfUpstream(std::string_view key) { return split(key).service; }
 
 std::string portNameOf(const Service& service, std::string_view key) {

@@ -50,9 +50,6 @@ struct BackendTarget {
 void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
                   const TranslateOptions& options);
 
-/// "HTTPRoute" and so on.
-[[nodiscard]] std::string_view kindText(route::RouteKind kind) noexcept;
-
 /// The Service of an upstream's key.
 [[nodiscard]] std::string serviceOfUpstream(std::string_view key);
 
