@@ -55,6 +55,16 @@ bool needsPolicy(std::string_view app_protocol, route::RouteKind kind) {
   return equalsIgnoreCase(app_protocol, "https") || app_protocol == "kubernetes.io/wss";
 }
 
+// What an annotation asks for; absent for a value that nobody knows. A datagram has no beginning to
+// put a header at.
+std::optional<route::ProxyHeader> proxyHeaderOf(const Service& service, route::RouteKind kind) {
+  if (service.proxy_protocol.empty() || kind == route::RouteKind::Udp)
+    return route::ProxyHeader::None;
+  if (service.proxy_protocol == "v1") return route::ProxyHeader::V1;
+  if (service.proxy_protocol == "v2") return route::ProxyHeader::V2;
+  return std::nullopt;
+}
+
 bool isOwnPort(const TranslateOptions& options, const std::string& address, std::uint16_t port) {
   const auto reaches = [&](const route::Bind& bind) {
     // A wildcard stands for addresses of the machine that only the machine knows, so its port is
@@ -91,6 +101,10 @@ std::string externalNameProblem(const Service& service, std::int64_t port,
 Verdict judgeService(const Service& service, std::int64_t port_number, route::RouteKind kind,
                      const ObjectStore& store, const TranslateOptions& options) {
   const std::string key = service.meta.key();
+  if (!proxyHeaderOf(service, kind))
+    return {std::string(kUnsupportedProtocol), "annotation " + std::string(kProxyAnnotation) +
+                                                   " of Service " + key + " is \"" +
+                                                   service.proxy_protocol + "\", not v1 or v2"};
   if (service.external) {
     std::string problem = externalNameProblem(service, port_number, options);
     return problem.empty() ? Verdict() : Verdict{std::string(kInvalidKind), std::move(problem)};
@@ -234,6 +248,7 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
     upstream.tls = std::make_shared<const route::UpstreamTls>(std::move(judged.tls));
     if (refused) return upstream;
   }
+  upstream.proxy_header = *proxyHeaderOf(*service, kind);
   upstream.protocol = *protocolOf(service->external ? "" : port->app_protocol, kind);
   if (service->external) {
     upstream.endpoints.push_back(

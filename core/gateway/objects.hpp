@@ -55,6 +55,9 @@ inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-b
 inline constexpr std::string_view kManagedBy = "hyperway";
 /// Annotation of such an object: the Gateway as "namespace/name", of any length.
 inline constexpr std::string_view kGatewayAnnotation = "hyperway.arloor.dev/gateway";
+/// On a Service: "v1" or "v2", the PROXY header that its endpoints want in front of each
+/// connection.
+inline constexpr std::string_view kProxyAnnotation = "hyperway.arloor.dev/proxy-protocol";
 
 /// What we use of metadata.
 struct Meta {
@@ -385,11 +388,12 @@ struct Service {
     /// Field-wise equality.
     friend bool operator==(const Port&, const Port&) = default;
   };
-  Meta meta;                  ///< Identity.
-  std::string external_name;  ///< Set for type ExternalName only.
-  bool external = false;      ///< type is ExternalName.
-  std::vector<Port> ports;    ///< spec.ports.
-  std::string gateway;        ///< Key of the Gateway that it was made for; empty: none of ours.
+  Meta meta;                   ///< Identity.
+  std::string external_name;   ///< Set for type ExternalName only.
+  bool external = false;       ///< type is ExternalName.
+  std::vector<Port> ports;     ///< spec.ports.
+  std::string gateway;         ///< Key of the Gateway that it was made for; empty: none of ours.
+  std::string proxy_protocol;  ///< kProxyAnnotation; empty: absent.
   std::vector<std::string>
       addresses;  ///< Where it is reached from outside: of its load balancer, or its cluster
                   ///< addresses if it is none. Addresses canonical, or host names.

@@ -121,6 +121,8 @@ bool ObjectDecoder::decode(std::string_view json, Service& object, Problems& pro
     object.addresses.push_back(canonical.empty() ? std::move(address) : std::move(canonical));
   }
   object.gateway = generatedFor(object.meta.name_space, labels, annotations);
+  for (auto& [name, value] : annotations)
+    if (name == kProxyAnnotation) object.proxy_protocol = std::move(value);
   return fine;
 }
 

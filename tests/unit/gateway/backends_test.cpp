@@ -181,6 +181,28 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("The annotation of a Service says which PROXY header its endpoints want") {
+  struct Row {
+    std::string_view annotation;
+    bool resolves;
+    route::ProxyHeader header;
+  };
+  for (const Row& row :
+       {Row{"", true, route::ProxyHeader::None}, Row{"v1", true, route::ProxyHeader::V1},
+        Row{"v2", true, route::ProxyHeader::V2}, Row{"V1", false, {}}, Row{"true", false, {}}}) {
+    CAPTURE(row.annotation);
+    World world;
+    addWeb(world);
+    world.put("Service", "default", "web", "'spec':{'ports':[{'name':'http','port':80}]}",
+              "'annotations':{'hyperway.arloor.dev/proxy-protocol':'" +
+                  std::string(row.annotation) + "'}");
+    CHECK(world.route("web", "ResolvedRefs") ==
+          (row.resolves ? "True ResolvedRefs" : "False UnsupportedProtocol"));
+    CHECK(world.upstreams.contains("default/web:80") == row.resolves);
+    if (row.resolves) CHECK(world.upstreams.at("default/web:80").proxy_header == row.header);
+  }
+}
+
 TEST_CASE("One number for TCP and UDP means TCP") {
   World world;
   addWeb(world, "'ports':[{'name':'u','port':80,'protocol':'UDP'},{'name':'http','port':80}]");
