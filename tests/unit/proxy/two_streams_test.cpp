@@ -91,7 +91,8 @@ class World {
     const route::Bind bind{"127.0.0.1", net::localAddress(front.get()).port()};
     route::ModelBatch batch;
     batch.full = true;
-    batch.listeners.push_back({"ns/gw/http", route::Protocol::Http, bind.port, {bind}, "", {}});
+    batch.listeners.push_back(
+        {"ns/gw/http", route::Protocol::Http, bind.port, {bind}, "", false, {}});
     route::Upstream upstream;
     upstream.key = "ns/b:80";
     upstream.endpoints = {{"127.0.0.1", net::localAddress(backend_.get()).port()}};
