@@ -51,7 +51,7 @@ class Checker {
     if (node.type == ConfigNode::Type::Null && node.text.empty()) return;
     switch (key.type) {
       case KeyType::Json: return;
-      case KeyType::Object: return object(node, key.members, at);
+      case KeyType::Object: object(node, key.members, at); return together(node, key, at);
       case KeyType::List: return list(node, key.members.front(), at);
       case KeyType::OneOrMore:
         return node.type == ConfigNode::Type::List ? list(node, key.members.front(), at)
@@ -59,6 +59,16 @@ class Checker {
       case KeyType::Map: return map(node, key, at);
       default: return scalar(node, key, at);
     }
+  }
+
+  void together(const ConfigNode& node, const Key& key, const JsonPointer& at) {
+    if (key.name != "proxy_protocol" || node.type != ConfigNode::Type::Map) return;
+    const auto is_empty = [&](std::string_view name) {
+      const ConfigNode* const found = node.find(name);
+      return found == nullptr || found->items.empty();
+    };
+    if (is_empty("ports") != is_empty("trusted"))
+      fail(node, at, "must have both \"ports\" and \"trusted\", or nothing");
   }
 
   void list(const ConfigNode& node, const Key& element, const JsonPointer& at) {

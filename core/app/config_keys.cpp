@@ -100,13 +100,27 @@ std::vector<Key> timeoutKeys() {
       duration("idle", "75s", "A client connection between two requests."),
       duration("body", "60s", "Without any byte of an unfinished request body."),
       duration("write", "60s", "Without the client taking any byte of an answer."),
-      duration("handshake", "10s", "TLS, from accept to the end of the handshake."),
+      duration("handshake", "10s",
+               "TLS, from accept to the end of the handshake; a PROXY header too."),
       duration("request", "0s", "Whole request where the route says nothing; 0s: none."),
       duration("connect", "5s", "Until the connection to an endpoint is up."),
       duration("response", "60s", "Until a backend's head, and between bytes of its body."),
       duration("upstream_idle", "60s", "A pooled connection to an endpoint without use."),
       duration("tunnel", "1h", "Without any byte through an upgraded connection."),
+      duration("flow", "1h", "Without any byte through a TCP or TLS connection, either way."),
   };
+}
+
+std::vector<Key> proxyProtocolKeys() {
+  Key port = element(KeyType::Integer);
+  port.least = 1;
+  port.most = 65535;
+  return {nested("ports", KeyType::List, kRestart,
+                 "Ports of Gateways, or of ListenerSets, whose connections begin with a header.",
+                 {std::move(port)}),
+          nested("trusted", KeyType::List, kRestart,
+                 "Who may connect to them. Others, and who sends no header, are refused.",
+                 {element(KeyType::Cidr)})};
 }
 
 std::vector<Key> makeKeys() {
@@ -158,6 +172,10 @@ std::vector<Key> makeKeys() {
   keys.push_back(nested("trusted_proxies", KeyType::List, kRestart,
                         "Peers whose X-Forwarded-* and X-Request-Id count.",
                         {element(KeyType::Cidr)}));
+  keys.push_back(nested("proxy_protocol", KeyType::Object, kRestart,
+                        "PROXY protocol (version 1 or 2) from a load balancer in front: the client "
+                        "that it names is what filters, logs and X-Forwarded-For see.",
+                        proxyProtocolKeys()));
   keys.push_back(plain("trace_context", KeyType::Boolean, "false", kRestart,
                        "Begins a traceparent where the client sent none."));
   keys.push_back(

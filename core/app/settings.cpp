@@ -131,6 +131,19 @@ void readProxy(const ConfigNode& document, proxy::ProxySettings& out) {
     duration(timeouts, "upstream_idle", out.upstream.idle);
     duration(timeouts, "tunnel", out.client.tunnel);
     duration(timeouts, "tunnel", out.upstream.tunnel);
+    duration(timeouts, "flow", out.flow_idle);
+  });
+  with(document, "proxy_protocol", [&](const ConfigNode& node) {
+    out.header_ports.clear();
+    out.header_trusted = {};
+    with(node, "ports", [&](const ConfigNode& ports) {
+      for (const std::string& one : texts(ports))
+        out.header_ports.push_back(parsePort(one).value_or(0));
+    });
+    with(node, "trusted", [&](const ConfigNode& trusted) {
+      for (const std::string& one : texts(trusted)) (void)out.header_trusted.add(one);  // Checked.
+    });
+    std::sort(out.header_ports.begin(), out.header_ports.end());
   });
   with(document, "trusted_proxies", [&](const ConfigNode& node) {
     out.trusted = {};

@@ -25,6 +25,7 @@ struct ConnectionInfo {
   std::uint8_t peer_text_size = 0;  ///< Bytes of peer_text.
   bool secure = false;              ///< TLS.
   bool has_destination = false;     ///< `destination` is set.
+  int fd = -1;                      ///< Its socket, for what only the kernel knows of it.
   net::SocketAddress destination;   ///< What the client connected to, where a PROXY header said.
   std::string_view
       sni;  ///< Name of the TLS handshake, lower case; lives as long as the connection.

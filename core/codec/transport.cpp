@@ -120,4 +120,10 @@ void Transport::close() noexcept {
   fd_.reset();
 }
 
+void Transport::reset() noexcept {
+  const linger at_once{1, 0};
+  if (fd_) (void)::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close();
+}
+
 }  // namespace hyperway::codec

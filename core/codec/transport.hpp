@@ -57,6 +57,9 @@ class Transport {
   void shutdownWrite() noexcept;
   /// Closes at once.
   void close() noexcept;
+  /// Closes at once, with a reset: the peer learns that something is missing, and what it has not
+  /// got yet is dropped.
+  void reset() noexcept;
 
  private:
   [[nodiscard]] Outcome writeTls(std::span<const std::string_view> pieces) noexcept;

@@ -77,6 +77,8 @@ class WorkerCounters {
 
   Counter accepted;               ///< Client connections accepted.
   Counter connections;            ///< Gauge: open client connections.
+  Counter flows;                  ///< Gauge: TCP and TLS flows among them.
+  Counter proxy_headers_refused;  ///< Connections without the PROXY header that they owe.
   Counter shed;                   ///< Connections refused because of a limit.
   Counter requests;               ///< Requests begun.
   Counter active;                 ///< Gauge: streams under way.

@@ -5,6 +5,7 @@
 
 #include "net/socket.hpp"
 #include "proxy/handshake.hpp"
+#include "proxy/tcp_flow.hpp"
 #include "proxy/worker.hpp"
 
 namespace hyperway::proxy {
@@ -16,8 +17,15 @@ constexpr std::chrono::milliseconds kLookAgain{100};
 
 }  // namespace
 
-Acceptor::Acceptor(Worker& worker, std::uint32_t bind, ListeningSocket socket, bool secure) noexcept
-    : worker_(worker), socket_(std::move(socket)), bind_(bind), secure_(secure), retry_(*this) {}
+Acceptor::Acceptor(Worker& worker, std::uint32_t bind, ListeningSocket socket) noexcept
+    : worker_(worker), socket_(std::move(socket)), bind_(bind), retry_(*this) {}
+
+void Acceptor::serve(const route::BindGroup& group) noexcept {
+  protocol_ = group.protocol();
+  wants_header_ = false;
+  for (const auto& listener : group.listeners())
+    wants_header_ = wants_header_ || worker_.settings().wantsProxyHeader(listener->model().port);
+}
 
 bool Acceptor::start() noexcept { return worker_.loop.add(socket_->get(), EPOLLIN, *this); }
 
@@ -38,10 +46,14 @@ void Acceptor::onEvents(std::uint32_t) noexcept {
     }
     worker_.counters().accepted.add();
     info.bind = bind_;
-    info.secure = secure_;
+    info.fd = accepted->get();
+    info.secure = protocol_ == route::Protocol::Https;
     info.peer_text_size = static_cast<std::uint8_t>(info.peer.writeIp(info.peer_text));
-    if (secure_)
-      Handshake::begin(worker_, std::move(*accepted), info);
+    if (wants_header_ || info.secure)
+      Handshake::begin(worker_, std::move(*accepted), info, protocol_, wants_header_);
+    else if (protocol_ == route::Protocol::Tcp)
+      TcpFlow::begin(worker_, codec::Transport(std::move(*accepted)), info, TcpFlow::Kind::Tcp, {},
+                     false);
     else
       worker_.serve(codec::Transport(std::move(*accepted)), info, false, false);
   }

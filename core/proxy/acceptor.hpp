@@ -6,7 +6,8 @@
 
 #include "net/event_loop.hpp"
 #include "net/fd.hpp"
-#include "proxy/stream.hpp"
+#include "proxy/member_timer.hpp"
+#include "route/table.hpp"
 
 namespace hyperway::proxy {
 
@@ -19,16 +20,17 @@ using ListeningSocket = std::shared_ptr<const net::Fd>;
 /// are used up, and looks again after a while: waiting clients stay in the kernel's queue. [worker]
 class Acceptor final : public net::EventHandler {
  public:
-  /// `secure`: connections begin with a TLS handshake.
-  Acceptor(Worker& worker, std::uint32_t bind, ListeningSocket socket, bool secure) noexcept;
+  /// What it accepts is dropped until serve() says how connections begin.
+  Acceptor(Worker& worker, std::uint32_t bind, ListeningSocket socket) noexcept;
 
   /// Begins; false if the kernel refuses to watch the socket.
   [[nodiscard]] bool start() noexcept;
   /// Ends; then it is to be retired. Closing alone would not do: the kernel goes on telling of a
   /// socket that somebody else has, too.
   void stop() noexcept;
-  /// From now on, whether connections begin with a TLS handshake: the listener's protocol changed.
-  void setSecure(bool secure) noexcept { secure_ = secure; }
+  /// From now on, how connections begin: as the group's listeners say. Those that are there already
+  /// go on as they are.
+  void serve(const route::BindGroup& group) noexcept;
   void onEvents(std::uint32_t events) noexcept override;
 
  private:
@@ -38,7 +40,8 @@ class Acceptor final : public net::EventHandler {
   Worker& worker_;
   ListeningSocket socket_;
   std::uint32_t bind_;
-  bool secure_;
+  route::Protocol protocol_ = route::Protocol::Http;
+  bool wants_header_ = false;
   MemberTimer<Acceptor, &Acceptor::resume> retry_;
 };
 

@@ -250,8 +250,12 @@ std::size_t writeProxyHeader(route::ProxyHeader version, const net::SocketAddres
   return 0;
 }
 
-net::SocketAddress localOf(const codec::ConnectionInfo& info, int fd) noexcept {
-  return info.has_destination ? info.destination : net::localAddress(fd);
+std::size_t writeProxyHeader(route::ProxyHeader version, const codec::ConnectionInfo& client,
+                             char* to) noexcept {
+  if (version == route::ProxyHeader::None) return 0;
+  return writeProxyHeader(
+      version, client.peer,
+      client.has_destination ? client.destination : net::localAddress(client.fd), to);
 }
 
 }  // namespace hyperway::proxy

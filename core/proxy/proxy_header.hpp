@@ -45,7 +45,9 @@ struct ProxyHeaderIn {
                                            const net::SocketAddress& destination,
                                            char* to) noexcept;
 
-/// Where a client has connected to: what a header said, else the address of its socket `fd`.
-[[nodiscard]] net::SocketAddress localOf(const codec::ConnectionInfo& info, int fd) noexcept;
+/// The same about a client's connection, whose destination is what a header said, else the address
+/// of its socket.
+[[nodiscard]] std::size_t writeProxyHeader(route::ProxyHeader version,
+                                           const codec::ConnectionInfo& client, char* to) noexcept;
 
 }  // namespace hyperway::proxy

@@ -112,6 +112,8 @@ Result<std::shared_ptr<const tls::Context>, std::string> ProxySink::makeContext(
   }
   tls::ContextOptions options;
   options.session_id_context = model.key;
+  // What is spoken inside is the backend's matter: no protocol is chosen, and none is refused.
+  if (model.protocol == route::Protocol::Tls) options.alpn.clear();
   if (model.validation) {
     std::vector<std::string_view> bundles;
     for (const auto& bundle : model.validation->authorities) {

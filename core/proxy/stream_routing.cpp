@@ -66,7 +66,8 @@ bool Stream::selectListener() noexcept {
   const codec::ConnectionInfo& connection = down_->connection();
   const route::BindGroup* const group = worker_.group(connection.bind);
   listener_ = group != nullptr ? group->listenerFor(request_.host) : nullptr;
-  if (group != nullptr && connection.secure != (group->protocol() == route::Protocol::Https)) {
+  const auto spoken = connection.secure ? route::Protocol::Https : route::Protocol::Http;
+  if (group != nullptr && group->protocol() != spoken) {
     listener_ = nullptr;  // the listener's protocol changed under this connection
     respondLocal(421, "misdirected");
     return false;

@@ -15,6 +15,7 @@
 
 #include "proxy/acceptor.hpp"
 #include "proxy/handshake.hpp"
+#include "proxy/tcp_flow.hpp"
 #include "route/host_table.hpp"
 
 namespace hyperway::proxy {
@@ -117,8 +118,7 @@ void Worker::adoptTable(std::shared_ptr<const route::RouteTable> table) {
     groups_[i] = acceptors_[i].empty() && !draining_ ? nullptr : current_->table->group(binds_[i]);
   for (std::size_t i = 0; i < groups_.size(); ++i)
     for (const auto& acceptor : acceptors_[i])
-      if (groups_[i] != nullptr)
-        acceptor->setSecure(groups_[i]->protocol() == route::Protocol::Https);
+      if (groups_[i] != nullptr) acceptor->serve(*groups_[i]);
 }
 
 void Worker::adoptUpstream(std::uint32_t slot, std::shared_ptr<const route::Upstream> upstream,
@@ -150,10 +150,9 @@ void Worker::openListener(std::uint32_t bind, const route::Bind& address,
   }
   binds_[bind] = address;
   groups_[bind] = current_->table->group(address);
-  const bool secure =
-      groups_[bind] != nullptr && groups_[bind]->protocol() == route::Protocol::Https;
   for (const ListeningSocket& socket : sockets) {
-    acceptors_[bind].push_back(std::make_unique<Acceptor>(*this, bind, socket, secure));
+    acceptors_[bind].push_back(std::make_unique<Acceptor>(*this, bind, socket));
+    if (groups_[bind] != nullptr) acceptors_[bind].back()->serve(*groups_[bind]);
     if (!acceptors_[bind].back()->start() && environment_.log)
       environment_.log("a listening socket cannot be watched");
   }
@@ -175,6 +174,7 @@ void Worker::drain() { draining_ = true; }
 void Worker::killAll() {
   for (std::uint32_t bind = 0; bind < acceptors_.size(); ++bind) closeListener(bind);
   while (handshakes_ != nullptr) handshakes_->closeNow();
+  while (flows_ != nullptr) flows_->kill();
   while (connections_ != nullptr) connections_->closeNow();
   while (streams_ != nullptr) streams_->kill();
   upstreams_.closeAll();
@@ -196,6 +196,8 @@ void Worker::retire(TablePin* pin) noexcept {
 void Worker::tick() noexcept {
   for (Stream* stream = streams_; stream != nullptr; stream = stream->next)
     if (stream->pin() != nullptr && stream->pin() != current_.get()) stream->unpin();
+  for (TcpFlow* flow = flows_; flow != nullptr; flow = flow->next)
+    if (flow->pin() != nullptr && flow->pin() != current_.get()) flow->unpin();
   if (!old_pins_.empty()) tick_.set(loop.timers(), loop.now() + kPinLimit);
 }
 
@@ -225,6 +227,19 @@ void Worker::handshakeDone(Handshake& handshake) noexcept {
   unlink(handshakes_, handshake);
   if (handshake.failed()) counters_.connections.subtract();
   loop.retire(&handshake);
+}
+
+void Worker::flowBegun(TcpFlow& flow, bool counted) noexcept {
+  if (!counted) counters_.connections.add();
+  counters_.flows.add();
+  pushFront(flows_, flow);
+}
+
+void Worker::flowDone(TcpFlow& flow) noexcept {
+  unlink(flows_, flow);
+  counters_.connections.subtract();
+  counters_.flows.subtract();
+  loop.retire(&flow);
 }
 
 void Worker::onServerConnectionClosed(codec::H1ServerConnection& connection) noexcept {

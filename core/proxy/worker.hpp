@@ -26,6 +26,7 @@
 namespace hyperway::proxy {
 
 class Handshake;
+class TcpFlow;
 
 /// Takes what must die on the control thread: tables, rules, filter configurations. [any]
 using Reclaim = std::function<void(std::shared_ptr<const void>)>;
@@ -128,6 +129,10 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   void handshakeBegun(Handshake& handshake) noexcept;
   /// The handshake is over, either way.
   void handshakeDone(Handshake& handshake) noexcept;
+  /// A flow has begun. `counted`: its connection is, already.
+  void flowBegun(TcpFlow& flow, bool counted) noexcept;
+  /// The flow is over.
+  void flowDone(TcpFlow& flow) noexcept;
   /// True if another client connection may be accepted.
   [[nodiscard]] bool mayAccept() const noexcept;
   /// Wakes a filter, from the mailbox.
@@ -196,6 +201,7 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   std::vector<Waiting> routing_;  // those of this turn, while they are routed
   codec::H1ServerConnection* connections_ = nullptr;
   Handshake* handshakes_ = nullptr;
+  TcpFlow* flows_ = nullptr;
   std::uint64_t random_state_;
   std::uint64_t stream_ids_ = 0;
   std::string log_line_;

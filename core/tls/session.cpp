@@ -180,6 +180,8 @@ std::unique_ptr<Session> Session::connect(int fd, const ClientContext& context,
   return session;
 }
 
+void Session::offerNoProtocol() noexcept { SSL_set_alpn_protos(ssl_, nullptr, 0); }
+
 Session::~Session() {
   if (shared_->native->in_owner == this) shared_->native->in_owner = nullptr;
   begin();

@@ -79,6 +79,9 @@ class Session {
   [[nodiscard]] static std::unique_ptr<Session> connect(int fd, const ClientContext& context,
                                                         const PeerName& peer,
                                                         SharedBuffers& shared);
+  /// Offers no ALPN protocol, whatever the context says: nobody knows what will be spoken. Of the
+  /// side that begins, before handshake().
+  void offerNoProtocol() noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();

@@ -2,6 +2,7 @@
 #include "proxy/upstream/upstream_set.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "net/socket.hpp"
 
@@ -119,7 +120,7 @@ void UpstreamSet::release(EndpointState* endpoint) noexcept {
 void UpstreamSet::forgetLeft() {
   std::erase_if(leaving_, [this](EndpointState* endpoint) {
     if (endpoint->users != 0) return true;  // it came back
-    if (endpoint->idle != nullptr || endpoint->busy != nullptr) return false;
+    if (endpoint->idle != nullptr || endpoint->busy != nullptr || endpoint->raw != 0) return false;
     endpoints_.erase(endpoints_.find(*endpoint->key));
     return true;
   });
@@ -224,17 +225,49 @@ void UpstreamSet::onClientConnectionClosed(codec::H1ClientConnection& connection
   if (connected) {
     endpoint.failures = 0;
   } else {
-    counters_.upstream_failures.add();
-    const std::uint32_t doublings = std::min(endpoint.failures++, kMaxEjectionDoublings);
-    endpoint.ejected_until = loop.now() + kFirstEjection * (1U << doublings);
-    counters_.ejections.add();
+    eject(endpoint);
   }
   loop.retire(&connection);
 }
 
+void UpstreamSet::eject(EndpointState& endpoint) noexcept {
+  counters_.upstream_failures.add();
+  const std::uint32_t doublings = std::min(endpoint.failures++, kMaxEjectionDoublings);
+  endpoint.ejected_until = loop.now() + kFirstEjection * (1U << doublings);
+  counters_.ejections.add();
+}
+
+net::Fd UpstreamSet::connectRaw(EndpointState& endpoint) noexcept {
+  counters_.upstream_connects.add();
+  auto socket = net::connectTcp(endpoint.address);
+  if (!socket) {
+    // Refused or unreachable, which the kernel may know at once; else it is we who lack something.
+    const int error = socket.error();
+    if (error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH)
+      eject(endpoint);
+    else
+      counters_.upstream_failures.add();
+    return {};
+  }
+  counters_.upstream_connections.add();
+  ++endpoint.active;
+  ++endpoint.raw;
+  return std::move(*socket);
+}
+
+void UpstreamSet::rawDone(EndpointState& endpoint, bool failed) noexcept {
+  --endpoint.active;
+  --endpoint.raw;
+  counters_.upstream_connections.subtract();
+  if (failed) eject(endpoint);
+}
+
 void UpstreamSet::onClientTlsFailed(codec::H1ClientConnection& connection,
                                     std::string_view reason) noexcept {
-  auto& endpoint = *static_cast<EndpointState*>(connection.owner());
+  rawTlsFailed(*static_cast<EndpointState*>(connection.owner()), reason);
+}
+
+void UpstreamSet::rawTlsFailed(EndpointState& endpoint, std::string_view reason) noexcept {
   counters_.upstream_tls_failures.add();
   // Once for each reason, then once in a while: a backend that is set up wrongly fails each time.
   if (reason == endpoint.tls_failure && loop.now() < endpoint.tls_logged + kSameFailure) return;

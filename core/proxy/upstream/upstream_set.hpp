@@ -51,7 +51,8 @@ struct EndpointState {
   codec::H1ClientConnection* idle = nullptr;  ///< Kept connections, the last used first.
   codec::H1ClientConnection* busy = nullptr;  ///< Connections with an exchange, or connecting.
   std::uint32_t idle_count = 0;               ///< Length of `idle`.
-  std::uint32_t active = 0;                   ///< Exchanges under way.
+  std::uint32_t active = 0;                   ///< Exchanges and flows under way.
+  std::uint32_t raw = 0;                      ///< Of these, flows: connections that no pool has.
   std::uint32_t failures = 0;                 ///< Connects that failed in a row.
   std::uint32_t users = 0;                    ///< Upstreams that list it; 0: leaving.
   net::TimePoint ejected_until{};             ///< Not chosen before, if there is another.
@@ -105,6 +106,15 @@ class UpstreamSet final : public codec::ClientHost {
   [[nodiscard]] codec::H1ClientConnection* connect(EndpointState& endpoint,
                                                    codec::ResponseEvents& events,
                                                    bool fresh) noexcept;
+  /// A socket that is connecting, for a flow, whose connection no pool ever has. The endpoint lives
+  /// until rawDone(). Empty: none is to be had, which is counted.
+  [[nodiscard]] net::Fd connectRaw(EndpointState& endpoint) noexcept;
+  /// The flow's connection is up, TLS included.
+  void rawUp(EndpointState& endpoint) noexcept { endpoint.failures = 0; }
+  /// TLS failed on it; rawDone() follows. `reason` is static text.
+  void rawTlsFailed(EndpointState& endpoint, std::string_view reason) noexcept;
+  /// The flow's connection is closed. `failed`: it never was up, and that is the endpoint's fault.
+  void rawDone(EndpointState& endpoint, bool failed) noexcept;
   /// Appends the endpoints of the upstream with this slot that were ever in use, as long as there
   /// are fewer than `most` in `out`.
   void report(std::uint32_t slot, std::size_t most, std::vector<EndpointReport>& out) const;
@@ -144,6 +154,7 @@ class UpstreamSet final : public codec::ClientHost {
                    codec::H1ClientConnection& connection) noexcept;
   static void take(codec::H1ClientConnection*& list,
                    codec::H1ClientConnection& connection) noexcept;
+  void eject(EndpointState& endpoint) noexcept;
   [[nodiscard]] bool usable(const EndpointState& endpoint) const noexcept;
 
   observe::WorkerCounters& counters_;

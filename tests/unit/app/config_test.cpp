@@ -315,3 +315,23 @@ TEST_CASE("The shipped configuration files are right, and local.yaml shows the d
         CHECK(text.find(member.name + ':') != std::string::npos);
   }
 }
+
+TEST_CASE("PROXY headers are expected on ports and from peers that both are named") {
+  const Settings settings = settingsOf(
+      "proxy_protocol: {ports: [8443, 80], trusted: [10.0.0.0/8]}\ntimeouts: {flow: 5m}\n");
+  CHECK(settings.proxy.wantsProxyHeader(80));
+  CHECK(settings.proxy.wantsProxyHeader(8443));
+  CHECK_FALSE(settings.proxy.wantsProxyHeader(443));
+  CHECK(settings.proxy.header_trusted.contains(*net::SocketAddress::parse("10.1.2.3", 1)));
+  CHECK_FALSE(settings.proxy.header_trusted.contains(*net::SocketAddress::parse("11.1.2.3", 1)));
+  CHECK(settings.proxy.flow_idle == std::chrono::minutes(5));
+  for (const char* text : {"proxy_protocol: {ports: [80]}\n", "proxy_protocol: {trusted: [::1]}\n",
+                           "proxy_protocol: {ports: [], trusted: [::1]}\n"}) {
+    CAPTURE(text);
+    const auto problems = problemsOf(text);
+    REQUIRE(problems.size() == 1);
+    CHECK(problems[0].text() ==
+          "f.yaml:1: /proxy_protocol: must have both \"ports\" and \"trusted\", or nothing");
+  }
+  CHECK(problemsOf("proxy_protocol: {ports: [0], trusted: [::1]}\n").size() == 1);
+}
