@@ -211,10 +211,10 @@ BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
   const std::string_view there =
       backend.name_space.empty() ? name_space : std::string_view(backend.name_space);
   if (there != name_space) dependencies.namespaces.emplace_back(there);
-  if (!mayRefer(store, {kGatewayGroup, kindText(kind), name_space, {}},
+  if (!mayRefer(store, {kGatewayGroup, route::kindText(kind), name_space, {}},
                 {"", "Service", there, backend.name}))
     return refuse(kRefNotPermitted, "no ReferenceGrant in namespace " + std::string(there) +
-                                        " permits " + std::string(kindText(kind)) +
+                                        " permits " + std::string(route::kindText(kind)) +
                                         "s of namespace " + std::string(name_space) +
                                         " to use Service " + backend.name);
   const std::string key = objectKey(there, backend.name);
@@ -242,7 +242,9 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
   if (service == nullptr || !judgeService(*service, number, kind, store, options).fine())
     return upstream;
   const Service::Port* const port = portOf(*service, number, kind);
-  if (const auto* policy = policyFor(store, service_key, port != nullptr ? port->name : "")) {
+  const auto* policy = policyFor(store, service_key, port != nullptr ? port->name : "");
+  // There is no TLS over datagrams.
+  if (policy != nullptr && kind != route::RouteKind::Udp) {
     auto judged = judgePolicy(*policy, store, authorities, options.check_authorities);
     const bool refused = !judged.tls.refused.empty();
     upstream.tls = std::make_shared<const route::UpstreamTls>(std::move(judged.tls));

@@ -8,9 +8,9 @@
 
 #include "gateway/backend_tls.hpp"
 #include "gateway/filters.hpp"
-#include "gateway/httproute.hpp"
 #include "gateway/listeners.hpp"
 #include "gateway/objects.hpp"
+#include "gateway/route_rules.hpp"
 #include "gateway/status.hpp"
 #include "gateway/verdict.hpp"
 

@@ -23,9 +23,9 @@ Problem toProblem(const std::string& message) {
 // A route that no Gateway of ours is asked to take is not translated; whoever checks it wants to
 // know all the same.
 void Translator::State::diagnoseUnattached(const std::string& key, std::vector<Diagnosis>& list) {
-  const auto* spec = store.find<HttpRoute>(key);
+  const auto* spec = store.find<RouteObject>(key);
   if (spec == nullptr) return;
-  const std::string object = "HTTPRoute/" + key;
+  const std::string& object = key;
   const RouteRules rules = translateRules(*spec, {store, options, filters_parser, filter_verdicts});
   for (const Verdict& verdict : rules.dropped) list.push_back({object, toProblem(verdict.message)});
   for (const Verdict& verdict : rules.unresolved)
@@ -68,12 +68,11 @@ std::vector<Translator::Diagnosis> Translator::diagnose() const {
       add(object, listener.conflicted);
     }
   }
-  for (const auto& [key, route] : state_->routes) {
-    const std::string object = "HTTPRoute/" + key;
+  for (const auto& [object, route] : state_->routes) {
     for (const Verdict& verdict : route.rules.dropped) add(object, verdict);
     for (const Verdict& verdict : route.rules.unresolved) add(object, verdict);
     if (route.rules.dropped.empty()) add(object, route.rules.accepted);
-    if (!route.rules.rules) state_->diagnoseUnattached(key, list);
+    if (!route.rules.rules) state_->diagnoseUnattached(object, list);
   }
   for (const auto& [key, policy] : state_->store.all<BackendTlsPolicy>()) {
     const std::string object = "BackendTLSPolicy/" + key;
@@ -97,7 +96,7 @@ std::vector<Translator::Diagnosis> Translator::diagnose() const {
     for (const ParentStatus& parent : status.parents)
       for (const Condition& condition : parent.conditions)
         if (condition.type == "Accepted" && !condition.status &&
-            (condition.message.starts_with("/spec/parentRefs") || status.kind != "HTTPRoute"))
+            condition.message.starts_with("/spec/parentRefs"))
           list.push_back({object, toProblem(condition.message)});
   // What a plugin refuses as unknown is told once.
   std::set<std::pair<std::string, std::string>> told;

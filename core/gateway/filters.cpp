@@ -54,14 +54,15 @@ class ListTranslator {
     const std::string here = pointer_ + '/' + std::to_string(index);
     if (spec.type == "RequestMirror") return addMirror(spec, here);
     route::Filter filter;
-    if (isPluginType(spec.type))
+    if (isPluginType(spec.type) && suits(spec.type))
       filter = ownFilter(spec, here);
     else if (spec.type == "ExtensionRef")
       filter = extension(spec, here);
     else
       filter =
           refused(spec.type, kInvalidKind,
-                  here + "/type: filter type " + spec.type + " is not supported by this version");
+                  here + "/type: filter type " + spec.type + " is not supported by this version" +
+                      (isPluginType(spec.type) ? " for GRPCRoutes" : ""));
     // Preflight requests must be answered before any other filter has a say (Gateway API,
     // HTTPCORSFilter).
     const bool first = filter.type == "CORS";
@@ -71,6 +72,12 @@ class ListTranslator {
   FilterList take() { return std::move(list_); }
 
  private:
+  // Gateway API, GRPCRouteFilterType has fewer than HTTPRouteFilterType.
+  [[nodiscard]] bool suits(std::string_view type) const {
+    return context_.kind == route::RouteKind::Http || type == "RequestHeaderModifier" ||
+           type == "ResponseHeaderModifier";
+  }
+
   route::Filter refused(const std::string& type, std::string_view reason, std::string message) {
     route::Filter filter;
     filter.type = type;

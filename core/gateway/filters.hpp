@@ -48,7 +48,7 @@ struct FilterContext {
   std::string_view name_space;                     ///< Of the route.
   std::string owner;                               ///< "HTTPRoute ns/name".
   RouteDependencies& dependencies;                 ///< Gets what the outcome depends on.
-  route::RouteKind kind = route::RouteKind::Http;  ///< Of the route; for mirrors.
+  route::RouteKind kind = route::RouteKind::Http;  ///< Of the route.
 };
 
 /// Translates the filters of a rule or backend at `pointer`. A filter that is unknown or refused

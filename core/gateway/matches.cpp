@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.hpp"
 #include "http/char_class.hpp"
@@ -102,6 +103,74 @@ bool isOfOneHop(std::string_view name) noexcept {
   }
 }
 
+constexpr std::string_view kAnyName = "[^/]+";
+
+bool isNameStart(char c) noexcept {
+  const char lower = toLower(c);
+  return (lower >= 'a' && lower <= 'z') || c == '_';
+}
+
+// One identifier of a method's or service's name.
+bool isIdentifier(std::string_view text) noexcept {
+  return !text.empty() && isNameStart(text.front()) &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return isNameStart(c) || (c >= '0' && c <= '9'); });
+}
+
+// Identifiers with dots between them; the schema lets one stand in front, too.
+bool isServiceName(std::string_view text) noexcept {
+  if (text.starts_with('.')) text.remove_prefix(1);
+  while (true) {
+    const std::size_t dot = text.find('.');
+    if (!isIdentifier(text.substr(0, dot))) return false;
+    if (dot == std::string_view::npos) return true;
+    text.remove_prefix(dot + 1);
+  }
+}
+
+// The path by which a method is called is "/service/method".
+Result<route::PathMatch, Problem> translateExactMethod(const MethodSpec& spec) {
+  if (!spec.service.empty() && !isServiceName(spec.service))
+    return fail(problem("/method/service", "'" + spec.service + "' is not the name of a service"));
+  if (!spec.method.empty() && !isIdentifier(spec.method))
+    return fail(problem("/method/method", "'" + spec.method + "' is not the name of a method"));
+  route::PathMatch match;
+  if (spec.service.empty()) {
+    match.kind = route::MatchKind::Regex;
+    match.value = '/' + std::string(kAnyName) + '/' + spec.method;
+  } else {
+    match.kind = spec.method.empty() ? route::MatchKind::Prefix : route::MatchKind::Exact;
+    match.value = '/' + spec.service + '/' + spec.method;
+  }
+  return match;
+}
+
+Result<route::PathMatch, Problem> translateMethodPattern(const MethodSpec& spec) {
+  for (const auto& [name, value] :
+       {std::pair("service", &spec.service), std::pair("method", &spec.method)})
+    if (std::string bad = value->empty() ? std::string() : regexProblem(*value); !bad.empty())
+      return fail(problem(std::string("/method/") + name, std::move(bad)));
+  const auto part = [](const std::string& pattern) {
+    return pattern.empty() ? std::string(kAnyName) : "(?:" + pattern + ')';
+  };
+  route::PathMatch match;
+  match.kind = route::MatchKind::Regex;
+  match.value = '/' + part(spec.service) + '/' + part(spec.method);
+  return match;
+}
+
+Result<route::PathMatch, Problem> translateMethod(const MethodSpec& spec) {
+  if (!spec.named) return route::PathMatch();
+  if (spec.service.size() > kLongestPath || spec.method.size() > kLongestPath)
+    return fail(problem("/method", "must not have names of more than 1024 bytes"));
+  if (spec.type == "RegularExpression") return translateMethodPattern(spec);
+  if (spec.type != "Exact")
+    return fail(problem("/method/type", "must be Exact or RegularExpression, not " + spec.type));
+  if (spec.service.empty() && spec.method.empty())
+    return fail(problem("/method", "needs a service or a method"));
+  return translateExactMethod(spec);
+}
+
 enum class ValueKind { Header, Query };
 
 std::optional<Problem> translateValues(const std::vector<MatchSpec::Value>& specs, ValueKind kind,
@@ -152,6 +221,17 @@ Result<route::Match, Problem> translateMatch(const MatchSpec& spec) {
   if (auto bad = translateValues(spec.headers, ValueKind::Header, match.headers))
     return fail(*std::move(bad));
   if (auto bad = translateValues(spec.query, ValueKind::Query, match.query))
+    return fail(*std::move(bad));
+  return match;
+}
+
+Result<route::Match, Problem> translateMatch(const MethodSpec& spec) {
+  route::Match match;
+  auto path = translateMethod(spec);
+  if (!path) return fail(std::move(path).error());
+  match.path = *std::move(path);
+  match.method = "POST";
+  if (auto bad = translateValues(spec.headers, ValueKind::Header, match.headers))
     return fail(*std::move(bad));
   return match;
 }

@@ -14,4 +14,8 @@ namespace hyperway::gateway {
 /// Source: Gateway API, HTTPRouteMatch.
 [[nodiscard]] Result<route::Match, Problem> translateMatch(const MatchSpec& spec);
 
+/// Translates a GRPCRouteMatch into the match of the HTTP request that a call is (gRPC over HTTP/2:
+/// POST to /service/method). Source: Gateway API, GRPCRouteMatch.
+[[nodiscard]] Result<route::Match, Problem> translateMatch(const MethodSpec& spec);
+
 }  // namespace hyperway::gateway

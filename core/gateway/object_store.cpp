@@ -31,7 +31,6 @@ template <class T>
 constexpr std::string_view kindName() {
   if constexpr (std::is_same_v<T, GatewayClass>) return "GatewayClass";
   if constexpr (std::is_same_v<T, Gateway>) return "Gateway";
-  if constexpr (std::is_same_v<T, HttpRoute>) return "HTTPRoute";
   if constexpr (std::is_same_v<T, ListenerSet>) return "ListenerSet";
   if constexpr (std::is_same_v<T, BackendTlsPolicy>) return "BackendTLSPolicy";
   if constexpr (std::is_same_v<T, ReferenceGrant>) return "ReferenceGrant";
@@ -105,10 +104,10 @@ ObjectStore::Effect ObjectStore::apply(const ObjectChange& change, Problems& pro
   switch (*kind) {
     case Kind::GatewayClass: return put(change, std::move(key), GatewayClass(), problems);
     case Kind::Gateway: return put(change, std::move(key), Gateway(), problems);
-    case Kind::HttpRoute: return put(change, std::move(key), HttpRoute(), problems);
-    case Kind::OtherRoute: {
-      OtherRoute route;
-      route.kind = change.kind;
+    case Kind::Route: {
+      RouteObject route;
+      for (const route::RouteKind one : route::kRouteKinds)
+        if (route::kindText(one) == change.kind) route.kind = one;
       return put(change, change.kind + '/' + key, std::move(route), problems);
     }
     case Kind::ListenerSet: return put(change, std::move(key), ListenerSet(), problems);
@@ -154,7 +153,7 @@ std::vector<ObjectChange> ObjectStore::list(std::string_view group, std::string_
   const auto add = [&]<class T>(const Map<T>& map) {
     for (const auto& [key, object] : map) {
       std::string_view name = kindName<T>();
-      if constexpr (std::is_same_v<T, OtherRoute>) name = object.kind;
+      if constexpr (std::is_same_v<T, RouteObject>) name = object.kindName();
       if (!kind.empty() && (kind != name || group != groupOf<T>())) continue;
       if (!name_space.empty() && object.meta.name_space != name_space) continue;
       found.push_back({std::string(groupOf<T>()),

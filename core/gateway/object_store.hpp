@@ -14,7 +14,7 @@ namespace hyperway::gateway {
 
 struct ObjectChange;
 
-/// The objects as they are now, by kind and key (objectKey(); for OtherRoute with the kind in
+/// The objects as they are now, by kind and key (objectKey(); for routes with the kind in
 /// front). Pointers to an object stay valid until it is replaced or removed. [control]
 class ObjectStore {
  public:
@@ -64,7 +64,7 @@ class ObjectStore {
   Effect put(const ObjectChange& change, std::string key, T object, Problems& problems);
 
   ObjectDecoder decoder_;
-  std::tuple<Map<GatewayClass>, Map<Gateway>, Map<HttpRoute>, Map<OtherRoute>, Map<ListenerSet>,
+  std::tuple<Map<GatewayClass>, Map<Gateway>, Map<RouteObject>, Map<ListenerSet>,
              Map<BackendTlsPolicy>, Map<ReferenceGrant>, Map<Service>, Map<EndpointSlice>,
              Map<Secret>, Map<ConfigMap>, Map<Namespace>, Map<FilterObject>>
       maps_;

@@ -48,13 +48,13 @@ std::optional<Kind> kindOf(std::string_view group, std::string_view kind) noexce
     Kind kind;
   };
   static constexpr Row kRows[] = {
-      {kGatewayGroup, "HTTPRoute", Kind::HttpRoute},
+      {kGatewayGroup, "HTTPRoute", Kind::Route},
       {kGatewayGroup, "Gateway", Kind::Gateway},
       {kGatewayGroup, "GatewayClass", Kind::GatewayClass},
-      {kGatewayGroup, "GRPCRoute", Kind::OtherRoute},
-      {kGatewayGroup, "TLSRoute", Kind::OtherRoute},
-      {kGatewayGroup, "TCPRoute", Kind::OtherRoute},
-      {kGatewayGroup, "UDPRoute", Kind::OtherRoute},
+      {kGatewayGroup, "GRPCRoute", Kind::Route},
+      {kGatewayGroup, "TLSRoute", Kind::Route},
+      {kGatewayGroup, "TCPRoute", Kind::Route},
+      {kGatewayGroup, "UDPRoute", Kind::Route},
       {kGatewayGroup, "ListenerSet", Kind::ListenerSet},
       {kGatewayGroup, "BackendTLSPolicy", Kind::BackendTlsPolicy},
       {kGatewayGroup, "ReferenceGrant", Kind::ReferenceGrant},
@@ -190,17 +190,6 @@ bool ObjectDecoder::decode(std::string_view json, GatewayClass& object, Problems
   if (fine && object.controller_name.empty())
     problems.add(JsonPointer("/spec"), "needs a controllerName");
   return !problems.failed();
-}
-
-bool ObjectDecoder::decode(std::string_view json, OtherRoute& object, Problems& problems) {
-  return impl_->read(
-      json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
-        if (part != "spec") return;
-        spec.fields([&](std::string_view key, JsonNode& member) {
-          if (key == "parentRefs")
-            member.items([&](JsonNode& item) { readParent(item, object.parents.emplace_back()); });
-        });
-      });
 }
 
 bool ObjectDecoder::decode(std::string_view json, ListenerSet& object, Problems& problems) {

@@ -28,8 +28,7 @@ inline constexpr std::string_view kHyperwayGroup = "hyperway.arloor.dev";
 enum class Kind : std::uint8_t {
   GatewayClass,
   Gateway,
-  HttpRoute,
-  OtherRoute,   ///< GRPCRoute, TLSRoute, TCPRoute, UDPRoute: known, and refused by this version.
+  Route,        ///< HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute.
   ListenerSet,  ///< Known, and refused by this version.
   BackendTlsPolicy,
   ReferenceGrant,
@@ -285,10 +284,22 @@ struct MatchSpec {
   friend bool operator==(const MatchSpec&, const MatchSpec&) = default;
 };
 
-/// HTTPRouteRule.
+/// GRPCRouteMatch as written.
+struct MethodSpec {
+  std::string type = "Exact";             ///< Exact or RegularExpression.
+  bool named = false;                     ///< There is a method match.
+  std::string service;                    ///< Empty: any.
+  std::string method;                     ///< Empty: any.
+  std::vector<MatchSpec::Value> headers;  ///< Header matches.
+  /// Field-wise equality.
+  friend bool operator==(const MethodSpec&, const MethodSpec&) = default;
+};
+
+/// A rule of a route. TLSRoutes, TCPRoutes and UDPRoutes have rules of a name and backends.
 struct RuleSpec {
   std::string name;                                             ///< May be empty.
-  std::vector<MatchSpec> matches;                               ///< Empty: everything.
+  std::vector<MatchSpec> matches;                               ///< HTTPRoute; empty: everything.
+  std::vector<MethodSpec> methods;                              ///< GRPCRoute; empty: everything.
   std::vector<FilterSpec> filters;                              ///< In list order.
   std::vector<BackendSpec> backends;                            ///< backendRefs.
   std::optional<std::string> request_timeout, backend_timeout;  ///< Durations as written.
@@ -299,23 +310,20 @@ struct RuleSpec {
   friend bool operator==(const RuleSpec&, const RuleSpec&) = default;
 };
 
-/// HTTPRoute.
-struct HttpRoute {
-  Meta meta;                           ///< Identity.
-  std::vector<ParentRef> parents;      ///< spec.parentRefs.
-  std::vector<std::string> hostnames;  ///< As written.
-  std::vector<RuleSpec> rules;         ///< At least one (the API's default is filled in).
+/// A route of any kind.
+struct RouteObject {
+  route::RouteKind kind = route::RouteKind::Http;  ///< Its kind.
+  Meta meta;                                       ///< Identity.
+  std::vector<ParentRef> parents;                  ///< spec.parentRefs.
+  std::vector<std::string> hostnames;  ///< As written; TCPRoutes and UDPRoutes have none.
+  std::vector<RuleSpec> rules;  ///< HTTPRoute, GRPCRoute: at least one (the API's default is filled
+                                ///< in).
+  /// Its kind as the API names it.
+  [[nodiscard]] std::string_view kindName() const { return route::kindText(kind); }
+  /// "Kind/namespace/name", its key in the store and in the model.
+  [[nodiscard]] std::string key() const { return std::string(kindName()) + '/' + meta.key(); }
   /// Field-wise equality.
-  friend bool operator==(const HttpRoute&, const HttpRoute&) = default;
-};
-
-/// A route of a kind that this version does not serve.
-struct OtherRoute {
-  std::string kind;                ///< "GRPCRoute", …
-  Meta meta;                       ///< Identity.
-  std::vector<ParentRef> parents;  ///< spec.parentRefs.
-  /// Field-wise equality.
-  friend bool operator==(const OtherRoute&, const OtherRoute&) = default;
+  friend bool operator==(const RouteObject&, const RouteObject&) = default;
 };
 
 /// ListenerSet, as far as it takes to refuse it.
@@ -476,13 +484,12 @@ class ObjectDecoder {
   ~ObjectDecoder();
 
   /// Reads `json` into `object`, whose meta.name_space and meta.name the caller has set (and `kind`
-  /// of an OtherRoute). False, with at least one error, if the object as a whole cannot be used;
+  /// of a route). False, with at least one error, if the object as a whole cannot be used;
   /// problems that concern one rule or listener stay with it. Pointers are relative to the object.
   [[nodiscard]] bool decode(std::string_view json, GatewayClass& object, Problems& problems);
   /// decode() for each kind.
   [[nodiscard]] bool decode(std::string_view json, Gateway& object, Problems& problems);
-  [[nodiscard]] bool decode(std::string_view json, HttpRoute& object, Problems& problems);
-  [[nodiscard]] bool decode(std::string_view json, OtherRoute& object, Problems& problems);
+  [[nodiscard]] bool decode(std::string_view json, RouteObject& object, Problems& problems);
   [[nodiscard]] bool decode(std::string_view json, ListenerSet& object, Problems& problems);
   [[nodiscard]] bool decode(std::string_view json, BackendTlsPolicy& object, Problems& problems);
   [[nodiscard]] bool decode(std::string_view json, ReferenceGrant& object, Problems& problems);

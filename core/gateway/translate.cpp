@@ -71,7 +71,7 @@ Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& ty
   };
   for (const auto& [key, object] : state_->store.all<FilterObject>())
     if (named(object.plugin)) work.filters.insert(key);
-  for (const auto& [key, route] : state_->store.all<HttpRoute>())
+  for (const auto& [key, route] : state_->store.all<RouteObject>())
     for (const RuleSpec& rule : route.rules) {
       bool found = uses(rule.filters);
       for (const BackendSpec& backend : rule.backends) found = found || uses(backend.filters);
@@ -154,9 +154,7 @@ route::ModelBatch Translator::wholeModel() const {
     if (users > 0) whole.upstreams.push_back(state_->upstreamNow(key));
   for (const auto& [key, state] : state_->routes) {
     if (state.attachments.empty()) continue;
-    const Meta& meta = state_->store.find<HttpRoute>(key)->meta;
-    whole.routes.push_back({"HTTPRoute/" + key, meta.name_space, meta.name, meta.created,
-                            state.attachments, state.rules.rules});
+    whole.routes.push_back(State::modelOf(*state_->store.find<RouteObject>(key), state));
   }
   for (const auto& [key, route] : state_->snapshots.routes())
     whole.routes.push_back(route.model.unpack());

@@ -69,8 +69,7 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
         if (gateway.class_name == change.name) work.gateways.insert(name);
       break;
     case Kind::Gateway: work.gateways.insert(key); break;
-    case Kind::HttpRoute: work.route(key, Redo::Everything); break;
-    case Kind::OtherRoute: work.other_routes.insert(change.kind + '/' + key); break;
+    case Kind::Route: work.route(change.kind + '/' + key, Redo::Everything); break;
     case Kind::ListenerSet:
       work.listener_sets.insert(key);
       touchRoutes(routes_by_parent, listenerSetTarget(key), Redo::Attachment, work);
@@ -154,11 +153,10 @@ void Translator::State::touchEverything(Work& work) {
   keys(store.all<GatewayClass>(), work.classes);
   keys(store.all<Gateway>(), work.gateways);
   keys(store.all<FilterObject>(), work.filters);
-  keys(store.all<OtherRoute>(), work.other_routes);
   keys(store.all<ListenerSet>(), work.listener_sets);
   keys(store.all<BackendTlsPolicy>(), touched_policies);
   keys(upstream_users, work.upstreams);
-  for (const auto& [key, route] : store.all<HttpRoute>()) work.route(key, Redo::Rules);
+  for (const auto& [key, route] : store.all<RouteObject>()) work.route(key, Redo::Rules);
   for (const auto& [key, route] : snapshots.routes()) work.snapshot_routes.insert(key);
   work.snapshots = true;
 }
@@ -166,7 +164,6 @@ void Translator::State::touchEverything(Work& work) {
 // A Gateway came or went: what refers to it in ways that this version refuses has a status, or has
 // none any more.
 void Translator::State::touchRefused(Work& work) const {
-  for (const auto& [key, route] : store.all<OtherRoute>()) work.other_routes.insert(key);
   for (const auto& [key, set] : store.all<ListenerSet>()) {
     work.listener_sets.insert(key);
     touchRoutes(routes_by_parent, listenerSetTarget(key), Redo::Attachment, work);

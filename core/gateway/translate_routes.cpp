@@ -29,7 +29,7 @@ void sortUnique(std::vector<std::string>& keys) {
 
 void Translator::State::settleRoutes(Work& work, Outcome& outcome) {
   for (const auto& [key, redo] : work.routes) {
-    const auto* spec = store.find<HttpRoute>(key);
+    const auto* spec = store.find<RouteObject>(key);
     if (spec == nullptr) {
       dropRoute(key, work, outcome);
       continue;
@@ -46,7 +46,7 @@ void Translator::State::settleRoutes(Work& work, Outcome& outcome) {
 
 // A route that refers to no Gateway of ours is none of our business: its filters are not parsed and
 // its backends not followed.
-bool Translator::State::hasOwnParent(const HttpRoute& spec) const {
+bool Translator::State::hasOwnParent(const RouteObject& spec) const {
   return std::any_of(spec.parents.begin(), spec.parents.end(), [&](const ParentRef& ref) {
     std::string key = parentKey(ref, spec.meta.name_space);
     if (ref.kind == "ListenerSet") {
@@ -60,7 +60,7 @@ bool Translator::State::hasOwnParent(const HttpRoute& spec) const {
   });
 }
 
-void Translator::State::redoRoute(const HttpRoute& spec, RouteState& state, Redo redo, Work& work,
+void Translator::State::redoRoute(const RouteObject& spec, RouteState& state, Redo redo, Work& work,
                                   Outcome& outcome) {
   if (redo == Redo::Everything) indexParents(spec, state);
   touchPolicies(state.rules.dependencies.services);
@@ -79,15 +79,18 @@ void Translator::State::redoRoute(const HttpRoute& spec, RouteState& state, Redo
   useUpstreams(state.upstreams,
                in_model ? state.rules.dependencies.upstreams : std::vector<std::string>(), work);
   if (!rules_differ && !attachments_differ) return;
-  const std::string key = "HTTPRoute/" + state.key;
   if (in_model)
-    outcome.model.routes.push_back({key, spec.meta.name_space, spec.meta.name, spec.meta.created,
-                                    state.attachments, state.rules.rules});
+    outcome.model.routes.push_back(modelOf(spec, state));
   else if (was_in_model)
-    outcome.model.removed_routes.push_back(key);
+    outcome.model.removed_routes.push_back(state.key);
 }
 
-void Translator::State::indexParents(const HttpRoute& spec, RouteState& state) {
+route::Route Translator::State::modelOf(const RouteObject& spec, const RouteState& state) {
+  return {state.key,         spec.meta.name_space, spec.meta.name, spec.meta.created,
+          state.attachments, state.rules.rules,    spec.kind};
+}
+
+void Translator::State::indexParents(const RouteObject& spec, RouteState& state) {
   std::vector<std::string> parents;
   for (const ParentRef& ref : spec.parents) {
     const std::string key = parentKey(ref, spec.meta.name_space);
@@ -102,7 +105,7 @@ void Translator::State::indexParents(const HttpRoute& spec, RouteState& state) {
 }
 
 // True if the rules differ from before.
-bool Translator::State::redoRules(const HttpRoute& spec, RouteState& state, Redo redo) {
+bool Translator::State::redoRules(const RouteObject& spec, RouteState& state, Redo redo) {
   RouteRules fresh = translateRules(spec, {store, options, filters_parser, filter_verdicts});
   RouteDependencies& depends = fresh.dependencies;
   for (auto* keys : {&depends.services, &depends.namespaces, &depends.filters, &depends.upstreams})
@@ -128,9 +131,10 @@ void Translator::State::reindex(RouteState& state, const RouteDependencies& now)
 }
 
 // True if the attachments in the model differ from before. Says the route's status.
-bool Translator::State::redoAttachment(const HttpRoute& spec, RouteState& state, Outcome& outcome) {
+bool Translator::State::redoAttachment(const RouteObject& spec, RouteState& state,
+                                       Outcome& outcome) {
   ObjectStatus status;
-  status.kind = "HTTPRoute";
+  status.kind = spec.kindName();
   status.name_space = spec.meta.name_space;
   status.name = spec.meta.name;
   status.generation = spec.meta.generation;
@@ -156,8 +160,9 @@ bool Translator::State::redoAttachment(const HttpRoute& spec, RouteState& state,
     const auto found = isGatewayRef(ref) ? gateways.find(key) : gateways.end();
     if (found == gateways.end()) continue;
     GatewayState& gateway = found->second;
-    const auto verdict = attach(
-        ref, pointer, {"HTTPRoute", spec.meta.name_space, state.rules.hostnames}, gateway, store);
+    const auto verdict =
+        attach(ref, pointer, {spec.kindName(), spec.meta.name_space, state.rules.hostnames},
+               gateway, store);
     status.parents.push_back(
         parentStatus(ref, verdict.accepted, &state.rules, spec.meta.generation));
     if (!verdict.accepted.fine() || !state.rules.accepted.fine()) continue;
@@ -200,38 +205,16 @@ void Translator::State::dropRoute(const std::string& key, Work& work, Outcome& o
   routes_by_parent.remove(state.parents, &state);
   touchPolicies(state.rules.dependencies.services);
   reindex(state, {});
-  routes_by_namespace.remove({key.substr(0, key.find('/'))}, &state);
+  const std::size_t kind_end = key.find('/') + 1;
+  routes_by_namespace.remove({key.substr(kind_end, key.rfind('/') - kind_end)}, &state);
   useUpstreams(state.upstreams, {}, work);
   count(state, {});
-  if (!state.attachments.empty()) outcome.model.removed_routes.push_back("HTTPRoute/" + key);
-  book.remove("HTTPRoute/" + key, outcome.status);
+  if (!state.attachments.empty()) outcome.model.removed_routes.push_back(key);
+  book.remove(key, outcome.status);
   routes.erase(found);
 }
 
-void Translator::State::refuseRoute(const OtherRoute& spec, Outcome& outcome) {
-  ObjectStatus status;
-  status.kind = spec.kind;
-  status.name_space = spec.meta.name_space;
-  status.name = spec.meta.name;
-  status.generation = spec.meta.generation;
-  for (const ParentRef& ref : spec.parents) {
-    if (!isGatewayRef(ref) || !gateways.contains(parentKey(ref, spec.meta.name_space))) continue;
-    const Verdict refused{"NotAllowedByListeners", spec.kind + " is not supported by this version"};
-    status.parents.push_back(parentStatus(ref, refused, nullptr, spec.meta.generation));
-  }
-  if (status.parents.empty())
-    book.remove(status.key(), outcome.status);
-  else
-    book.put(std::move(status), outcome.status);
-}
-
 void Translator::State::settleRefused(const Work& work, Outcome& outcome) {
-  for (const std::string& key : work.other_routes) {
-    if (const auto* spec = store.find<OtherRoute>(key); spec != nullptr)
-      refuseRoute(*spec, outcome);
-    else
-      book.remove(key, outcome.status);
-  }
   for (const std::string& key : work.listener_sets) {
     const auto* spec = store.find<ListenerSet>(key);
     if (spec != nullptr && gateways.contains(parentKey(spec->parent, spec->meta.name_space)))

@@ -72,7 +72,10 @@ void Translator::State::useSnapshotUpstreams(const std::string& name,
 }
 
 void Translator::State::redoSnapshotRoute(const std::string& name, Outcome& outcome) {
-  const std::string rules = name.substr(name.find('/') + 1) + '/';
+  constexpr std::string_view kHttp = "HTTPRoute/";  // not in front of their rules' ids
+  const bool is_http = name.starts_with(kHttp);
+  const std::string kind = is_http ? std::string() : name.substr(0, name.find('/') + 1);
+  const std::string rules = (is_http ? name.substr(kHttp.size()) : name) + '/';
   for (auto rule = unusable_rules.lower_bound(rules);
        rule != unusable_rules.end() && rule->first.starts_with(rules);)
     rule = unusable_rules.erase(rule);
@@ -82,9 +85,9 @@ void Translator::State::redoSnapshotRoute(const std::string& name, Outcome& outc
   if (found->model.hasFilters()) {
     std::vector<route::Rule> bound = *route.rules;
     for (route::Rule& rule : bound) {
-      for (route::Filter& filter : rule.filters) bind(filter, rule.id);
+      for (route::Filter& filter : rule.filters) bind(filter, kind + rule.id);
       for (route::Backend& backend : rule.backends)
-        for (route::Filter& filter : backend.filters) bind(filter, rule.id);
+        for (route::Filter& filter : backend.filters) bind(filter, kind + rule.id);
     }
     route.rules = std::make_shared<const std::vector<route::Rule>>(std::move(bound));
     found->model = route::PackedRoute(route);

@@ -13,11 +13,11 @@
 
 #include "gateway/addresses.hpp"
 #include "gateway/filters.hpp"
-#include "gateway/httproute.hpp"
 #include "gateway/listeners.hpp"
 #include "gateway/model_diff.hpp"
 #include "gateway/object_store.hpp"
 #include "gateway/reverse_index.hpp"
+#include "gateway/route_rules.hpp"
 #include "gateway/snapshots.hpp"
 #include "gateway/status_book.hpp"
 #include "gateway/tls.hpp"
@@ -39,9 +39,8 @@ struct Work {
   std::set<std::string> classes;          ///< GatewayClasses.
   std::set<std::string> filters;          ///< Filters.
   std::set<std::string> gateways;         ///< Gateways.
-  std::map<std::string, Redo> routes;     ///< HTTPRoutes.
+  std::map<std::string, Redo> routes;     ///< Routes, by "Kind/namespace/name".
   std::set<std::string> upstreams;        ///< Upstreams.
-  std::set<std::string> other_routes;     ///< Routes of kinds that are refused.
   std::set<std::string> listener_sets;    ///< ListenerSets.
   std::set<std::string> snapshot_routes;  ///< Routes of snapshots, by their key in the model.
   bool snapshots = false;                 ///< Snapshots, or what their listeners rely on.
@@ -56,9 +55,9 @@ struct Work {
 /// A place that a route is counted at: Gateway and listener name.
 using AttachedPlaces = std::set<std::pair<std::string, std::string>>;
 
-/// An HTTPRoute with what became of it.
+/// A route with what became of it.
 struct RouteState {
-  std::string key;                   ///< "namespace/name".
+  std::string key;                   ///< "Kind/namespace/name".
   RouteRules rules;                  ///< Without rules while no Gateway of ours is referred to.
   std::vector<std::string> parents;  ///< Its targets in the index by parent.
   AttachedPlaces attached;           ///< Where it is counted.
@@ -144,22 +143,25 @@ struct Translator::State {
   /// All Gateways, the oldest first.
   [[nodiscard]] std::vector<GatewayState*> gatewaysByAge();
 
+  /// A route as it goes into the model.
+  [[nodiscard]] static route::Route modelOf(const RouteObject& spec, const RouteState& state);
   /// Works one route out again.
-  void redoRoute(const HttpRoute& spec, RouteState& state, Redo redo, Work& work, Outcome& outcome);
+  void redoRoute(const RouteObject& spec, RouteState& state, Redo redo, Work& work,
+                 Outcome& outcome);
   /// True if a route refers to a Gateway of ours.
-  [[nodiscard]] bool hasOwnParent(const HttpRoute& spec) const;
+  [[nodiscard]] bool hasOwnParent(const RouteObject& spec) const;
   /// Translates a route's rules; true if they differ from before.
-  bool redoRules(const HttpRoute& spec, RouteState& state, Redo redo);
+  bool redoRules(const RouteObject& spec, RouteState& state, Redo redo);
   /// Brings the reverse references of a route's rules up to date.
   void reindex(RouteState& state, const RouteDependencies& now);
   /// Attaches a route and says its status; true if its attachments in the model differ from before.
-  bool redoAttachment(const HttpRoute& spec, RouteState& state, Outcome& outcome);
+  bool redoAttachment(const RouteObject& spec, RouteState& state, Outcome& outcome);
   /// Forgets a route.
   void dropRoute(const std::string& key, Work& work, Outcome& outcome);
   /// Counts a route where it is attached now, and no longer where it was.
   void count(RouteState& state, AttachedPlaces attached);
   /// Brings the reverse references to a route's parents up to date.
-  void indexParents(const HttpRoute& spec, RouteState& state);
+  void indexParents(const RouteObject& spec, RouteState& state);
   /// Keeps the upstreams `keys` in the model for a route, and no longer those that it `has`.
   void useUpstreams(std::vector<std::string>& has, std::vector<std::string> keys, Work& work);
   /// An upstream with what is known of it now.
@@ -169,8 +171,6 @@ struct Translator::State {
   /// The same of one of its targets.
   void addAncestors(const BackendTlsPolicy& policy, const BackendTlsPolicy::Target& target,
                     std::map<std::string, Verdict>& out) const;
-  /// Says the status of a route of a kind that is refused.
-  void refuseRoute(const OtherRoute& spec, Outcome& outcome);
 
   /// Takes a RouteSnapshot in.
   void takeSnapshot(const ObjectChange& change, Work& work, Outcome& outcome);

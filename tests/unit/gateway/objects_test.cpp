@@ -34,7 +34,7 @@ T decoded(std::string_view text) {
 }  // namespace
 
 TEST_CASE("What is no part of an object's meaning is skipped, wherever it stands") {
-  const auto route = decoded<HttpRoute>(
+  const auto route = decoded<RouteObject>(
       "{'apiVersion':'gateway.networking.k8s.io/"
       "v1','kind':'HTTPRoute','metadata':{'managedFields':[{'f':{'a':[1,2]}}],"
       "'generation':4,'creationTimestamp':'2026-01-02T03:04:05Z','annotations':{'a':'{"
@@ -61,11 +61,11 @@ TEST_CASE("Problems of the whole object carry their place and refuse it") {
   CHECK(problemsOf<Gateway>(
             "{'spec':{'gatewayClassName':'x','listeners':[{'name':'a'},{'name':'a'}]}}") ==
         "/spec/listeners/1/name: 'a' is the name of another listener already\n");
-  CHECK(problemsOf<HttpRoute>("{'spec':{'parentRefs':[{'port':80}]}}") ==
+  CHECK(problemsOf<RouteObject>("{'spec':{'parentRefs':[{'port':80}]}}") ==
         "/spec/parentRefs/0: needs a name\n");
-  CHECK(problemsOf<HttpRoute>("{'spec':{'parentRefs':[{'name':'a','port':0}]}}") ==
+  CHECK(problemsOf<RouteObject>("{'spec':{'parentRefs':[{'name':'a','port':0}]}}") ==
         "/spec/parentRefs/0/port: must be 1 to 65535\n");
-  CHECK(problemsOf<HttpRoute>("{'spec':{'hostnames':['a',7]}}") ==
+  CHECK(problemsOf<RouteObject>("{'spec':{'hostnames':['a',7]}}") ==
         "/spec/hostnames/1: must be text\n");
   CHECK(problemsOf<FilterObject>("{'spec':{'config':{}}}") == "/spec: needs a plugin\n");
   CHECK(problemsOf<FilterObject>("{'spec':{'plugin':'p','config':[]}}") ==
@@ -78,12 +78,12 @@ TEST_CASE("Text that is not one JSON object is refused") {
         "{'spec':{'hostnames':['a' 'b']}}", "{'spec':{'hostnames':['\\q']}}", "{'spec' {}}",
         "{'spec':{'rules':[{'name':'a' 'b'}]}}", "{'spec':{'rules':[{'name':'a'}", "\xff\xfe{}"}) {
     CAPTURE(text);
-    CHECK_FALSE(problemsOf<HttpRoute>(text).empty());
+    CHECK_FALSE(problemsOf<RouteObject>(text).empty());
   }
 }
 
 TEST_CASE("A problem inside a rule or listener stays with it") {
-  const auto route = decoded<HttpRoute>(
+  const auto route = decoded<RouteObject>(
       "{'spec':{'rules':[{'backendRefs':[{'name':'a','port':'80'}]},{'name':'good'}]}}");
   REQUIRE(route.rules.size() == 2);
   CHECK(route.rules[0].problems ==
@@ -107,7 +107,7 @@ TEST_CASE("A problem inside a rule or listener stays with it") {
 }
 
 TEST_CASE("Filter bodies are kept as they are written, whatever the order of members") {
-  const auto route = decoded<HttpRoute>(
+  const auto route = decoded<RouteObject>(
       "{'spec':{'rules':[{'filters':["
       "{'requestRedirect': { 'path' : {'type':'ReplacePrefixMatch','replacePrefixMatch':'/x'} } , "
       "'type':'RequestRedirect'},"
@@ -128,7 +128,7 @@ TEST_CASE("Mirrors within mirrors are not followed, however deep they nest") {
     text += "{'requestMirror':{'backendRef':{'name':'a','filters':[";
     end += "]}}}";
   }
-  const auto route = decoded<HttpRoute>(text + end + "]}]}}");
+  const auto route = decoded<RouteObject>(text + end + "]}]}}");
   const auto& mirror = route.rules.at(0).filters.at(0).mirror;
   REQUIRE(mirror.size() == 1);
   CHECK(mirror[0].name == "a");
@@ -138,7 +138,7 @@ TEST_CASE("Mirrors within mirrors are not followed, however deep they nest") {
 TEST_CASE("A route without rules has the one that an API server fills in") {
   for (const char* text : {"{'spec':{}}", "{'spec':{'rules':[]}}", "{}"}) {
     CAPTURE(text);
-    CHECK(decoded<HttpRoute>(text).rules.size() == 1);
+    CHECK(decoded<RouteObject>(text).rules.size() == 1);
   }
 }
 

@@ -12,7 +12,7 @@
 
 namespace hyperway::gateway {
 
-/// The rules of an HTTPRoute, translated. They do not depend on where the route is attached.
+/// The rules of a route, translated. They do not depend on where the route is attached.
 struct RouteRules {
   std::shared_ptr<const std::vector<route::Rule>> rules;  ///< Those that take effect; never null.
   std::vector<std::string> hostnames;                     ///< The route's, lower case.
@@ -31,11 +31,11 @@ struct RuleContext {
   const FilterVerdicts& filters;    ///< Judged Filter objects.
 };
 
-/// Translates the rules of `route`. Source: Gateway API v1.7, HTTPRouteRule; ARCHITECTURE 3.5 for
-/// bad rules.
-[[nodiscard]] RouteRules translateRules(const HttpRoute& route, const RuleContext& context);
+/// Translates the rules of `route`. Source: Gateway API v1.7, HTTPRouteRule, GRPCRouteRule,
+/// TLSRouteRule, TCPRouteRule, UDPRouteRule; ARCHITECTURE 3.5 for bad rules.
+[[nodiscard]] RouteRules translateRules(const RouteObject& route, const RuleContext& context);
 
-/// True if two translations of one and the same HTTPRoute came to the same rules.
+/// True if two translations of one and the same route came to the same rules.
 [[nodiscard]] bool sameRules(const std::vector<route::Rule>& a, const std::vector<route::Rule>& b);
 
 }  // namespace hyperway::gateway

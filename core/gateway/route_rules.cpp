@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gateway/httproute.hpp"
+#include "gateway/route_rules.hpp"
 
 #include <algorithm>
 #include <array>
@@ -21,13 +21,16 @@ constexpr std::int64_t kMostAttempts = 100;
 // One rule; `problem` says why it is invalid in itself.
 class RuleTranslator {
  public:
-  RuleTranslator(const HttpRoute& route, std::size_t index, const RuleContext& context,
+  RuleTranslator(const RouteObject& route, std::size_t index, const RuleContext& context,
                  RouteRules& out)
-      : spec_(route.rules[index]),
+      : kind_(route.kind),
+        index_(index),
+        spec_(route.rules[index]),
         pointer_("/spec/rules/" + std::to_string(index)),
-        filters_{context.store,   context.options,       context.parser,
-                 context.filters, route.meta.name_space, "HTTPRoute " + route.meta.key(),
-                 out.dependencies},
+        filters_{context.store,         context.options,
+                 context.parser,        context.filters,
+                 route.meta.name_space, std::string(route.kindName()) + ' ' + route.meta.key(),
+                 out.dependencies,      route.kind},
         out_(out) {
     rule_.id = route.meta.key() + '/' + std::to_string(index);
     rule_.name = spec_.name;
@@ -36,6 +39,7 @@ class RuleTranslator {
   // The rule, or nothing if it is invalid.
   std::optional<route::Rule> translate() {
     if (!spec_.problems.empty()) return drop(kUnsupportedValue, spec_.problems.front());
+    if (route::isFlow(kind_)) return translateFlow();
     if (spec_.session_persistence)
       return drop(kUnsupportedValue,
                   pointer_ + "/sessionPersistence: is not supported by this version");
@@ -48,6 +52,19 @@ class RuleTranslator {
   }
 
  private:
+  // Gateway API, TLSRouteSpec, TCPRouteSpec, UDPRouteSpec: one rule, with backends and nothing
+  // else.
+  std::optional<route::Rule> translateFlow() {
+    if (!dropIf(index_ > 0, kUnsupportedValue, "",
+                "a " + std::string(route::kindText(kind_)) + " has one rule") ||
+        !dropIf(spec_.backends.empty(), kUnsupportedValue, "/backendRefs",
+                "needs at least one backend") ||
+        !checkBackends())
+      return std::nullopt;
+    translateBackends();
+    return std::move(rule_);
+  }
+
   std::nullopt_t drop(std::string_view reason, std::string message) {
     out_.dropped.push_back({std::string(reason), std::move(message)});
     return std::nullopt;
@@ -66,9 +83,15 @@ class RuleTranslator {
   }
 
   bool translateMatches() {
-    if (spec_.matches.empty()) rule_.matches.emplace_back();
-    for (std::size_t i = 0; i < spec_.matches.size(); ++i) {
-      auto match = translateMatch(spec_.matches[i]);
+    return kind_ == route::RouteKind::Grpc ? translateEach(spec_.methods)
+                                           : translateEach(spec_.matches);
+  }
+
+  template <class Spec>
+  bool translateEach(const std::vector<Spec>& specs) {
+    if (specs.empty()) rule_.matches.push_back(*translateMatch(Spec()));
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      auto match = translateMatch(specs[i]);
       if (!match)
         return dropIf(true, kUnsupportedValue,
                       "/matches/" + std::to_string(i) + match.error().pointer,
@@ -160,7 +183,7 @@ class RuleTranslator {
       const BackendSpec& spec = spec_.backends[i];
       const std::string here = pointer_ + "/backendRefs/" + std::to_string(i);
       route::Backend& backend = rule_.backends.emplace_back();
-      auto target = resolveBackend(spec, filters_.kind, filters_.name_space, filters_.store,
+      auto target = resolveBackend(spec, kind_, filters_.name_space, filters_.store,
                                    filters_.options, out_.dependencies);
       if (!target.verdict.fine())
         out_.unresolved.push_back({target.verdict.reason, here + ": " + target.verdict.message});
@@ -195,6 +218,8 @@ class RuleTranslator {
                        [&](const FilterSpec& f) { return f.type == type; });
   }
 
+  route::RouteKind kind_;
+  std::size_t index_;
   const RuleSpec& spec_;
   std::string pointer_;
   FilterContext filters_;
@@ -202,7 +227,7 @@ class RuleTranslator {
   route::Rule rule_;
 };
 
-void translateHostnames(const HttpRoute& route, RouteRules& out) {
+void translateHostnames(const RouteObject& route, RouteRules& out) {
   for (std::size_t i = 0; i < route.hostnames.size(); ++i) {
     const std::string& host = route.hostnames[i];
     if (!isHostname(host))
@@ -223,7 +248,7 @@ bool sameFilters(const std::vector<route::Filter>& a, const std::vector<route::F
 
 }  // namespace
 
-RouteRules translateRules(const HttpRoute& route, const RuleContext& context) {
+RouteRules translateRules(const RouteObject& route, const RuleContext& context) {
   RouteRules out;
   translateHostnames(route, out);
   std::vector<route::Rule> rules;
@@ -231,7 +256,9 @@ RouteRules translateRules(const HttpRoute& route, const RuleContext& context) {
   for (std::size_t i = 0; i < route.rules.size(); ++i)
     if (auto rule = RuleTranslator(route, i, context, out).translate())
       rules.push_back(*std::move(rule));
-  if (rules.empty()) {
+  if (route.rules.empty()) {
+    out.accepted.keep({std::string(kUnsupportedValue), "/spec/rules: needs a rule"});
+  } else if (rules.empty()) {
     const auto filters_only = [](const Verdict& v) { return v.reason == kIncompatibleFilters; };
     const bool filters = std::all_of(out.dropped.begin(), out.dropped.end(), filters_only);
     out.accepted.keep({std::string(filters ? kIncompatibleFilters : kUnsupportedValue),

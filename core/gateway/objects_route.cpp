@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTPRoute.
+// Routes of all kinds.
 #include "gateway/objects_impl.hpp"
 
 namespace hyperway::gateway {
@@ -96,10 +96,10 @@ void readBackendRef(JsonNode& node, BackendSpec& backend, std::string_view key) 
   if (key == "kind") node.read(backend.kind);
 }
 
-void readBackend(JsonNode& node, BackendSpec& backend) {
+void readBackend(JsonNode& node, bool with_filters, BackendSpec& backend) {
   node.fields([&](std::string_view key, JsonNode& member) {
     readBackendRef(member, backend, key);
-    if (key == "filters") readFilters(member, backend.filters);
+    if (with_filters && key == "filters") readFilters(member, backend.filters);
   });
   if (backend.name.empty()) node.problem("needs a name");
 }
@@ -128,6 +128,19 @@ void readMatch(JsonNode& node, MatchSpec& match) {
   });
 }
 
+void readMethod(JsonNode& node, MethodSpec& match) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "headers") readValueMatches(member, match.headers);
+    if (key != "method") return;
+    match.named = true;
+    member.fields([&](std::string_view name, JsonNode& value) {
+      if (name == "type") value.read(match.type);
+      if (name == "service") value.read(match.service);
+      if (name == "method") value.read(match.method);
+    });
+  });
+}
+
 void readRetry(JsonNode& node, RetrySpec& retry) {
   node.fields([&](std::string_view key, JsonNode& member) {
     if (key == "attempts") member.read(retry.attempts);
@@ -137,42 +150,58 @@ void readRetry(JsonNode& node, RetrySpec& retry) {
   });
 }
 
-void readRule(JsonNode& node, RuleSpec& rule) {
-  std::vector<std::string>* const outer = node.redirect(&rule.problems);
-  node.fields([&](std::string_view key, JsonNode& member) {
-    if (key == "name") member.read(rule.name);
-    if (key == "matches")
-      member.items([&](JsonNode& item) { readMatch(item, rule.matches.emplace_back()); });
-    if (key == "filters") readFilters(member, rule.filters);
-    if (key == "backendRefs")
-      member.items([&](JsonNode& item) { readBackend(item, rule.backends.emplace_back()); });
-    if (key == "retry") readRetry(member, rule.retry.emplace());
-    if (key == "sessionPersistence") rule.session_persistence = true;
-    if (key != "timeouts") return;
+// What only rules of requests have; of these only HTTPRoutes have retries and timeouts.
+void readRequestRule(std::string_view key, JsonNode& member, bool http, RuleSpec& rule) {
+  if (key == "matches")
+    member.items([&](JsonNode& item) {
+      if (http)
+        readMatch(item, rule.matches.emplace_back());
+      else
+        readMethod(item, rule.methods.emplace_back());
+    });
+  if (key == "filters") readFilters(member, rule.filters);
+  if (key == "sessionPersistence") rule.session_persistence = true;
+  if (http && key == "retry") readRetry(member, rule.retry.emplace());
+  if (http && key == "timeouts")
     member.fields([&](std::string_view name, JsonNode& value) {
       if (name == "request") value.read(rule.request_timeout.emplace());
       if (name == "backendRequest") value.read(rule.backend_timeout.emplace());
     });
+}
+
+void readRule(JsonNode& node, route::RouteKind kind, RuleSpec& rule) {
+  const bool http = kind == route::RouteKind::Http;
+  const bool requests = !route::isFlow(kind);
+  std::vector<std::string>* const outer = node.redirect(&rule.problems);
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "name") member.read(rule.name);
+    if (key == "backendRefs")
+      member.items(
+          [&](JsonNode& item) { readBackend(item, requests, rule.backends.emplace_back()); });
+    if (requests) readRequestRule(key, member, http, rule);
   });
   node.redirect(outer);
 }
 
 }  // namespace
 
-bool ObjectDecoder::decode(std::string_view json, HttpRoute& object, Problems& problems) {
+bool ObjectDecoder::decode(std::string_view json, RouteObject& object, Problems& problems) {
+  const bool requests = !route::isFlow(object.kind);
+  const bool has_hostnames = requests || object.kind == route::RouteKind::Tls;
   const bool fine =
       impl_->read(json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
         if (part != "spec") return;
         spec.fields([&](std::string_view key, JsonNode& member) {
           if (key == "parentRefs")
             member.items([&](JsonNode& item) { readParent(item, object.parents.emplace_back()); });
-          if (key == "hostnames") member.read(object.hostnames);
+          if (key == "hostnames" && has_hostnames) member.read(object.hostnames);
           if (key == "rules")
-            member.items([&](JsonNode& item) { readRule(item, object.rules.emplace_back()); });
+            member.items(
+                [&](JsonNode& item) { readRule(item, object.kind, object.rules.emplace_back()); });
         });
       });
   // The default that an API server fills in: one rule that matches everything.
-  if (object.rules.empty()) object.rules.emplace_back();
+  if (requests && object.rules.empty()) object.rules.emplace_back();
   return fine;
 }
 
