@@ -2,6 +2,7 @@
 #include "gateway/listeners.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "base/bytes.hpp"
@@ -31,6 +32,35 @@ PlacedValidation validationFor(const Gateway& gateway, std::int64_t port) {
   return place(gateway.client_validation, "/spec/tls/frontend/default/validation");
 }
 
+struct ProtocolRow {
+  std::string_view name;
+  route::Protocol protocol;
+  std::vector<std::string> kinds;  // that may attach
+};
+
+// Gateway API, ProtocolType and the routes' specs; null for what is unknown.
+const ProtocolRow* protocolRow(std::string_view name) {
+  static const std::array<ProtocolRow, 5> kRows = {{
+      {"HTTP", route::Protocol::Http, {"HTTPRoute", "GRPCRoute"}},
+      {"HTTPS", route::Protocol::Https, {"HTTPRoute", "GRPCRoute"}},
+      {"TLS", route::Protocol::Tls, {"TLSRoute"}},
+      {"TCP", route::Protocol::Tcp, {"TCPRoute"}},
+      {"UDP", route::Protocol::Udp, {"UDPRoute"}},
+  }};
+  const auto* found = std::find_if(kRows.begin(), kRows.end(),
+                                   [&](const ProtocolRow& row) { return row.name == name; });
+  return found == kRows.end() ? nullptr : found;
+}
+
+bool hasHostname(route::Protocol protocol) {
+  return protocol != route::Protocol::Tcp && protocol != route::Protocol::Udp;
+}
+
+// What a connection to a port begins with: listeners of one port must agree in that.
+route::Protocol familyOf(route::Protocol protocol) {
+  return protocol == route::Protocol::Tls ? route::Protocol::Https : protocol;
+}
+
 class ListenerJudge {
  public:
   ListenerJudge(const Gateway& gateway, std::size_t index, const GatewayContext& context,
@@ -51,7 +81,7 @@ class ListenerJudge {
     judgeValues();
     if (!state_.supported_kinds.empty()) {
       judgeKinds();
-      if (isHttps()) judgeTls();
+      if (familyOf(state_.model.protocol) == route::Protocol::Https) judgeTls();
     }
     fillModel();
     return std::move(state_);
@@ -63,19 +93,14 @@ class ListenerJudge {
         {std::string(reason), pointer_ + std::string(where) + ": " + std::move(message)});
   }
 
-  [[nodiscard]] bool isHttps() const { return spec_.protocol == "HTTPS"; }
-
   void judgeProtocol() {
-    if (spec_.protocol == "HTTP" || spec_.protocol == "HTTPS") {
-      state_.supported_kinds = {"HTTPRoute"};
-      return;
-    }
-    const bool known =
-        spec_.protocol == "TLS" || spec_.protocol == "TCP" || spec_.protocol == "UDP";
-    refuse("UnsupportedProtocol", "/protocol",
-           "protocol " + spec_.protocol +
-               (known ? " is not supported by this version; " : " is unknown; ") +
-               "HTTP and HTTPS are supported");
+    const ProtocolRow* const row = protocolRow(spec_.protocol);
+    if (row == nullptr)
+      return refuse("UnsupportedProtocol", "/protocol",
+                    "protocol " + spec_.protocol +
+                        " is unknown; HTTP, HTTPS, TLS, TCP and UDP are supported");
+    state_.supported_kinds = row->kinds;
+    state_.model.protocol = row->protocol;
   }
 
   void judgeValues() {
@@ -87,8 +112,11 @@ class ListenerJudge {
       refuse(kUnsupportedValue, "/hostname",
              "'" + spec_.hostname + "' is not a host name, with *. before it or without");
     if (spec_.filters) refuse(kUnsupportedValue, "/filters", "are not supported by this version");
-    if (spec_.protocol == "HTTP" && spec_.tls)
-      refuse(kUnsupportedValue, "/tls", "does not belong to protocol HTTP");
+    const route::Protocol protocol = state_.model.protocol;
+    if (familyOf(protocol) != route::Protocol::Https && spec_.tls)
+      refuse(kUnsupportedValue, "/tls", "does not belong to protocol " + spec_.protocol);
+    if (!hasHostname(protocol) && !spec_.hostname.empty())
+      refuse(kUnsupportedValue, "/hostname", "does not belong to protocol " + spec_.protocol);
   }
 
   void judgeKinds() {
@@ -112,11 +140,17 @@ class ListenerJudge {
   void judgeTls() {
     const ListenerTls none;
     const ListenerTls& tls = spec_.tls ? *spec_.tls : none;
-    if (tls.mode != "Terminate")
+    const bool is_tls = state_.model.protocol == route::Protocol::Tls;
+    state_.model.passthrough = is_tls && tls.mode == "Passthrough";
+    if (tls.mode != "Terminate" && !state_.model.passthrough)
       refuse(kUnsupportedValue, "/tls/mode",
-             "must be Terminate for protocol HTTPS, not " + tls.mode);
+             (is_tls ? "must be Terminate or Passthrough, not "
+                     : "must be Terminate for protocol HTTPS, not ") +
+                 tls.mode);
     if (!tls.options.empty())
       refuse(kUnsupportedValue, "/tls/options", "option " + tls.options.front() + " is unknown");
+    // Gateway API, ListenerTLSConfig.certificateRefs: who does not terminate needs none.
+    if (state_.model.passthrough) return;
     auto refs = resolveCertificates(tls.certificates, gateway_.meta.name_space,
                                     pointer_ + "/tls/certificateRefs", "InvalidCertificateRef",
                                     context_.store, context_.certificates,
@@ -125,7 +159,8 @@ class ListenerJudge {
     std::move(refs.secrets.begin(), refs.secrets.end(), std::back_inserter(out_.secrets));
     std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out_.namespaces));
     state_.model.certificates = std::move(refs.usable);
-    judgeValidation();
+    // Gateway API, FrontendTLSConfig: for listeners that handle HTTPS traffic.
+    if (!is_tls) judgeValidation();
   }
 
   void judgeValidation() {
@@ -156,7 +191,6 @@ class ListenerJudge {
   void fillModel() {
     route::Listener& model = state_.model;
     model.key = gateway_.meta.key() + '/' + spec_.name;
-    model.protocol = isHttps() ? route::Protocol::Https : route::Protocol::Http;
     model.hostname = state_.hostname;
     model.backend_certificate = out_.backend_certificate;
     if (!state_.accepted.fine() || !out_.addresses.assigned) return;
@@ -214,7 +248,8 @@ void compare(const Claim& older, const Claim& newer) {
   ListenerState& b = *newer.listener;
   const bool same_gateway = older.age == newer.age;
   std::string reason;
-  if (a.model.protocol != b.model.protocol)
+  const route::Protocol family = familyOf(a.model.protocol);
+  if (family != familyOf(b.model.protocol) || !hasHostname(family))
     reason = "ProtocolConflict";
   else if (a.hostname == b.hostname)
     reason = "HostnameConflict";
@@ -226,13 +261,15 @@ void compare(const Claim& older, const Claim& newer) {
     if (same_gateway) conflict(a, reason, b);
     return;
   }
-  if (a.model.protocol == route::Protocol::Https && hostnamesMeet(a.hostname, b.hostname))
+  if (a.model.protocol == route::Protocol::Https && b.model.protocol == route::Protocol::Https &&
+      hostnamesMeet(a.hostname, b.hostname))
     a.overlaps = b.overlaps = true;
 }
 
 void settle(ListenerState& listener) {
-  const bool has_certificate =
-      listener.model.protocol != route::Protocol::Https || !listener.model.certificates.empty();
+  const bool needs_certificate =
+      familyOf(listener.model.protocol) == route::Protocol::Https && !listener.model.passthrough;
+  const bool has_certificate = !needs_certificate || !listener.model.certificates.empty();
   listener.served =
       listener.competes() && !listener.waiting && listener.conflicted.fine() && has_certificate;
 }

@@ -113,8 +113,8 @@ void Translator::State::bind(route::Filter& filter, const std::string& rule) {
 }
 
 std::string Translator::State::keepUsable(route::Listener& listener) {
-  const bool needed =
-      listener.protocol == route::Protocol::Https || listener.protocol == route::Protocol::Tls;
+  const bool needed = listener.protocol == route::Protocol::Https ||
+                      (listener.protocol == route::Protocol::Tls && !listener.passthrough);
   std::string problem = needed && listener.certificates.empty() ? "has no certificate" : "";
   const auto unusable = [&](const std::string& key) {
     const auto* entry = certificates.get(store, key, options.check_certificate);

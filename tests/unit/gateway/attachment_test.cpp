@@ -238,7 +238,7 @@ TEST_CASE("attachedRoutes follows routes and Gateways") {
 TEST_CASE("Routes of kinds that a listener does not take are refused, and say so") {
   World world;
   world.addBasics();
-  for (const char* kind : {"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"}) {
+  for (const char* kind : {"TLSRoute", "TCPRoute", "UDPRoute"}) {
     CAPTURE(kind);
     world.put(kind, "default", "other", "'spec':{'parentRefs':[{'name':'gw'},{'name':'nobody'}]}",
               "'generation':2");
@@ -248,7 +248,7 @@ TEST_CASE("Routes of kinds that a listener does not take are refused, and say so
   }
   CHECK(world.listener("gw", "http").attached_routes == 0);
   world.remove("Gateway", "default", "gw");
-  CHECK(world.status("GRPCRoute/default/other").name.empty());
+  CHECK(world.status("TLSRoute/default/other").name.empty());
 }
 
 TEST_CASE("ListenerSets are refused, and so are routes that refer to them") {

@@ -31,11 +31,15 @@ TEST_CASE(
     std::string_view listener, accepted;
   };
   for (const Row& row :
-       {Row{"'port':443,'protocol':'TLS','tls':{'mode':'Passthrough'}",
-            "False UnsupportedProtocol"},
-        Row{"'port':53,'protocol':'UDP'", "False UnsupportedProtocol"},
-        Row{"'port':53,'protocol':'TCP'", "False UnsupportedProtocol"},
-        Row{"'port':53,'protocol':'http'", "False UnsupportedProtocol"},
+       {Row{"'port':53,'protocol':'http'", "False UnsupportedProtocol"},
+        Row{"'port':53,'protocol':'SCTP'", "False UnsupportedProtocol"},
+        Row{"'port':53,'protocol':'TCP','tls':{}", "False UnsupportedValue"},
+        Row{"'port':53,'protocol':'UDP','tls':{}", "False UnsupportedValue"},
+        Row{"'port':53,'protocol':'TCP','hostname':'a.com'", "False UnsupportedValue"},
+        Row{"'port':53,'protocol':'UDP','hostname':'a.com'", "False UnsupportedValue"},
+        Row{"'port':443,'protocol':'TLS','tls':{'mode':'Else'}", "False UnsupportedValue"},
+        Row{"'port':443,'protocol':'TLS','tls':{'mode':'Passthrough','options':{'a.b/x':'y'}}",
+            "False UnsupportedValue"},
         Row{"'port':0,'protocol':'HTTP'", "False UnsupportedValue"},
         Row{"'port':65536,'protocol':'HTTP'", "False UnsupportedValue"},
         Row{"'port':'81','protocol':'HTTP'", "False UnsupportedValue"},
@@ -63,10 +67,10 @@ TEST_CASE(
 TEST_CASE("A Gateway none of whose listeners is accepted is not accepted") {
   World world;
   world.addBasics();
-  world.addGateway("gw", "{'name':'tcp','port':80,'protocol':'TCP'}");
+  world.addGateway("gw", "{'name':'sctp','port':80,'protocol':'SCTP'}");
   CHECK(world.gateway("gw", "Accepted") == "False ListenersNotValid");
   CHECK(world.gateway("gw", "Programmed") == "False Invalid");
-  CHECK(world.listener("gw", "tcp").supported_kinds.empty());
+  CHECK(world.listener("gw", "sctp").supported_kinds.empty());
   CHECK(world.listeners.empty());
 }
 
@@ -150,9 +154,9 @@ TEST_CASE("Route kinds that a listener cannot take are refused, the others stay"
     std::string_view resolved;
   };
   for (const Row& row :
-       {Row{"", {"HTTPRoute"}, "True ResolvedRefs"},
+       {Row{"", {"HTTPRoute", "GRPCRoute"}, "True ResolvedRefs"},
         Row{"{'kind':'HTTPRoute'}", {"HTTPRoute"}, "True ResolvedRefs"},
-        Row{"{'kind':'HTTPRoute'},{'kind':'GRPCRoute'}", {"HTTPRoute"}, "False InvalidRouteKinds"},
+        Row{"{'kind':'HTTPRoute'},{'kind':'TCPRoute'}", {"HTTPRoute"}, "False InvalidRouteKinds"},
         Row{"{'kind':'HTTPRoute','group':'example.com'}", {}, "False InvalidRouteKinds"},
         Row{"{'kind':'HTTPRoute'},{'kind':'HTTPRoute'}", {"HTTPRoute"}, "True ResolvedRefs"}}) {
     CAPTURE(row.kinds);
@@ -165,6 +169,97 @@ TEST_CASE("Route kinds that a listener cannot take are refused, the others stay"
     CHECK(world.listener("gw", "http", "ResolvedRefs") == row.resolved);
     CHECK(world.listener("gw", "http", "Accepted") == "True Accepted");
     CHECK(world.listener("gw", "http").attached_routes == (row.supported.empty() ? 0 : 1));
+  }
+}
+
+TEST_CASE("Each protocol takes routes of its kinds") {
+  struct Row {
+    std::string_view listener;
+    std::vector<std::string> kinds;
+    route::Protocol protocol;
+  };
+  for (const Row& row :
+       {Row{"'protocol':'HTTP'", {"HTTPRoute", "GRPCRoute"}, route::Protocol::Http},
+        Row{"'protocol':'HTTPS','tls':{'certificateRefs':[{'name':'cert'}]}",
+            {"HTTPRoute", "GRPCRoute"},
+            route::Protocol::Https},
+        Row{"'protocol':'TLS','tls':{'certificateRefs':[{'name':'cert'}]}",
+            {"TLSRoute"},
+            route::Protocol::Tls},
+        Row{"'protocol':'TLS','tls':{'mode':'Passthrough'}", {"TLSRoute"}, route::Protocol::Tls},
+        Row{"'protocol':'TCP'", {"TCPRoute"}, route::Protocol::Tcp},
+        Row{"'protocol':'UDP'", {"UDPRoute"}, route::Protocol::Udp}}) {
+    CAPTURE(row.listener);
+    World world;
+    world.addBasics();
+    addSecret(world, "default", "cert");
+    world.addGateway("gw", "{'name':'one','port':443," + std::string(row.listener) + "}");
+    CHECK(world.listener("gw", "one").supported_kinds == row.kinds);
+    CHECK(world.listener("gw", "one", "Accepted") == "True Accepted");
+    CHECK(world.listener("gw", "one", "Programmed") == "True Programmed");
+    REQUIRE(world.listeners.contains("default/gw/one"));
+    CHECK(world.listeners.at("default/gw/one").protocol == row.protocol);
+  }
+}
+
+TEST_CASE("A TLS listener needs a certificate only if it terminates") {
+  World world;
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  world.addGateway("gw",
+                   "{'name':'ends','port':443,'protocol':'TLS','hostname':'a.com',"
+                   "'tls':{'mode':'Terminate','certificateRefs':[{'name':'cert'}]}},"
+                   "{'name':'lacks','port':443,'protocol':'TLS','hostname':'b.com',"
+                   "'tls':{'mode':'Terminate','certificateRefs':[{'name':'none'}]}},"
+                   "{'name':'passes','port':443,'protocol':'TLS','hostname':'c.com',"
+                   "'tls':{'mode':'Passthrough','certificateRefs':[{'name':'none'}]}}",
+                   "'tls':{'frontend':{'default':{'validation':{'caCertificateRefs':"
+                   "[{'group':'','kind':'ConfigMap','name':'none'}]}}}}");
+  CHECK(world.listener("gw", "ends", "ResolvedRefs") == "True ResolvedRefs");
+  CHECK(world.listener("gw", "lacks", "ResolvedRefs") == "False InvalidCertificateRef");
+  CHECK(world.listener("gw", "passes", "ResolvedRefs") == "True ResolvedRefs");
+  REQUIRE(world.listeners.size() == 2);
+  const route::Listener& ends = world.listeners.at("default/gw/ends");
+  CHECK(ends.certificates == std::vector<std::string>{"default/cert"});
+  CHECK_FALSE(ends.passthrough);
+  // Clients' certificates are a matter of HTTPS listeners.
+  CHECK(ends.validation == nullptr);
+  const route::Listener& passes = world.listeners.at("default/gw/passes");
+  CHECK(passes.certificates.empty());
+  CHECK(passes.passthrough);
+}
+
+TEST_CASE("HTTPS and TLS listeners share a port if their host names differ") {
+  World world;
+  world.addBasics();
+  addSecret(world, "default", "cert");
+  const std::string rest =
+      "{'name':'https','port':443,'protocol':'HTTPS','hostname':'a.com',"
+      "'tls':{'certificateRefs':[{'name':'cert'}]}},"
+      "{'name':'pass','port':443,'protocol':'TLS','tls':{'mode':'Passthrough'},'hostname':";
+  world.addGateway("gw", rest + "'b.com'}");
+  CHECK(world.listeners.size() == 2);
+  world.addGateway("gw", rest + "'a.com'}");
+  CHECK(world.listener("gw", "https", "Conflicted") == "True HostnameConflict");
+  CHECK(world.listener("gw", "pass", "Conflicted") == "True HostnameConflict");
+  CHECK(world.listeners.empty());
+}
+
+TEST_CASE("A TCP listener shares its port with no other") {
+  struct Row {
+    std::string_view other;
+  };
+  for (const Row& row : {Row{"'protocol':'HTTP','hostname':'a.com'"}, Row{"'protocol':'TCP'"},
+                         Row{"'protocol':'TLS','tls':{'mode':'Passthrough'},'hostname':'a.com'"}}) {
+    CAPTURE(row.other);
+    World world;
+    world.addBasics();
+    world.addGateway("gw", "{'name':'tcp','port':90,'protocol':'TCP'},{'name':'other','port':90," +
+                               std::string(row.other) + "}");
+    for (const char* name : {"tcp", "other"}) {
+      CHECK(world.listener("gw", name, "Conflicted") == "True ProtocolConflict");
+      CHECK(world.listener("gw", name, "Accepted") == "False PortConflict");
+    }
   }
 }
 

@@ -190,7 +190,7 @@ TEST_CASE("Everything that is wrong is listed with its place") {
   world.addBasics();
   world.addGateway(
       "gw",
-      "{'name':'http','port':80,'protocol':'HTTP'},{'name':'tcp','port':81,'protocol':'TCP'}");
+      "{'name':'http','port':80,'protocol':'HTTP'},{'name':'sctp','port':81,'protocol':'SCTP'}");
   world.addRoute("web",
                  "{'backendRefs':[{'name':'none','port':80}]},{'matches':[{'path':{'value':'x'}}]}",
                  "", "{'name':'gw'},{'name':'gw','sectionName':'nowhere'}");

@@ -84,6 +84,16 @@ class World {
         "'generation':3");
   }
 
+  /// A route "default/NAME" of any kind with parent gw; `list` is the inside of rules.
+  void addKind(std::string_view kind, std::string_view name, std::string_view list,
+               std::string_view more = "", std::string_view parents = "{'name':'gw'}",
+               std::string_view meta = "'generation':3") {
+    put(kind, "default", name,
+        "'spec':{'parentRefs':[" + std::string(parents) + "],'rules':[" + std::string(list) + "]" +
+            (more.empty() ? "" : "," + std::string(more)) + "}",
+        meta);
+  }
+
   /// Status of an object, or an empty one.
   [[nodiscard]] ObjectStatus status(std::string_view key) const {
     for (ObjectStatus& status : translator.statuses())
@@ -115,6 +125,12 @@ class World {
   [[nodiscard]] std::string route(std::string_view name, std::string_view type,
                                   std::size_t parent = 0) const {
     const auto parents = status("HTTPRoute/default/" + std::string(name)).parents;
+    return parent < parents.size() ? show(parents[parent].conditions, type) : "no parent";
+  }
+  /// A condition of any route ("Kind/namespace/name") for its parent number `parent`.
+  [[nodiscard]] std::string condition(std::string_view key, std::string_view type,
+                                      std::size_t parent = 0) const {
+    const auto parents = status(key).parents;
     return parent < parents.size() ? show(parents[parent].conditions, type) : "no parent";
   }
   [[nodiscard]] std::string message(std::string_view name, std::string_view type) const {
