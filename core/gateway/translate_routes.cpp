@@ -28,6 +28,7 @@ void sortUnique(std::vector<std::string>& keys) {
 }  // namespace
 
 void Translator::State::settleRoutes(Work& work, Outcome& outcome) {
+  std::map<std::string, bool> ready;  // with whether their rules differ
   for (const auto& [key, redo] : work.routes) {
     const auto* spec = store.find<RouteObject>(key);
     if (spec == nullptr) {
@@ -40,8 +41,12 @@ void Translator::State::settleRoutes(Work& work, Outcome& outcome) {
       state.key = key;
       routes_by_namespace.add({spec->meta.name_space}, &state);
     }
-    redoRoute(*spec, state, is_new ? Redo::Everything : redo, work, outcome);
+    ready.emplace(key, redoRoute(*spec, state, is_new ? Redo::Everything : redo));
+    contest(*spec, state);
   }
+  for (const std::string& key : settleContests()) ready.emplace(key, false);
+  for (const auto& [key, rules_differ] : ready)
+    putRoute(*store.find<RouteObject>(key), routes.at(key), rules_differ, work, outcome);
 }
 
 // A route that refers to no Gateway of ours is none of our business: its filters are not parsed and
@@ -60,18 +65,20 @@ bool Translator::State::hasOwnParent(const RouteObject& spec) const {
   });
 }
 
-void Translator::State::redoRoute(const RouteObject& spec, RouteState& state, Redo redo, Work& work,
-                                  Outcome& outcome) {
+bool Translator::State::redoRoute(const RouteObject& spec, RouteState& state, Redo redo) {
   if (redo == Redo::Everything) indexParents(spec, state);
   touchPolicies(state.rules.dependencies.services);
-  bool rules_differ = false;
   if (!hasOwnParent(spec)) {
     reindex(state, {});
     state.rules = {};
-  } else {
-    if (!state.rules.rules) redo = Redo::Everything;
-    rules_differ = redo != Redo::Attachment && redoRules(spec, state, redo);
+    return false;
   }
+  if (!state.rules.rules) redo = Redo::Everything;
+  return redo != Redo::Attachment && redoRules(spec, state, redo);
+}
+
+void Translator::State::putRoute(const RouteObject& spec, RouteState& state, bool rules_differ,
+                                 Work& work, Outcome& outcome) {
   touchPolicies(state.rules.dependencies.services);
   const bool was_in_model = !state.attachments.empty();
   const bool attachments_differ = redoAttachment(spec, state, outcome);
@@ -130,6 +137,92 @@ void Translator::State::reindex(RouteState& state, const RouteDependencies& now)
   move(routes_by_filter, old.filters, now.filters);
 }
 
+template <class Visit>
+void Translator::State::forEachParent(const RouteObject& spec, const RouteState& state,
+                                      Visit&& visit) {
+  for (std::size_t i = 0; i < spec.parents.size(); ++i) {
+    const ParentRef& ref = spec.parents[i];
+    if (!isGatewayRef(ref)) continue;
+    const auto here = spec.parents.begin() + static_cast<std::ptrdiff_t>(i);
+    if (std::find(spec.parents.begin(), here, ref) != here) continue;  // the same once more
+    const std::string key = parentKey(ref, spec.meta.name_space);
+    const auto found = gateways.find(key);
+    if (found == gateways.end()) continue;
+    const std::string pointer = "/spec/parentRefs/" + std::to_string(i);
+    visit(pointer, ref, key, found->second,
+          attach(ref, pointer, {spec.kindName(), spec.meta.name_space, state.rules.hostnames},
+                 found->second, store));
+  }
+}
+
+void Translator::State::contest(const RouteObject& spec, RouteState& state) {
+  const bool is_grpc = spec.kind == route::RouteKind::Grpc;
+  if (!is_grpc && (spec.kind != route::RouteKind::Http || contests.empty())) return;
+  std::set<std::string> listeners;
+  if (state.rules.rules && state.rules.accepted.fine())
+    forEachParent(spec, state,
+                  [&](const std::string&, const ParentRef&, const std::string& parent,
+                      const GatewayState& gateway, const ParentVerdict& verdict) {
+                    for (const std::size_t index : verdict.listeners) {
+                      const ListenerState& listener = gateway.listeners[index];
+                      const std::string& place = listener.model.key;
+                      const bool is_new = is_grpc && contests.try_emplace(place).second;
+                      const auto found = contests.find(place);
+                      if (found == contests.end()) continue;
+                      if (is_new) challenge(parent, listener, found->second);
+                      found->second.enter(
+                          state.key, {spec.kind, spec.meta.created,
+                                      meetingHostnames(state.rules.hostnames, listener.hostname)});
+                      touched_contests.insert(place);
+                      listeners.insert(place);
+                    }
+                  });
+  leaveContests(state, listeners);
+  state.contested = std::move(listeners);
+}
+
+// The first GRPCRoute has come to a listener: those that are there have to meet it.
+void Translator::State::challenge(const std::string& gateway, const ListenerState& listener,
+                                  HostContest& contest) {
+  routes_by_parent.forEach(gateway, [&](RouteState& other) {
+    const auto* spec = store.find<RouteObject>(other.key);
+    if (spec == nullptr || spec->kind != route::RouteKind::Http ||
+        !other.attached.contains({gateway, listener.name}))
+      return;
+    contest.enter(other.key, {spec->kind, spec->meta.created,
+                              meetingHostnames(other.rules.hostnames, listener.hostname)});
+    other.contested.insert(listener.model.key);
+  });
+}
+
+void Translator::State::leaveContests(RouteState& state, const std::set<std::string>& listeners) {
+  for (const std::string& place : state.contested) {
+    const auto found = contests.find(place);
+    if (listeners.contains(place) || found == contests.end()) continue;
+    found->second.leave(state.key);
+    touched_contests.insert(place);
+  }
+}
+
+std::set<std::string> Translator::State::settleContests() {
+  std::set<std::string> different;
+  for (const std::string& place : touched_contests) {
+    const auto found = contests.find(place);
+    if (found == contests.end()) continue;
+    different.merge(found->second.settle());
+    if (!found->second.hasGrpc()) contests.erase(found);
+  }
+  touched_contests.clear();
+  std::erase_if(different, [&](const std::string& key) { return !routes.contains(key); });
+  return different;
+}
+
+const std::string* Translator::State::lostTo(const RouteState& state,
+                                             const std::string& listener) const {
+  const auto found = contests.find(listener);
+  return found == contests.end() ? nullptr : found->second.winnerOver(state.key);
+}
+
 // True if the attachments in the model differ from before. Says the route's status.
 bool Translator::State::redoAttachment(const RouteObject& spec, RouteState& state,
                                        Outcome& outcome) {
@@ -140,39 +233,33 @@ bool Translator::State::redoAttachment(const RouteObject& spec, RouteState& stat
   status.generation = spec.meta.generation;
   AttachedPlaces attached;
   std::vector<route::Attachment> attachments;
-  for (std::size_t i = 0; i < spec.parents.size(); ++i) {
-    const ParentRef& ref = spec.parents[i];
-    const std::string pointer = "/spec/parentRefs/" + std::to_string(i);
-    const std::string key = parentKey(ref, spec.meta.name_space);
-    if (std::find(spec.parents.begin(), spec.parents.begin() + static_cast<std::ptrdiff_t>(i),
-                  ref) != spec.parents.begin() + static_cast<std::ptrdiff_t>(i))
-      continue;  // the same reference once more
-    if (const auto* set = store.find<ListenerSet>(key);
-        set != nullptr && ref.kind == "ListenerSet") {
-      if (gateways.contains(parentKey(set->parent, set->meta.name_space)))
-        status.parents.push_back(
-            parentStatus(ref,
-                         {"NotAllowedByListeners",
-                          pointer + "/kind: ListenerSet is not supported by this version"},
-                         &state.rules, spec.meta.generation));
-      continue;
-    }
-    const auto found = isGatewayRef(ref) ? gateways.find(key) : gateways.end();
-    if (found == gateways.end()) continue;
-    GatewayState& gateway = found->second;
-    const auto verdict =
-        attach(ref, pointer, {spec.kindName(), spec.meta.name_space, state.rules.hostnames},
-               gateway, store);
-    status.parents.push_back(
-        parentStatus(ref, verdict.accepted, &state.rules, spec.meta.generation));
-    if (!verdict.accepted.fine() || !state.rules.accepted.fine()) continue;
-    for (const std::size_t index : verdict.listeners) {
-      const ListenerState& listener = gateway.listeners[index];
-      if (!attached.emplace(key, listener.name).second || !listener.served) continue;
-      attachments.push_back(
-          {listener.model.key, meetingHostnames(state.rules.hostnames, listener.hostname)});
-    }
-  }
+  refuseListenerSets(spec, state, status);
+  forEachParent(
+      spec, state,
+      [&](const std::string& pointer, const ParentRef& ref, const std::string& parent,
+          const GatewayState& gateway, const ParentVerdict& verdict) {
+        Verdict accepted = verdict.accepted;
+        Verdict lost;
+        bool any = false;
+        for (const std::size_t index : verdict.listeners) {
+          const ListenerState& listener = gateway.listeners[index];
+          if (const std::string* winner = lostTo(state, listener.model.key)) {
+            lost.keep(
+                {"HostnameConflict", pointer + ": " + *winner +
+                                         ", which goes before this route, has a hostname of it "
+                                         "at listener " +
+                                         listener.model.key});
+            continue;
+          }
+          any = true;
+          if (!accepted.fine() || !state.rules.accepted.fine()) continue;
+          if (!attached.emplace(parent, listener.name).second || !listener.served) continue;
+          attachments.push_back(
+              {listener.model.key, meetingHostnames(state.rules.hostnames, listener.hostname)});
+        }
+        if (!any) accepted.keep(std::move(lost));
+        status.parents.push_back(parentStatus(ref, accepted, &state.rules, spec.meta.generation));
+      });
   if (status.parents.empty())
     book.remove(status.key(), outcome.status);
   else
@@ -181,6 +268,21 @@ bool Translator::State::redoAttachment(const RouteObject& spec, RouteState& stat
   if (sameAttachments(state.attachments, attachments)) return false;
   state.attachments = std::move(attachments);
   return true;
+}
+
+void Translator::State::refuseListenerSets(const RouteObject& spec, const RouteState& state,
+                                           ObjectStatus& status) const {
+  for (std::size_t i = 0; i < spec.parents.size(); ++i) {
+    const ParentRef& ref = spec.parents[i];
+    const auto* set = store.find<ListenerSet>(parentKey(ref, spec.meta.name_space));
+    if (set == nullptr || ref.kind != "ListenerSet" ||
+        !gateways.contains(parentKey(set->parent, set->meta.name_space)))
+      continue;
+    const Verdict refused{"NotAllowedByListeners", "/spec/parentRefs/" + std::to_string(i) +
+                                                       "/kind: ListenerSet is not supported by "
+                                                       "this version"};
+    status.parents.push_back(parentStatus(ref, refused, &state.rules, spec.meta.generation));
+  }
 }
 
 void Translator::State::count(RouteState& state, AttachedPlaces attached) {
@@ -208,6 +310,7 @@ void Translator::State::dropRoute(const std::string& key, Work& work, Outcome& o
   const std::size_t kind_end = key.find('/') + 1;
   routes_by_namespace.remove({key.substr(kind_end, key.rfind('/') - kind_end)}, &state);
   useUpstreams(state.upstreams, {}, work);
+  leaveContests(state, {});
   count(state, {});
   if (!state.attachments.empty()) outcome.model.removed_routes.push_back(key);
   book.remove(key, outcome.status);

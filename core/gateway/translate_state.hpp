@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "gateway/addresses.hpp"
+#include "gateway/contest.hpp"
 #include "gateway/filters.hpp"
 #include "gateway/listeners.hpp"
 #include "gateway/model_diff.hpp"
@@ -61,6 +62,7 @@ struct RouteState {
   RouteRules rules;                  ///< Without rules while no Gateway of ours is referred to.
   std::vector<std::string> parents;  ///< Its targets in the index by parent.
   AttachedPlaces attached;           ///< Where it is counted.
+  std::set<std::string> contested;   ///< Listeners at which it takes part in a contest.
   std::vector<route::Attachment> attachments;  ///< As in the model; none: it is not in there.
   std::vector<std::string> upstreams;          ///< Kept in the model for this route.
 };
@@ -143,11 +145,28 @@ struct Translator::State {
   /// All Gateways, the oldest first.
   [[nodiscard]] std::vector<GatewayState*> gatewaysByAge();
 
+  /// Calls `visit(pointer, ref, Gateway's key, Gateway, ParentVerdict)` for each Gateway of ours
+  /// that a route refers to, once for references that are the same.
+  template <class Visit>
+  void forEachParent(const RouteObject& spec, const RouteState& state, Visit&& visit);
+  /// Has a route take part in the contests at the listeners that it would attach to.
+  void contest(const RouteObject& spec, RouteState& state);
+  /// Has the HTTPRoutes at a listener take part in its new contest.
+  void challenge(const std::string& gateway, const ListenerState& listener, HostContest& contest);
+  /// Takes a route out of contests, but for those at `listeners`.
+  void leaveContests(RouteState& state, const std::set<std::string>& listeners);
+  /// Settles the contests that have changed; keys of routes for which the outcome differs.
+  [[nodiscard]] std::set<std::string> settleContests();
+  /// Key of the route to which one has lost at a listener; null if it has not.
+  [[nodiscard]] const std::string* lostTo(const RouteState& state,
+                                          const std::string& listener) const;
   /// A route as it goes into the model.
   [[nodiscard]] static route::Route modelOf(const RouteObject& spec, const RouteState& state);
-  /// Works one route out again.
-  void redoRoute(const RouteObject& spec, RouteState& state, Redo redo, Work& work,
-                 Outcome& outcome);
+  /// Works a route out again, but for where it attaches; true if its rules differ from before.
+  [[nodiscard]] bool redoRoute(const RouteObject& spec, RouteState& state, Redo redo);
+  /// Attaches a route and puts it into the model.
+  void putRoute(const RouteObject& spec, RouteState& state, bool rules_differ, Work& work,
+                Outcome& outcome);
   /// True if a route refers to a Gateway of ours.
   [[nodiscard]] bool hasOwnParent(const RouteObject& spec) const;
   /// Translates a route's rules; true if they differ from before.
@@ -156,6 +175,9 @@ struct Translator::State {
   void reindex(RouteState& state, const RouteDependencies& now);
   /// Attaches a route and says its status; true if its attachments in the model differ from before.
   bool redoAttachment(const RouteObject& spec, RouteState& state, Outcome& outcome);
+  /// Says the status of a route at ListenerSets.
+  void refuseListenerSets(const RouteObject& spec, const RouteState& state,
+                          ObjectStatus& status) const;
   /// Forgets a route.
   void dropRoute(const std::string& key, Work& work, Outcome& outcome);
   /// Counts a route where it is attached now, and no longer where it was.
@@ -211,6 +233,8 @@ struct Translator::State {
   AddressAssigner addresses;
   std::unordered_map<std::string, GatewayState> gateways;
   std::unordered_map<std::string, RouteState> routes;
+  std::map<std::string, HostContest> contests;  // by listener; only where there are GRPCRoutes
+  std::set<std::string> touched_contests;       // within settleRoutes()
   std::unordered_map<std::string, std::size_t> upstream_users;
   std::unordered_map<std::string, std::set<std::string>> upstreams_by_service;
 
