@@ -9,10 +9,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
@@ -75,14 +75,13 @@ func run(url, host string, timeout time.Duration) error {
 }
 
 func echo(context context.Context, connection *websocket.Conn) error {
-	kind, reader, err := connection.Reader(context)
+	kind, message, err := connection.Read(context)
 	if err != nil {
 		return err
 	}
-	writer, err := connection.Writer(context, kind)
-	if err != nil {
-		return err
+	// The library leaves this to those who use it.
+	if kind == websocket.MessageText && !utf8.Valid(message) {
+		return errors.Join(errors.New("not UTF-8"), connection.Close(websocket.StatusInvalidFramePayloadData, ""))
 	}
-	_, copied := io.Copy(writer, reader)
-	return errors.Join(copied, writer.Close())
+	return connection.Write(context, kind, message)
 }
