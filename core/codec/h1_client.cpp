@@ -19,7 +19,7 @@ constexpr std::uint8_t kMaxInterim = 16;  // each takes memory of the stream
 
 H1ClientConnection::H1ClientConnection(ClientHost& host, net::Fd socket, void* owner,
                                        const ClientSecurity* security) noexcept
-    : host_(host), transport_(std::move(socket)), owner_(owner), security_(security) {}
+    : ClientConnection(owner), host_(host), transport_(std::move(socket)), security_(security) {}
 
 H1ClientConnection::~H1ClientConnection() {
   in_.clear(host_.pool);

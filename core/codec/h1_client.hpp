@@ -3,78 +3,23 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 #include "codec/byte_buffer.hpp"
+#include "codec/client_connection.hpp"
 #include "codec/message_link.hpp"
 #include "codec/stall_watch.hpp"
 #include "codec/transport.hpp"
 #include "http/body_decoder.hpp"
 #include "http/h1.hpp"
 #include "net/event_loop.hpp"
-#include "tls/client_context.hpp"
-#include "tls/session.hpp"
 
 namespace hyperway::codec {
-
-class H1ClientConnection;
-
-/// How long a backend may take.
-struct ClientTimeouts {
-  std::chrono::milliseconds connect{5000};  ///< Until the connection is up.
-  std::chrono::milliseconds response{
-      60000};  ///< Until the answer's head, and between bytes of its body.
-  std::chrono::milliseconds write{60000};     ///< Without taking any byte of a request.
-  std::chrono::milliseconds idle{60000};      ///< Kept without use.
-  std::chrono::milliseconds tunnel{3600000};  ///< Without any byte through a tunnel.
-};
-
-/// What client connections of one worker share, and whom they tell. Implemented by the pools.
-class ClientHost {
- public:
-  /// Both messages ended exactly: the connection may serve another exchange.
-  virtual void onClientConnectionIdle(H1ClientConnection& connection) noexcept = 0;
-  /// The connection is closed; the host forgets and retires it. `used`: it had been up.
-  virtual void onClientConnectionClosed(H1ClientConnection& connection,
-                                        bool connected) noexcept = 0;
-  /// TLS with the backend failed, in the handshake or by an alert behind it;
-  /// onClientConnectionClosed follows. `reason` is static text.
-  virtual void onClientTlsFailed(H1ClientConnection& connection, std::string_view reason) noexcept {
-    (void)connection;
-    (void)reason;
-  }
-
-  net::EventLoop& loop;            ///< The worker's loop.
-  BlockPool& pool;                 ///< The worker's blocks.
-  std::span<char> scratch;         ///< Read buffer, valid within one event.
-  const http::H1Limits& limits;    ///< Bounds of a head.
-  const ClientTimeouts& timeouts;  ///< Bounds of time.
-  tls::SharedBuffers* tls;         ///< The worker's buffers for TLS; null: nothing secure is made.
-
- protected:
-  ClientHost(net::EventLoop& the_loop, BlockPool& the_pool, std::span<char> the_scratch,
-             const http::H1Limits& the_limits, const ClientTimeouts& the_timeouts,
-             tls::SharedBuffers* the_tls = nullptr) noexcept
-      : loop(the_loop),
-        pool(the_pool),
-        scratch(the_scratch),
-        limits(the_limits),
-        timeouts(the_timeouts),
-        tls(the_tls) {}
-  ~ClientHost() = default;
-};
-
-/// How connections of a pool are secured. Lives as long as they do.
-struct ClientSecurity {
-  std::shared_ptr<const tls::ClientContext> context;  ///< Never null.
-  tls::PeerName peer;                                 ///< Whom they must find.
-};
 
 /// Client side of HTTP/1.1 on one connection to an endpoint: one exchange at a time. Goes back to
 /// its pool only when request and response both ended exactly and nothing was left over. Source:
 /// RFC 9112. [worker]
-class H1ClientConnection final : public net::EventHandler, public ClientLink, private net::Timer {
+class H1ClientConnection final : public ClientConnection, public ClientLink, private net::Timer {
  public:
   /// Takes a socket that is connecting; registers it with the loop. `owner` is the pool's own mark.
   /// `security`: TLS, whose handshake counts to the time for connecting; null: plain text.
@@ -86,18 +31,8 @@ class H1ClientConnection final : public net::EventHandler, public ClientLink, pr
   [[nodiscard]] bool start() noexcept;
   /// Begins an exchange; the link's calls follow. The connection must be idle or new.
   void begin(ResponseEvents& events) noexcept;
-  /// Closes at once, without telling the exchange.
-  void closeNow() noexcept;
-  /// Breaks off what is under way, and tells.
-  void fail() noexcept { broken(Broken::Reset, http::HttpError::None); }
-  /// The pool's mark.
-  [[nodiscard]] void* owner() const noexcept { return owner_; }
-  /// Membership in the pool's list.
-  H1ClientConnection* prev = nullptr;
-  /// Membership in the pool's list.
-  H1ClientConnection* next = nullptr;
-  /// The pool's: in its list of idle connections.
-  bool pooled = false;
+  void closeNow() noexcept override;
+  void fail() noexcept override { broken(Broken::Reset, http::HttpError::None); }
 
   void onEvents(std::uint32_t events) noexcept override;
   void sendHead(const http::RequestHead& head, const http::H1RequestOut& options,
@@ -138,7 +73,6 @@ class H1ClientConnection final : public net::EventHandler, public ClientLink, pr
 
   ClientHost& host_;
   Transport transport_;
-  void* owner_;
   const ClientSecurity* security_;
   ResponseEvents* events_ = nullptr;
   ByteBuffer in_;

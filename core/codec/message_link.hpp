@@ -46,6 +46,7 @@ enum class Broken : std::uint8_t {
   Handshake,    ///< Upstream only: no TLS session could be made.
   Untrusted,    ///< Upstream only: the backend's certificate is not good for it.
   Stale,        ///< Upstream only: a kept connection had gone before any byte of the answer came.
+  Unprocessed,  ///< Upstream only: the backend says that it did nothing of it (RFC 9113 §8.7).
 };
 
 /// What one splice moved out of a connection.

@@ -54,6 +54,7 @@ std::string_view nameOf(HttpError error) noexcept {
     case HttpError::BadStatusLine: return "bad_status_line";
     case HttpError::UnexpectedUpgrade: return "unexpected_upgrade";
     case HttpError::Truncated: return "truncated";
+    case HttpError::BadFrame: return "bad_frame";
   }
   return "unknown";
 }

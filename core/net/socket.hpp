@@ -33,6 +33,10 @@ namespace hyperway::net {
 /// The pending error of a socket (SO_ERROR), 0 if none.
 [[nodiscard]] int socketError(int fd) noexcept;
 
+/// Lets the kernel ask a silent TCP peer whether it is still there: after 30 s, and gives it up
+/// another 30 s later. For connections that may be silent for long.
+void keepAlive(int fd) noexcept;
+
 /// Bytes written to a TCP socket that the peer has not acknowledged yet (SIOCOUTQ); 0 if unknown.
 [[nodiscard]] int unsentBytes(int fd) noexcept;
 

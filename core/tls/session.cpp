@@ -168,7 +168,7 @@ std::unique_ptr<Session> Session::accept(int fd, SniResolver& resolver, SharedBu
 }
 
 std::unique_ptr<Session> Session::connect(int fd, const ClientContext& context,
-                                          const PeerName& peer, SharedBuffers& shared) {
+                                          const PeerName& peer, SharedBuffers& shared, Alpn alpn) {
   std::unique_ptr<Session> session{new Session(fd, nullptr, shared)};
   if (!session->open(context.native())) return nullptr;
   SSL_set_connect_state(session->ssl_);
@@ -176,6 +176,9 @@ std::unique_ptr<Session> Session::connect(int fd, const ClientContext& context,
   if (!expectPeer(session->ssl_, peer) ||
       SSL_ctrl(session->ssl_, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                const_cast<char*>(peer.hostname.c_str())) != 1)
+    return nullptr;
+  constexpr unsigned char kHttp2[] = {2, 'h', '2'};
+  if (alpn == Alpn::Http2 && SSL_set_alpn_protos(session->ssl_, kHttp2, sizeof kHttp2) != 0)
     return nullptr;
   return session;
 }

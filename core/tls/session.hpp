@@ -18,6 +18,12 @@ namespace hyperway::tls {
 
 class Session;
 
+/// What a session that we begin offers by ALPN (RFC 7301).
+enum class Alpn : std::uint8_t {
+  Http1,  ///< What its context says: http/1.1.
+  Http2,  ///< h2, and nothing else.
+};
+
 /// Outcome of one TLS step.
 enum class Io : std::uint8_t {
   Ok,         ///< Done; `bytes` were moved.
@@ -77,8 +83,8 @@ class Session {
   /// The side that begins: `peer` is whom it must find, and lives until the handshake is over.
   /// Nothing is sent before handshake().
   [[nodiscard]] static std::unique_ptr<Session> connect(int fd, const ClientContext& context,
-                                                        const PeerName& peer,
-                                                        SharedBuffers& shared);
+                                                        const PeerName& peer, SharedBuffers& shared,
+                                                        Alpn alpn = Alpn::Http1);
   /// Offers no ALPN protocol, whatever the context says: nobody knows what will be spoken. Of the
   /// side that begins, before handshake().
   void offerNoProtocol() noexcept;

@@ -65,8 +65,8 @@ class Client final : public ClientHost {
     if (connection != nullptr) connection->closeNow();
     loop_.turn(0);
   }
-  void onClientConnectionIdle(H1ClientConnection& /*connection*/) noexcept override { ++idle; }
-  void onClientConnectionClosed(H1ClientConnection& closed, bool /*connected*/) noexcept override {
+  void onClientConnectionIdle(ClientConnection& /*connection*/) noexcept override { ++idle; }
+  void onClientConnectionClosed(ClientConnection& closed, bool /*connected*/) noexcept override {
     loop_.retire(&closed);
     connection = nullptr;
   }
