@@ -91,6 +91,10 @@ void formatText(const AccessLogEntry& entry, std::string& out) {
   named(entry.request_id);
   out += " agent=";
   named(entry.user_agent);
+  if (!entry.grpc_status.empty()) {
+    out += " grpc=";
+    named(entry.grpc_status);
+  }
   out += " why=";
   named(entry.why);
   out += '\n';
@@ -120,6 +124,7 @@ void formatJson(const AccessLogEntry& entry, std::string& out) {
   text("upstream", entry.upstream);
   text("request_id", entry.request_id);
   text("user_agent", entry.user_agent);
+  text("grpc_status", entry.grpc_status);
   text("why", entry.why);
   out += "}\n";
 }

@@ -36,6 +36,7 @@ struct AccessLogEntry {
   std::string_view upstream;         ///< Endpoint "ip:port"; empty: none.
   std::string_view request_id;       ///< X-Request-Id.
   std::string_view user_agent;       ///< As received.
+  std::string_view grpc_status;      ///< grpc-status of an answer of gRPC; empty: none.
   std::string_view why;  ///< Reason of an answer of our own, or of a break; empty: none.
 };
 

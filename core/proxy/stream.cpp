@@ -242,6 +242,11 @@ void Stream::account(StreamEnd reason) noexcept {
   entry.request_id = request_id_;
   if (const http::Field* agent = request_.fields.find("user-agent"))
     entry.user_agent = agent->value();
+  if (isGrpc()) {  // in the trailers, or in the head of an answer that is nothing else
+    const http::Field* status = response_trailers_.find("grpc-status");
+    if (status == nullptr) status = response_.fields.find("grpc-status");
+    if (status != nullptr) entry.grpc_status = status->value();
+  }
   entry.why = !why_.empty()                     ? why_
               : reason == StreamEnd::ClientGone ? "client_gone"
                                                 : std::string_view{};

@@ -128,6 +128,8 @@ class Stream final : public codec::RequestEvents,
   void startMirrors() noexcept;
   // towards the client
   void respondLocal(std::uint16_t status, std::string_view why) noexcept;
+  [[nodiscard]] bool isGrpc() const noexcept;
+  void storeGrpcAnswer(std::uint16_t status, std::string_view message) noexcept;
   void sendStored(FilterChain* chain, std::optional<std::size_t> index) noexcept;
   void clientHead(bool end) noexcept;
   void clientBody(std::span<char> data, bool end) noexcept;

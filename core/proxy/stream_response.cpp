@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "http/grpc.hpp"
 #include "proxy/stream.hpp"
 #include "proxy/stream_guard.hpp"
 #include "proxy/worker.hpp"
@@ -96,6 +97,7 @@ void Stream::onResponseBroken(codec::Broken how, http::HttpError error) noexcept
                                : how == codec::Broken::Unreachable ? "connect_timeout"
                                : how == codec::Broken::Handshake   ? "backend_tls"
                                : how == codec::Broken::Untrusted   ? "backend_certificate"
+                               : how == codec::Broken::Unprocessed ? "backend_refused"
                                                                    : "backend_closed";
   if (response_sent_) return failResponse(why);
   if (!response_begun_ && retryAfter(how)) return;
@@ -164,9 +166,31 @@ void Stream::respondLocal(std::uint16_t status, std::string_view why) noexcept {
   body[3] = ' ';
   std::copy(reason.begin(), reason.end(), body + 4);
   body[reason.size() + 4] = '\n';
-  const AnswerField type{"content-type", "text/plain; charset=utf-8"};
-  (void)storeAnswer(status, {&type, 1}, {body, reason.size() + 5});
+  if (isGrpc()) {
+    storeGrpcAnswer(status, {body, reason.size() + 4});
+  } else {
+    const AnswerField type{"content-type", "text/plain; charset=utf-8"};
+    (void)storeAnswer(status, {&type, 1}, {body, reason.size() + 5});
+  }
   sendStored(rule_chain_ && !bypass_filters_ ? &*rule_chain_ : nullptr, std::nullopt);
+}
+
+/// True if the client speaks gRPC: what the gateway itself has to say, it says so too.
+bool Stream::isGrpc() const noexcept {
+  if (!request_.fields.mayHave(http::FieldId::ContentType)) return false;
+  const http::Field* const type = request_.fields.find(http::FieldId::ContentType);
+  return type != nullptr && http::isGrpcType(type->value());
+}
+
+/// A trailers-only answer of gRPC, in whose head everything is: HTTP says 200.
+void Stream::storeGrpcAnswer(std::uint16_t status, std::string_view message) noexcept {
+  const std::uint8_t code = http::grpcStatusOf(status);
+  const char digits[] = {static_cast<char>('0' + code / 10), static_cast<char>('0' + code % 10)};
+  const AnswerField fields[] = {
+      {"content-type", "application/grpc"},
+      {"grpc-status", code < 10 ? std::string_view(digits + 1, 1) : std::string_view(digits, 2)},
+      {"grpc-message", http::grpcMessage(message, arena_)}};
+  (void)storeAnswer(200, fields, {});
 }
 
 /// Sends the stored answer into `chain` (behind filter `index`, or behind all that saw the

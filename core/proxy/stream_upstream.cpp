@@ -16,7 +16,7 @@ constexpr std::uint32_t kConnectRetries =
     2;  // where the rule says nothing: safe, nothing was delivered
 constexpr std::uint32_t kBrokenRetries =
     1;  // where the rule says nothing: idempotent requests only
-constexpr std::uint16_t kStaleRetries = 3;
+constexpr std::uint16_t kFreeRetries = 3;
 // More than can be configured, and no more than a clock of nanoseconds has room for.
 constexpr std::chrono::milliseconds kLongestBackoff = std::chrono::hours{400'000};
 
@@ -86,15 +86,13 @@ void Stream::sendAttempt() noexcept {
       return respondLocal(500, "backend_tls_refused");
     return respondLocal(503, "no_endpoint");
   }
-  codec::H1ClientConnection* const connection =
-      worker_.upstreams().connect(*endpoint_, *this, free_retries_ != 0);
-  if (connection == nullptr) {
+  up_ = worker_.upstreams().connect(*endpoint_, *this, free_retries_ != 0);
+  if (up_ == nullptr) {
     // Not now: a retry ends the chain of backend filters, which may be our caller.
     backoff_ = connect_failed_ = true;
     attempt_timer_.set(worker_.loop.timers(), worker_.loop.now());
     return;
   }
-  up_ = connection;
   if (worker_.environment().access_log != nullptr) endpoint_text_ = arena_.copy(endpoint_->text);
   const std::chrono::milliseconds limit = rule_->backend_timeout;
   if (limit.count() > 0) attempt_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);
@@ -208,16 +206,20 @@ void Stream::endBackendChain() noexcept {
 /// An attempt ended without an answer: true if another one is under way or waits for its time.
 bool Stream::retryAfter(codec::Broken how) noexcept {
   if (finished_ || response_begun_ || !replayable_ || tunnel_) return false;
-  if (how == codec::Broken::Stale && http::isIdempotent(request_.method_id) &&
-      free_retries_ < kStaleRetries) {
-    ++free_retries_;  // the backend closed a kept connection just then: no fault of the request's
+  const bool unprocessed = how == codec::Broken::Unprocessed;
+  const bool stale = how == codec::Broken::Stale && http::isIdempotent(request_.method_id);
+  if ((stale || unprocessed) && free_retries_ < kFreeRetries) {
+    // The backend closed a kept connection just then, or goes away: no fault of the request's.
+    ++free_retries_;
     dropAttempt();
     --attempts_;
     startAttempt();
+    updateReading();
     return true;
   }
-  const bool undelivered = how == codec::Broken::Refused || how == codec::Broken::Unreachable ||
-                           how == codec::Broken::Handshake || how == codec::Broken::Untrusted;
+  const bool undelivered = unprocessed || how == codec::Broken::Refused ||
+                           how == codec::Broken::Unreachable || how == codec::Broken::Handshake ||
+                           how == codec::Broken::Untrusted;
   if (!undelivered && !http::isIdempotent(request_.method_id)) return false;
   const auto& retry = rule_->retry;
   std::uint32_t most = undelivered ? kConnectRetries : kBrokenRetries;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "codec/h1_client.hpp"
+#include "codec/h2_client.hpp"
 #include "net/socket.hpp"
 
 namespace hyperway::proxy {
@@ -13,6 +15,19 @@ constexpr std::uint32_t kMaxIdle = 1024;  // per endpoint and worker
 constexpr std::chrono::milliseconds kFirstEjection{1000};
 constexpr std::uint32_t kMaxEjectionDoublings = 5;
 constexpr std::chrono::seconds kSameFailure{60};  // is not logged again for so long
+// Lists that a connection may be in (ClientConnection::place).
+constexpr std::uint8_t kNowhere = 0;
+constexpr std::uint8_t kIdle = 1;
+constexpr std::uint8_t kBusy = 2;
+
+/// Connections without an exchange.
+std::uint32_t idleOf(const EndpointState& endpoint) noexcept {
+  if (!endpoint.key->http2) return endpoint.idle_count;
+  std::uint32_t count = 0;
+  for (const auto* idle = endpoint.idle; idle != nullptr; idle = idle->next)
+    if (static_cast<const codec::H2ClientConnection*>(idle)->exchanges() == 0) ++count;
+  return count;
+}
 
 std::shared_ptr<const codec::ClientSecurity> securityOf(
     const route::UpstreamTls& tls, const std::shared_ptr<const tls::ClientContext>& context) {
@@ -63,8 +78,9 @@ std::vector<EndpointState*> UpstreamSet::acquireAll(
   std::vector<EndpointState*> made;
   made.reserve(upstream.endpoints.size());
   const auto security = context ? securityOf(*upstream.tls, context) : nullptr;
+  const bool http2 = upstream.protocol == route::UpstreamProtocol::Http2;
   for (const route::Endpoint& endpoint : upstream.endpoints)
-    if (EndpointState* state = acquire({endpoint, security})) made.push_back(state);
+    if (EndpointState* state = acquire({endpoint, security, http2})) made.push_back(state);
   return made;
 }
 
@@ -112,8 +128,13 @@ EndpointState* UpstreamSet::acquire(PoolKey key) {
 void UpstreamSet::release(EndpointState* endpoint) noexcept {
   if (--endpoint->users != 0) return;
   leaving_.push_back(endpoint);
-  while (endpoint->idle != nullptr) endpoint->idle->closeNow();
-  // Busy connections end with their exchange; the state stays for them and is found again if the
+  for (codec::ClientConnection *next = nullptr, *idle = endpoint->idle; idle != nullptr;
+       idle = next) {
+    next = idle->next;
+    if (!endpoint->key->http2 || static_cast<codec::H2ClientConnection*>(idle)->exchanges() == 0)
+      idle->closeNow();
+  }
+  // Busy connections end with their exchanges; the state stays for them and is found again if the
   // endpoint returns.
 }
 
@@ -154,33 +175,55 @@ EndpointState* UpstreamSet::choose(std::uint32_t slot, std::uint32_t identity,
   return any != nullptr ? any : endpoints[first];
 }
 
-codec::H1ClientConnection* UpstreamSet::connect(EndpointState& endpoint,
-                                                codec::ResponseEvents& events,
-                                                bool fresh) noexcept {
-  codec::H1ClientConnection* connection = fresh ? nullptr : endpoint.idle;
-  if (connection != nullptr) {
-    take(endpoint.idle, *connection);
-    --endpoint.idle_count;
-    connection->pooled = false;
-  } else {
-    auto socket = net::connectTcp(endpoint.address);
-    counters_.upstream_connects.add();
-    if (!socket) {
-      counters_.upstream_failures.add();
-      return nullptr;
-    }
-    connection = new codec::H1ClientConnection(*this, std::move(*socket), &endpoint,
-                                               endpoint.key->security.get());
-    if (!connection->start()) {
-      delete connection;
-      return nullptr;
-    }
-    counters_.upstream_connections.add();
+template <class Connection>
+Connection* UpstreamSet::open(EndpointState& endpoint) noexcept {
+  auto socket = net::connectTcp(endpoint.address);
+  counters_.upstream_connects.add();
+  if (!socket) {
+    counters_.upstream_failures.add();
+    return nullptr;
   }
-  push(endpoint.busy, *connection);
+  auto* const connection =
+      new Connection(*this, std::move(*socket), &endpoint, endpoint.key->security.get());
+  if (!connection->start()) {
+    delete connection;
+    return nullptr;
+  }
+  counters_.upstream_connections.add();
+  return connection;
+}
+
+codec::ClientLink* UpstreamSet::connect(EndpointState& endpoint, codec::ResponseEvents& events,
+                                        bool fresh) noexcept {
+  if (endpoint.key->http2) return connectHttp2(endpoint, events);
+  codec::H1ClientConnection* connection = nullptr;
+  if (!fresh && endpoint.idle != nullptr) {
+    connection = static_cast<codec::H1ClientConnection*>(endpoint.idle);
+    unplace(endpoint, *connection);
+    --endpoint.idle_count;
+  } else {
+    connection = open<codec::H1ClientConnection>(endpoint);
+    if (connection == nullptr) return nullptr;
+  }
+  place(endpoint, *connection, false);
   ++endpoint.active;
   connection->begin(events);
   return connection;
+}
+
+/// The first that has room takes it, so that connections which are not needed get idle and go.
+codec::ClientLink* UpstreamSet::connectHttp2(EndpointState& endpoint,
+                                             codec::ResponseEvents& events) noexcept {
+  auto* connection = static_cast<codec::H2ClientConnection*>(endpoint.idle);
+  if (connection == nullptr) {
+    connection = open<codec::H2ClientConnection>(endpoint);
+    if (connection == nullptr) return nullptr;
+    place(endpoint, *connection, true);
+  }
+  ++endpoint.active;
+  codec::ClientLink& link = connection->begin(events);
+  if (!connection->hasRoom()) place(endpoint, *connection, false);
+  return &link;
 }
 
 void UpstreamSet::report(std::uint32_t slot, std::size_t most,
@@ -191,7 +234,7 @@ void UpstreamSet::report(std::uint32_t slot, std::size_t most,
       if (out.size() >= most) return;
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(state->ejected_until - loop.now());
-      out.push_back({slot, state->key->endpoint, state->active, state->idle_count, state->failures,
+      out.push_back({slot, state->key->endpoint, state->active, idleOf(*state), state->failures,
                      std::max(left, std::chrono::milliseconds(0)), state->tls_failure});
     }
   };
@@ -201,26 +244,42 @@ void UpstreamSet::report(std::uint32_t slot, std::size_t most,
 
 void UpstreamSet::closeAll() noexcept {
   for (auto& [key, endpoint] : endpoints_) {
-    while (endpoint->idle != nullptr) endpoint->idle->closeNow();
+    while (endpoint->idle != nullptr) endpoint->idle->fail();
     while (endpoint->busy != nullptr) endpoint->busy->fail();
   }
 }
 
-void UpstreamSet::onClientConnectionIdle(codec::H1ClientConnection& connection) noexcept {
+void UpstreamSet::onClientConnectionIdle(codec::ClientConnection& connection) noexcept {
   auto& endpoint = *static_cast<EndpointState*>(connection.owner());
-  take(endpoint.busy, connection);
   --endpoint.active;
   endpoint.failures = 0;
-  push(endpoint.idle, connection);
+  place(endpoint, connection, true);
   ++endpoint.idle_count;
-  connection.pooled = true;
   if (endpoint.users == 0 || endpoint.idle_count > kMaxIdle) connection.closeNow();
 }
 
-void UpstreamSet::onClientConnectionClosed(codec::H1ClientConnection& connection,
+void UpstreamSet::onClientConnectionRoom(codec::ClientConnection& connection,
+                                         bool exchange_over) noexcept {
+  auto& endpoint = *static_cast<EndpointState*>(connection.owner());
+  auto& shared = static_cast<codec::H2ClientConnection&>(connection);
+  if (exchange_over) {
+    --endpoint.active;
+    endpoint.failures = 0;
+  }
+  place(endpoint, connection, shared.hasRoom());
+  if (endpoint.users == 0 && shared.exchanges() == 0) connection.closeNow();
+}
+
+void UpstreamSet::onClientConnectionClosed(codec::ClientConnection& connection,
                                            bool connected) noexcept {
   auto& endpoint = *static_cast<EndpointState*>(connection.owner());
-  unlink(endpoint, connection);
+  if (endpoint.key->http2)
+    endpoint.active -= static_cast<codec::H2ClientConnection&>(connection).exchanges();
+  else if (connection.place == kIdle)
+    --endpoint.idle_count;
+  else
+    --endpoint.active;
+  unplace(endpoint, connection);
   counters_.upstream_connections.subtract();
   if (connected) {
     endpoint.failures = 0;
@@ -262,49 +321,55 @@ void UpstreamSet::rawDone(EndpointState& endpoint, bool failed) noexcept {
   if (failed) eject(endpoint);
 }
 
-void UpstreamSet::onClientTlsFailed(codec::H1ClientConnection& connection,
+void UpstreamSet::onClientTlsFailed(codec::ClientConnection& connection,
                                     std::string_view reason) noexcept {
   rawTlsFailed(*static_cast<EndpointState*>(connection.owner()), reason);
 }
 
 void UpstreamSet::rawTlsFailed(EndpointState& endpoint, std::string_view reason) noexcept {
   counters_.upstream_tls_failures.add();
-  // Once for each reason, then once in a while: a backend that is set up wrongly fails each time.
-  if (reason == endpoint.tls_failure && loop.now() < endpoint.tls_logged + kSameFailure) return;
   endpoint.tls_failure = reason;
-  endpoint.tls_logged = loop.now();
+  warnOf(endpoint, "TLS", reason);
+}
+
+void UpstreamSet::onClientHttp2Failed(codec::ClientConnection& connection,
+                                      std::string_view reason) noexcept {
+  warnOf(*static_cast<EndpointState*>(connection.owner()), "HTTP/2", reason);
+}
+
+/// Once for each reason, then once in a while: a backend that is set up wrongly fails each time.
+void UpstreamSet::warnOf(EndpointState& endpoint, std::string_view what, std::string_view reason) {
+  if (reason == endpoint.failure && loop.now() < endpoint.logged + kSameFailure) return;
+  endpoint.failure = reason;
+  endpoint.logged = loop.now();
   if (!log_) return;
-  std::string message =
-      "TLS to backend " + endpoint.text + " (" + endpoint.key->security->peer.hostname;
-  log_(message.append(") failed: ").append(reason));
+  std::string message(what);
+  message.append(" to backend ").append(endpoint.text);
+  if (endpoint.key->security)
+    message.append(" (").append(endpoint.key->security->peer.hostname).append(")");
+  log_(message.append(" failed: ").append(reason));
 }
 
-void UpstreamSet::unlink(EndpointState& endpoint, codec::H1ClientConnection& connection) noexcept {
-  if (connection.pooled) {
-    take(endpoint.idle, connection);
-    --endpoint.idle_count;
-  } else {
-    take(endpoint.busy, connection);
-    --endpoint.active;
-  }
-}
-
-void UpstreamSet::push(codec::H1ClientConnection*& list,
-                       codec::H1ClientConnection& connection) noexcept {
-  connection.prev = nullptr;
+void UpstreamSet::place(EndpointState& endpoint, codec::ClientConnection& connection,
+                        bool idle) noexcept {
+  if (connection.place == (idle ? kIdle : kBusy)) return;
+  unplace(endpoint, connection);
+  codec::ClientConnection*& list = idle ? endpoint.idle : endpoint.busy;
+  connection.place = idle ? kIdle : kBusy;
   connection.next = list;
   if (list != nullptr) list->prev = &connection;
   list = &connection;
 }
 
-void UpstreamSet::take(codec::H1ClientConnection*& list,
-                       codec::H1ClientConnection& connection) noexcept {
+void UpstreamSet::unplace(EndpointState& endpoint, codec::ClientConnection& connection) noexcept {
+  if (connection.place == kNowhere) return;
   if (connection.prev != nullptr)
     connection.prev->next = connection.next;
   else
-    list = connection.next;
+    (connection.place == kIdle ? endpoint.idle : endpoint.busy) = connection.next;
   if (connection.next != nullptr) connection.next->prev = connection.prev;
   connection.prev = connection.next = nullptr;
+  connection.place = kNowhere;
 }
 
 }  // namespace hyperway::proxy

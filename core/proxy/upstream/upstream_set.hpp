@@ -13,7 +13,8 @@
 #include <tuple>
 #include <vector>
 
-#include "codec/h1_client.hpp"
+#include "codec/client_connection.hpp"
+#include "codec/message_link.hpp"
 #include "net/address.hpp"
 #include "observe/worker_counters.hpp"
 #include "route/model.hpp"
@@ -31,10 +32,12 @@ using ContextRow = std::vector<std::shared_ptr<const tls::ClientContext>>;
 struct PoolKey {
   route::Endpoint endpoint;                               ///< As the model names it.
   std::shared_ptr<const codec::ClientSecurity> security;  ///< Null: plain text.
+  bool http2 = false;                                     ///< Else HTTP/1.
 
-  /// By address, then by context (which one it is) and name.
+  /// By address, then by protocol, by context (which one it is) and name.
   friend bool operator<(const PoolKey& a, const PoolKey& b) {
     if (const auto order = a.endpoint <=> b.endpoint; std::is_neq(order)) return std::is_lt(order);
+    if (a.http2 != b.http2) return b.http2;
     if (a.security == b.security || !b.security) return false;
     if (!a.security) return true;
     return std::tie(a.security->context, a.security->peer) <
@@ -45,19 +48,22 @@ struct PoolKey {
 /// One address that a worker connects to, with its kept connections. Shared by all Services that
 /// name it and are secured alike.
 struct EndpointState {
-  const PoolKey* key = nullptr;               ///< Where it stands among the pools.
-  net::SocketAddress address;                 ///< Where to connect.
-  std::string text;                           ///< "ip:port", for logs.
-  codec::H1ClientConnection* idle = nullptr;  ///< Kept connections, the last used first.
-  codec::H1ClientConnection* busy = nullptr;  ///< Connections with an exchange, or connecting.
-  std::uint32_t idle_count = 0;               ///< Length of `idle`.
-  std::uint32_t active = 0;                   ///< Exchanges and flows under way.
-  std::uint32_t raw = 0;                      ///< Of these, flows: connections that no pool has.
-  std::uint32_t failures = 0;                 ///< Connects that failed in a row.
-  std::uint32_t users = 0;                    ///< Upstreams that list it; 0: leaving.
-  net::TimePoint ejected_until{};             ///< Not chosen before, if there is another.
-  std::string_view tls_failure;               ///< Why TLS failed, as last logged; static text.
-  net::TimePoint tls_logged{};                ///< When that was.
+  const PoolKey* key = nullptr;  ///< Where it stands among the pools.
+  net::SocketAddress address;    ///< Where to connect.
+  std::string text;              ///< "ip:port", for logs.
+  /// Kept connections, the last used first. With HTTP/2 those that can take another exchange,
+  /// whether they have some or not.
+  codec::ClientConnection* idle = nullptr;
+  codec::ClientConnection* busy = nullptr;  ///< Connections that can take no other exchange now.
+  std::uint32_t idle_count = 0;             ///< Length of `idle`; HTTP/1 only.
+  std::uint32_t active = 0;                 ///< Exchanges and flows under way.
+  std::uint32_t raw = 0;                    ///< Of these, flows: connections that no pool has.
+  std::uint32_t failures = 0;               ///< Connects that failed in a row.
+  std::uint32_t users = 0;                  ///< Upstreams that list it; 0: leaving.
+  net::TimePoint ejected_until{};           ///< Not chosen before, if there is another.
+  std::string_view failure;      ///< Why TLS or HTTP/2 failed, as last logged; static text.
+  std::string_view tls_failure;  ///< The same, TLS only.
+  net::TimePoint logged{};       ///< When that was.
 };
 
 /// How an endpoint of an upstream is doing on one worker, for reports.
@@ -101,11 +107,11 @@ class UpstreamSet final : public codec::ClientHost {
   /// `identity` is the number of what the request's listener shows to backends.
   [[nodiscard]] EndpointState* choose(std::uint32_t slot, std::uint32_t identity,
                                       const EndpointState* avoid) noexcept;
-  /// A connection for one exchange, kept or new, begun with `events`. Null if no descriptor is to
-  /// be had. `fresh`: not a kept one.
-  [[nodiscard]] codec::H1ClientConnection* connect(EndpointState& endpoint,
-                                                   codec::ResponseEvents& events,
-                                                   bool fresh) noexcept;
+  /// A link for one exchange, begun with `events`: on a connection that is kept, or new, or shared
+  /// with other exchanges (HTTP/2). Null if no descriptor is to be had. `fresh`: not on a kept
+  /// HTTP/1 connection.
+  [[nodiscard]] codec::ClientLink* connect(EndpointState& endpoint, codec::ResponseEvents& events,
+                                           bool fresh) noexcept;
   /// A socket that is connecting, for a flow, whose connection no pool ever has. The endpoint lives
   /// until rawDone(). Empty: none is to be had, which is counted.
   [[nodiscard]] net::Fd connectRaw(EndpointState& endpoint) noexcept;
@@ -121,11 +127,15 @@ class UpstreamSet final : public codec::ClientHost {
   /// Closes all connections, and tells exchanges under way that theirs broke.
   void closeAll() noexcept;
 
-  void onClientConnectionIdle(codec::H1ClientConnection& connection) noexcept override;
-  void onClientConnectionClosed(codec::H1ClientConnection& connection,
+  void onClientConnectionIdle(codec::ClientConnection& connection) noexcept override;
+  void onClientConnectionRoom(codec::ClientConnection& connection,
+                              bool exchange_over) noexcept override;
+  void onClientConnectionClosed(codec::ClientConnection& connection,
                                 bool connected) noexcept override;
-  void onClientTlsFailed(codec::H1ClientConnection& connection,
+  void onClientTlsFailed(codec::ClientConnection& connection,
                          std::string_view reason) noexcept override;
+  void onClientHttp2Failed(codec::ClientConnection& connection,
+                           std::string_view reason) noexcept override;
 
  private:
   // The endpoints of an upstream that is reached by TLS, as a listener's identity sees them.
@@ -149,12 +159,15 @@ class UpstreamSet final : public codec::ClientHost {
   [[nodiscard]] EndpointState* acquire(PoolKey key);
   void release(EndpointState* endpoint) noexcept;
   void forgetLeft();
-  void unlink(EndpointState& endpoint, codec::H1ClientConnection& connection) noexcept;
-  static void push(codec::H1ClientConnection*& list,
-                   codec::H1ClientConnection& connection) noexcept;
-  static void take(codec::H1ClientConnection*& list,
-                   codec::H1ClientConnection& connection) noexcept;
+  template <class Connection>
+  [[nodiscard]] Connection* open(EndpointState& endpoint) noexcept;
+  [[nodiscard]] codec::ClientLink* connectHttp2(EndpointState& endpoint,
+                                                codec::ResponseEvents& events) noexcept;
+  static void place(EndpointState& endpoint, codec::ClientConnection& connection,
+                    bool idle) noexcept;
+  static void unplace(EndpointState& endpoint, codec::ClientConnection& connection) noexcept;
   void eject(EndpointState& endpoint) noexcept;
+  void warnOf(EndpointState& endpoint, std::string_view what, std::string_view reason);
   [[nodiscard]] bool usable(const EndpointState& endpoint) const noexcept;
 
   observe::WorkerCounters& counters_;
