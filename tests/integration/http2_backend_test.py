@@ -57,6 +57,12 @@ class Http2Case(GatewayCase):
         process.access_log = {"format": "json", "path": f"{process.folder}/access.log"}
         return process.start()
 
+    def behave(self, script):
+        """The backend does this from now on; connections of before are gone on both sides."""
+        self.app.forget()
+        until(lambda: self.gateway.metric("hyperway_upstream_connections") == 0)
+        self.app.script = script
+
     def logged(self, why):
         """Waits for a line of the access log with that reason."""
         def there():
@@ -100,7 +106,7 @@ class Messages(Http2Case):
             http2.head(request.stream, 200, [("trailer", "x-sum")])
             http2.body(request.stream, b"part")
             http2.trailers(request.stream, ("x-sum", "9"), ("content-length", "7"))
-        self.app.script = serving(handler)
+        self.behave(serving(handler))
         with Client(self.port) as client:
             client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-In\r\n\r\n"
                         "3\r\nabc\r\n0\r\nX-In: 1\r\n\r\n")
@@ -115,7 +121,7 @@ class Messages(Http2Case):
             status = int(request.get(":path")[1:])
             http2.head(request.stream, status, [("content-length", "5")] if request.get(":method") == "HEAD" else [],
                        end=True)
-        self.app.script = serving(handler)
+        self.behave(serving(handler))
         with Client(self.port) as client:
             for method, status in (("GET", 204), ("GET", 304), ("HEAD", 200), ("GET", 200), ("GET", 404)):
                 got = client.ask(method, f"/{status}")
@@ -130,7 +136,7 @@ class Messages(Http2Case):
             http2.flush()
             http2.request()
             http2.answer(1, 200, request.body)
-        self.app.script = script
+        self.behave(script)
         with Client(self.port) as client:
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
             self.assertEqual(client.head("POST").status, 100)
@@ -148,7 +154,7 @@ class Messages(Http2Case):
             http2.body(1, b"", end=True)
             while not http2.over:
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         with Client(self.port) as client:
             client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
             self.assertEqual(client.head("POST").status, 200)
@@ -169,7 +175,7 @@ class Messages(Http2Case):
             http2.flush()
             while not http2.over:
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         with Client(self.port) as client:
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc")
             self.assertEqual(client.response("POST").status, 413)
@@ -193,7 +199,7 @@ class Sharing(Http2Case):
                 http2.answer(stream, 200, request.get(":path").encode())
             while not http2.over:
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         bodies = [None] * 20
 
         def each(i):
@@ -221,7 +227,7 @@ class Sharing(Http2Case):
                         http2.answer(request.stream, 200, b"ok")
                 else:
                     http2.read()
-        self.app.script = script
+        self.behave(script)
         self.assertEqual(ask(self.port, "GET", "/warm").status, 200)  # its SETTINGS are known
         statuses = []
         threads = self._many(4, lambda i: statuses.append(ask(self.port, "GET", f"/{i}").status))
@@ -242,7 +248,7 @@ class Sharing(Http2Case):
             http2.answer(streams["/stays"].stream, 200, str(streams["/leaves"].reset).encode())
             while not http2.over:
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         with Client(self.port) as stays:
             stays.request("GET", "/stays")
             with Client(self.port) as leaves:
@@ -277,7 +283,7 @@ class Sharing(Http2Case):
                     if slow and stream in begun and request.reset is None:
                         fill(http2, stream)
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         with Client(self.port, receive_buffer=4096) as slow:
             slow.request("GET", "/slow")
             slow.head()
@@ -296,7 +302,7 @@ class Sharing(Http2Case):
             http2.flush()
             http2.request()
             http2.answer(request.stream, 200, str(len(request.body)).encode())
-        self.app.script = script
+        self.behave(script)
         got = ask(self.port, "POST", "/", body=b"x" * (3 << 20))
         self.assertEqual(got.body, str(3 << 20).encode())
 
@@ -305,7 +311,6 @@ class GoingAway(Http2Case):
     def test_what_was_not_processed_is_sent_again_whatever_it_is(self):
         for how in (h2b.goaway(0), h2b.reset(1, 7)):
             with self.subTest(how):
-                self.app.forget()
                 processed = []
 
                 def script(connection, how=how):
@@ -321,7 +326,7 @@ class GoingAway(Http2Case):
                     while not http2.over:
                         http2.read()
                     return None
-                self.app.script = script
+                self.behave(script)
                 got = ask(self.port, "POST", "/", body=b"once")
                 self.assertEqual((got.status, got.body), (200, b"once"))
                 self.assertEqual(processed, [b"once"])
@@ -335,7 +340,7 @@ class GoingAway(Http2Case):
             http2.body(1, b"whole", end=True)
             while not http2.over:
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         self.assertEqual(ask(self.port).body, b"whole")
         self.app.script = serving(echo)
         self.assertEqual(ask(self.port).status, 200)
@@ -344,18 +349,17 @@ class GoingAway(Http2Case):
     def test_a_reset_request_is_not_repeated_unless_that_is_safe(self):
         for method, requests in (("POST", 1), ("GET", 2)):
             with self.subTest(method):
-                self.app.forget()
                 seen = []
 
                 def handler(http2, request, seen=seen):
                     seen.append(request.get(":method"))
                     http2.send(h2b.reset(request.stream, 2))
-                self.app.script = serving(handler)
+                self.behave(serving(handler))
                 self.assertEqual(ask(self.port, method, "/", body=b"" if method == "POST" else None).status, 502)
                 self.assertEqual(len(seen), requests)
 
     def test_refusals_without_end_are_502(self):
-        self.app.script = serving(lambda http2, request: http2.send(h2b.reset(request.stream, 7)))
+        self.behave(serving(lambda http2, request: http2.send(h2b.reset(request.stream, 7))))
         self.assertEqual(ask(self.port).status, 502)
         self.logged("backend_refused")
 
@@ -418,39 +422,36 @@ class Hostile(Http2Case):
         self.assertGreaterEqual(len(self.BEFORE), 30)
         for name, data in self.BEFORE.items():
             with self.subTest(name):
-                self.app.script = raw(data)
+                self.behave(raw(data))
                 self.assertEqual(ask(self.port, "POST", "/", body=b"").status, 502)
-                self.app.forget()
-                self.assertEqual(ask(self.port).status, 200)
 
     def test_what_does_not_end_as_it_should_never_looks_complete(self):
         for name, data in self.AFTER.items():
             for close in (False, True):
                 with self.subTest(name, close=close), Client(self.port) as client:
-                    self.app.script = raw(data, close=close)
+                    self.behave(raw(data, close=close))
                     client.request("GET", "/")
                     with self.assertRaises(wire.Truncated):
                         got = client.response()
                         if got.status == 502:
                             raise wire.Truncated("refused as a whole")
                         self.fail(f"looks complete: {got}")
-                self.app.forget()
 
     def test_a_backend_of_http1_is_said_to_be_one(self):
         def script(connection):
             connection.socket.recv(1000)
             connection.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-        self.app.script = script
+        self.behave(script)
         self.assertEqual(ask(self.port).status, 502)
         until(lambda: "it answers in HTTP/1" in self.gateway.logs())
         self.logged("bad_frame")
 
     def test_nothing_is_left_behind(self):
         for _ in range(30):
-            self.app.script = raw(self.AFTER["reset"], close=True)
+            self.behave(raw(self.AFTER["reset"], close=True))
             ask_and_forget(self.port)
-            self.app.forget()
-        until(lambda: self.gateway.metric("hyperway_upstream_connections") == 0)
+        self.behave(serving(echo))
+        self.assertEqual(ask(self.port).status, 200)
 
 
 def ask_and_forget(port):
@@ -482,7 +483,7 @@ class Upgrades(Http2Case):
             http2.body(request.stream, b"BYE", end=True)
             while not http2.over:
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         with Client(self.port) as client:
             head = self._upgrade(client)
             self.assertEqual(head.status, 101)
@@ -500,15 +501,13 @@ class Upgrades(Http2Case):
         self.assertEqual(seen[0].get("sec-websocket-version"), "13")
 
     def test_a_backend_may_refuse(self):
-        self.app.script = serving(echo, {CODES.ENABLE_CONNECT_PROTOCOL: 1})
-
         def script(connection):
             http2 = Http2(connection, {CODES.ENABLE_CONNECT_PROTOCOL: 1})
             request = http2.request(ended=False)
             http2.answer(request.stream, 403, b"no")
             while not http2.over:
                 http2.read()
-        self.app.script = script
+        self.behave(script)
         with Client(self.port) as client:
             client.send(WEBSOCKET)
             self.assertEqual(client.response().status, 403)
