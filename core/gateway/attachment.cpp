@@ -36,18 +36,6 @@ Labels labelsOf(std::string_view name_space, const ObjectStore& store) {
   return labels;
 }
 
-bool allowsNamespace(const AllowedRoutes& allowed, std::string_view route, std::string_view gateway,
-                     const ObjectStore& store) {
-  switch (allowed.from) {
-    case RoutesFrom::All: return true;
-    case RoutesFrom::Same: return route == gateway;
-    case RoutesFrom::Selector:
-      return allowed.selector && selects(*allowed.selector, labelsOf(route, store));
-    case RoutesFrom::None: return false;
-  }
-  return false;
-}
-
 bool meetsAny(const std::vector<std::string>& hostnames, std::string_view listener) {
   return hostnames.empty() ||
          std::any_of(hostnames.begin(), hostnames.end(),
@@ -65,8 +53,27 @@ bool selects(const LabelSelector& selector, const Labels& labels) {
                      [&](const auto& expression) { return holds(expression, labels); });
 }
 
+bool allowsNamespace(RoutesFrom from, const std::optional<LabelSelector>& selector,
+                     std::string_view name_space, std::string_view own, const ObjectStore& store) {
+  switch (from) {
+    case RoutesFrom::All: return true;
+    case RoutesFrom::Same: return name_space == own;
+    case RoutesFrom::Selector: return selector && selects(*selector, labelsOf(name_space, store));
+    case RoutesFrom::None: return false;
+  }
+  return false;
+}
+
 bool isGatewayRef(const ParentRef& ref) {
   return (!ref.group || *ref.group == kGatewayGroup) && (ref.kind.empty() || ref.kind == "Gateway");
+}
+
+bool isSetRef(const ParentRef& ref) {
+  return (!ref.group || *ref.group == kGatewayGroup) && ref.kind == "ListenerSet";
+}
+
+std::string gatewayOf(const ListenerSet& set) {
+  return isGatewayRef(set.parent) ? parentKey(set.parent, set.meta.name_space) : std::string();
 }
 
 std::string parentKey(const ParentRef& ref, const std::string& name_space) {
@@ -74,18 +81,24 @@ std::string parentKey(const ParentRef& ref, const std::string& name_space) {
 }
 
 ParentVerdict attach(const ParentRef& ref, const std::string& pointer, const RouteView& route,
-                     const GatewayState& gateway, const ObjectStore& store) {
+                     const GatewayState& gateway, const std::string& set,
+                     const ObjectStore& store) {
   ParentVerdict verdict;
   const std::string gateway_key = gateway.spec->meta.key();
+  const std::string parent = set.empty() ? "Gateway " + gateway_key : "ListenerSet " + set;
+  const SetState* const of = set.empty() ? nullptr : gateway.findSet(set);
+  const std::size_t first = of != nullptr ? of->first : 0;
+  const std::size_t count = set.empty() ? gateway.spec->listeners.size() : of ? of->count : 0;
   bool named = false, allowed = false;
-  for (std::size_t i = 0; i < gateway.listeners.size(); ++i) {
+  for (std::size_t i = first; i < first + count; ++i) {
     const ListenerState& listener = gateway.listeners[i];
     if (!ref.section_name.empty() && ref.section_name != listener.name) continue;
     if (ref.port != 0 && ref.port != listener.port) continue;
     named = true;
     const auto& kinds = listener.supported_kinds;
     if (std::find(kinds.begin(), kinds.end(), route.kind) == kinds.end()) continue;
-    if (!allowsNamespace(listener.allowed, route.name_space, gateway.spec->meta.name_space, store))
+    if (!allowsNamespace(listener.allowed.from, listener.allowed.selector, route.name_space,
+                         listener.name_space, store))
       continue;
     allowed = true;
     if (meetsAny(route.hostnames, listener.hostname)) verdict.listeners.push_back(i);
@@ -94,15 +107,16 @@ ParentVerdict attach(const ParentRef& ref, const std::string& pointer, const Rou
     verdict.accepted = {std::move(reason), pointer + ": " + std::move(message)};
   };
   if (!named)
-    refuse("NoMatchingParent",
-           "Gateway " + gateway_key + " has no listener with this sectionName and port");
+    refuse("NoMatchingParent", count > 0
+                                   ? parent + " has no listener with this sectionName and port"
+                                   : parent + " is not taken by Gateway " + gateway_key);
   else if (!allowed)
-    refuse("NotAllowedByListeners", "no listener of Gateway " + gateway_key + " allows " +
+    refuse("NotAllowedByListeners", "no listener of " + parent + " allows " +
                                         std::string(route.kind) + "s of namespace " +
                                         std::string(route.name_space));
   else if (verdict.listeners.empty())
     refuse("NoMatchingListenerHostname",
-           "no hostname of the route meets the one of a listener of Gateway " + gateway_key);
+           "no hostname of the route meets the one of a listener of " + parent);
   return verdict;
 }
 

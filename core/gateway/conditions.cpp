@@ -52,8 +52,9 @@ ObjectStatus statusOf(std::string kind, const Meta& meta) {
 
 Verdict acceptedVerdict(const ListenerState& listener) {
   if (!listener.accepted.fine() || listener.conflicted.fine()) return listener.accepted;
-  // CONTRACT: operators of older gateways know PortConflict for two protocols on one port.
-  const bool protocol = listener.conflicted.reason == "ProtocolConflict";
+  // CONTRACT: operators of older gateways know PortConflict for two protocols on one port. They
+  // knew no ListenerSets.
+  const bool protocol = listener.conflicted.reason == "ProtocolConflict" && listener.set.empty();
   return {protocol ? "PortConflict" : listener.conflicted.reason, listener.conflicted.message};
 }
 
@@ -68,14 +69,15 @@ Condition pending(std::string type, std::int64_t generation) {
   return made;
 }
 
-Condition listenerProgrammed(const ListenerState& listener, const GatewayState& gateway) {
-  const std::int64_t generation = gateway.spec->meta.generation;
+Condition listenerProgrammed(const ListenerState& listener, std::int64_t generation) {
   if (listener.served && listener.programming == Programming::Pending)
     return pending("Programmed", generation);
   Verdict verdict;
   if (listener.waiting && listener.accepted.fine() && listener.conflicted.fine())
     verdict = {"Pending", "the Gateway's Service has no target port for port " +
                               std::to_string(listener.port) + " yet"};
+  else if (!listener.conflicted.fine() && !listener.set.empty())
+    verdict = listener.conflicted;
   else if (!listener.served)
     verdict = {"Invalid",
                "the listener is not served; see its other conditions, and those of the Gateway"};
@@ -84,15 +86,14 @@ Condition listenerProgrammed(const ListenerState& listener, const GatewayState& 
   return condition("Programmed", verdict, "Programmed", "served", generation);
 }
 
-ListenerStatus listenerStatus(const ListenerState& listener, const GatewayState& gateway) {
-  const std::int64_t generation = gateway.spec->meta.generation;
+ListenerStatus listenerStatus(const ListenerState& listener, std::int64_t generation) {
   ListenerStatus status;
   status.name = listener.name;
   status.supported_kinds = listener.supported_kinds;
   status.attached_routes = listener.attached;
   auto& list = status.conditions;
   list.push_back(condition("Accepted", acceptedVerdict(listener), "Accepted", "", generation));
-  list.push_back(listenerProgrammed(listener, gateway));
+  list.push_back(listenerProgrammed(listener, generation));
   list.push_back(condition("ResolvedRefs", listener.resolved, "ResolvedRefs", "", generation));
   Condition conflicted =
       condition("Conflicted", listener.conflicted, "NoConflicts", "", generation);
@@ -105,40 +106,47 @@ ListenerStatus listenerStatus(const ListenerState& listener, const GatewayState&
   return status;
 }
 
-Condition gatewayAccepted(const GatewayState& gateway) {
-  const auto refused = [](const ListenerState& listener) {
-    return !acceptedVerdict(listener).fine();
-  };
-  const auto& listeners = gateway.listeners;
-  const auto count = std::count_if(listeners.begin(), listeners.end(), refused);
-  std::vector<Verdict> findings;
-  for (const ListenerState& listener : listeners)
-    if (refused(listener)) findings.push_back(acceptedVerdict(listener));
+// What is wrong with a Gateway itself, whatever its listeners are.
+Verdict ownVerdict(const GatewayState& gateway) {
   Verdict verdict = gateway.accepted;
   if (!gateway.parameters.empty()) verdict.keep({"InvalidParameters", gateway.parameters});
-  if (static_cast<std::size_t>(count) == listeners.size())
+  return verdict;
+}
+
+// A Gateway whose own listeners are no good still has those of its sets.
+Condition gatewayAccepted(const GatewayState& gateway) {
+  std::vector<Verdict> findings;
+  bool any_valid = false;
+  for (const ListenerState& listener : gateway.listeners) {
+    const Verdict accepted = acceptedVerdict(listener);
+    any_valid = any_valid || accepted.fine();
+    if (!accepted.fine() && listener.set.empty()) findings.push_back(accepted);
+  }
+  Verdict verdict = ownVerdict(gateway);
+  if (!any_valid)
     verdict.keep({"ListenersNotValid", "no listener is valid: " + joined(findings, "").message});
   const std::string scope =
       gateway.spec->default_scope
           ? "spec.defaultScope is not supported by this version and has no effect"
           : "";
   Condition made = condition("Accepted", verdict, "Accepted", scope, gateway.spec->meta.generation);
-  if (verdict.fine() && count > 0) {
+  if (verdict.fine() && !findings.empty()) {
     made.reason = "ListenersNotValid";
     made.message = "not all listeners are valid: " + joined(findings, "").message;
   }
   return made;
 }
 
-Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
-  const std::int64_t generation = gateway.spec->meta.generation;
+// Where a group of listeners stands with the data plane.
+struct Progress {
   std::size_t served = 0, waiting = 0;
   std::vector<Verdict> failed, unplaced;
-  for (const ListenerState& listener : gateway.listeners) {
+
+  void add(const ListenerState& listener) {
     if (!listener.served) {
       if (listener.waiting && listener.accepted.fine() && listener.conflicted.fine())
         unplaced.push_back({"Pending", "listener " + listener.name + " has no target port yet"});
-      continue;
+      return;
     }
     ++served;
     if (listener.programming == Programming::Pending) ++waiting;
@@ -146,6 +154,19 @@ Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
       failed.push_back(
           {"Invalid", "listener " + listener.name + ": " + listener.programming_reason});
   }
+};
+
+// Its own listeners, or, where none of them is served, those of its sets.
+Progress progressOf(const GatewayState& gateway) {
+  Progress own, sets;
+  for (const ListenerState& listener : gateway.listeners)
+    (listener.set.empty() ? own : sets).add(listener);
+  return own.served > 0 || sets.served == 0 ? own : sets;
+}
+
+Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
+  const std::int64_t generation = gateway.spec->meta.generation;
+  auto [served, waiting, failed, unplaced] = progressOf(gateway);
   Verdict verdict;
   if (!accepted) verdict = {"Invalid", "the Gateway is not accepted"};
   verdict.keep(gateway.addresses.programmed);
@@ -169,7 +190,7 @@ Condition gatewayProgrammed(const GatewayState& gateway, bool accepted) {
 Verdict gatewayResolved(const GatewayState& gateway) {
   Verdict verdict = gateway.resolved;
   for (const ListenerState& listener : gateway.listeners)
-    if (!listener.resolved.fine())
+    if (!listener.resolved.fine() && listener.set.empty())
       verdict.keep(
           {"ListenersNotResolved", "listener " + listener.name + ": " + listener.resolved.message});
   return verdict;
@@ -183,6 +204,59 @@ bool letsAnyClientPass(const Gateway& gateway) {
   return insecure(gateway.client_validation) ||
          std::any_of(ports.begin(), ports.end(),
                      [&](const PortValidation& port) { return insecure(port.validation); });
+}
+
+// A listener of a set as its set sees it: one that can never be served without somebody's doing.
+Verdict entryVerdict(const ListenerState& listener) {
+  Verdict verdict = acceptedVerdict(listener);
+  if (!listener.hasCertificate()) verdict.keep(listener.resolved);
+  return verdict;
+}
+
+Condition setAccepted(const GatewayState& gateway, const SetState& set) {
+  const std::int64_t generation = set.meta.generation;
+  Verdict verdict = set.accepted;
+  if (const Verdict parent = ownVerdict(gateway); !parent.fine())
+    verdict.keep({"ParentNotAccepted",
+                  "Gateway " + gateway.spec->meta.key() + " is not accepted: " + parent.message});
+  std::vector<Verdict> findings;
+  bool any_valid = false;
+  for (const ListenerState& listener : gateway.listenersOf(set)) {
+    const Verdict found = entryVerdict(listener);
+    any_valid = any_valid || found.fine();
+    if (!found.fine()) findings.push_back(found);
+  }
+  if (!any_valid)
+    verdict.keep({"ListenersNotValid", "no listener is valid: " + joined(findings, "").message});
+  Condition made = condition("Accepted", verdict, "Accepted", "", generation);
+  if (verdict.fine() && !findings.empty()) {
+    made.reason = "ListenersNotValid";
+    made.message = "not all listeners are valid: " + joined(findings, "").message;
+  }
+  return made;
+}
+
+Condition setProgrammed(const GatewayState& gateway, const SetState& set,
+                        const Condition& accepted) {
+  const std::int64_t generation = set.meta.generation;
+  Progress progress;
+  for (const ListenerState& listener : gateway.listenersOf(set)) progress.add(listener);
+  auto& [served, waiting, failed, unplaced] = progress;
+  Verdict verdict;
+  if (!accepted.status) verdict = {accepted.reason, accepted.message};
+  if (verdict.reason == "ParentNotAccepted") verdict.reason = "ParentNotProgrammed";
+  const Verdict& addresses = gateway.addresses.programmed;
+  if (!addresses.fine())
+    verdict.keep(
+        {"ParentNotProgrammed", "Gateway " + gateway.spec->meta.key() + ": " + addresses.message});
+  if (served == 0) verdict.keep(joined(unplaced, ""));
+  if (served == 0) verdict.keep({"Invalid", "no listener can be served; see their conditions"});
+  if (verdict.fine() && waiting > 0) return pending("Programmed", generation);
+  if (served > 0 && failed.size() == served) verdict.keep(joined(failed, ""));
+  failed.insert(failed.end(), unplaced.begin(), unplaced.end());
+  return condition("Programmed", verdict, "Programmed",
+                   failed.empty() ? "served" : "served, but for " + joined(failed, "").message,
+                   generation);
 }
 
 std::vector<std::string> addressesOf(const GatewayState& gateway) {
@@ -229,7 +303,10 @@ ObjectStatus gatewayStatus(const GatewayState& gateway) {
                   gateway.spec->meta.generation));
   status.addresses = addressesOf(gateway);
   for (const ListenerState& listener : gateway.listeners)
-    status.listeners.push_back(listenerStatus(listener, gateway));
+    if (listener.set.empty())
+      status.listeners.push_back(listenerStatus(listener, gateway.spec->meta.generation));
+  for (const SetState& set : gateway.sets)
+    if (setAccepted(gateway, set).status) ++status.attached_sets;
   return status;
 }
 
@@ -256,12 +333,13 @@ ParentStatus parentStatus(const ParentRef& ref, const Verdict& attached, const R
   return status;
 }
 
-ObjectStatus listenerSetStatus(const ListenerSet& object) {
-  ObjectStatus status = statusOf("ListenerSet", object.meta);
-  const Verdict refused{"UnsupportedValue", "ListenerSet is not supported by this version"};
-  status.conditions.push_back(condition("Accepted", refused, "", "", object.meta.generation));
-  status.conditions.push_back(
-      condition("Programmed", {"Invalid", refused.message}, "", "", object.meta.generation));
+ObjectStatus listenerSetStatus(const GatewayState& gateway, const SetState& set) {
+  ObjectStatus status = statusOf("ListenerSet", set.meta);
+  status.gateway = gateway.spec->meta.key();
+  status.conditions.push_back(setAccepted(gateway, set));
+  status.conditions.push_back(setProgrammed(gateway, set, status.conditions.back()));
+  for (const ListenerState& listener : gateway.listenersOf(set))
+    status.listeners.push_back(listenerStatus(listener, set.meta.generation));
   return status;
 }
 

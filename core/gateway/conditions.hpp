@@ -31,8 +31,9 @@ namespace hyperway::gateway {
 [[nodiscard]] ParentStatus parentStatus(const ParentRef& ref, const Verdict& attached,
                                         const RouteRules* rules, std::int64_t generation);
 
-/// Status of a ListenerSet, which this version refuses. [ListenerSet: Accepted, Programmed]
-[[nodiscard]] ObjectStatus listenerSetStatus(const ListenerSet& object);
+/// Status of a ListenerSet that refers to a Gateway of ours, which is one of `gateway.sets`.
+/// [ListenerSet: Accepted, Programmed; listeners: as of Gateways]
+[[nodiscard]] ObjectStatus listenerSetStatus(const GatewayState& gateway, const SetState& set);
 
 /// Status of a BackendTLSPolicy at the Gateways of ours ("namespace/name") that it matters to, each
 /// with what is in its way there; the first 16, as many as the API has room for.

@@ -37,8 +37,13 @@ void Translator::State::diagnoseUnattached(const std::string& key, std::vector<D
         {object, {"/spec", "parentRefs is missing: the route has no effect", Severity::Error}});
   for (std::size_t i = 0; i < spec->parents.size(); ++i) {
     const ParentRef& ref = spec->parents[i];
-    if (!isGatewayRef(ref)) continue;
-    const std::string parent = parentKey(ref, spec->meta.name_space);
+    if (isSetRef(ref) && store.find<ListenerSet>(parentKey(ref, spec->meta.name_space)) == nullptr)
+      list.push_back(
+          {object,
+           {"/spec/parentRefs/" + std::to_string(i),
+            "there is no ListenerSet " + parentKey(ref, spec->meta.name_space), Severity::Error}});
+    const std::string parent = gatewayBehind(ref, spec->meta.name_space);
+    if (parent.empty()) continue;
     const bool exists = store.find<Gateway>(parent) != nullptr;
     list.push_back({object,
                     {"/spec/parentRefs/" + std::to_string(i),
@@ -62,10 +67,12 @@ std::vector<Translator::Diagnosis> Translator::diagnose() const {
     add(object, gateway.accepted);
     add(object, gateway.resolved);
     add(object, gateway.addresses.programmed);
+    for (const SetState& set : gateway.sets) add("ListenerSet/" + set.meta.key(), set.accepted);
     for (const ListenerState& listener : gateway.listeners) {
-      add(object, listener.accepted);
-      add(object, listener.resolved);
-      add(object, listener.conflicted);
+      const std::string owner = listener.set.empty() ? object : "ListenerSet/" + listener.set;
+      add(owner, listener.accepted);
+      add(owner, listener.resolved);
+      add(owner, listener.conflicted);
     }
   }
   for (const auto& [object, route] : state_->routes) {
@@ -91,6 +98,13 @@ std::vector<Translator::Diagnosis> Translator::diagnose() const {
       list.push_back({"Gateway/" + key,
                       {"/spec/gatewayClassName", "there is no GatewayClass " + gateway.class_name,
                        Severity::Error}});
+  for (const auto& [key, set] : state_->store.all<ListenerSet>())
+    if (const std::string parent = gatewayOf(set);
+        parent.empty() || state_->store.find<Gateway>(parent) == nullptr)
+      list.push_back(
+          {"ListenerSet/" + key,
+           {"/spec/parentRef", parent.empty() ? "is no Gateway" : "there is no Gateway " + parent,
+            Severity::Error}});
   // What attach() refused is in no state but the status.
   for (const auto& [object, status] : state_->book.all())
     for (const ParentStatus& parent : status.parents)

@@ -6,7 +6,7 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 39> kFeatures = {
+constexpr std::array<std::string_view, 40> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "Gateway",
@@ -45,6 +45,7 @@ constexpr std::array<std::string_view, 39> kFeatures = {
     "HTTPRouteRetryCodes",
     "HTTPRouteRetryConnectionError",
     "HTTPRouteSchemeRedirect",
+    "ListenerSet",
     "ReferenceGrant",
 };
 

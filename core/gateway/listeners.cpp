@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "base/bytes.hpp"
+#include "gateway/attachment.hpp"
 #include "gateway/hostname.hpp"
 #include "gateway/ip_literal.hpp"
 
@@ -63,16 +66,20 @@ route::Protocol familyOf(route::Protocol protocol) {
 
 class ListenerJudge {
  public:
-  ListenerJudge(const Gateway& gateway, std::size_t index, const GatewayContext& context,
-                GatewayState& out)
+  // A listener of the Gateway itself, or of `set`.
+  ListenerJudge(const Gateway& gateway, const ListenerSet* set, std::size_t index,
+                const GatewayContext& context, GatewayState& out)
       : gateway_(gateway),
-        spec_(gateway.listeners[index]),
+        set_(set),
+        spec_((set != nullptr ? set->listeners : gateway.listeners)[index]),
         pointer_("/spec/listeners/" + std::to_string(index)),
         context_(context),
         out_(out) {}
 
   ListenerState judge() {
     state_.name = spec_.name;
+    if (set_ != nullptr) state_.set = set_->meta.key();
+    state_.name_space = owner().name_space;
     state_.pointer = pointer_;
     state_.port = spec_.port;
     state_.hostname = lowered(spec_.hostname);
@@ -88,6 +95,8 @@ class ListenerJudge {
   }
 
  private:
+  [[nodiscard]] const Meta& owner() const { return set_ != nullptr ? set_->meta : gateway_.meta; }
+
   void refuse(std::string_view reason, std::string_view where, std::string message) {
     state_.accepted.keep(
         {std::string(reason), pointer_ + std::string(where) + ": " + std::move(message)});
@@ -151,10 +160,10 @@ class ListenerJudge {
       refuse(kUnsupportedValue, "/tls/options", "option " + tls.options.front() + " is unknown");
     // Gateway API, ListenerTLSConfig.certificateRefs: who does not terminate needs none.
     if (state_.model.passthrough) return;
-    auto refs = resolveCertificates(tls.certificates, gateway_.meta.name_space,
-                                    pointer_ + "/tls/certificateRefs", "InvalidCertificateRef",
-                                    context_.store, context_.certificates,
-                                    context_.options.check_certificate);
+    auto refs = resolveCertificates(
+        tls.certificates, {set_ != nullptr ? "ListenerSet" : "Gateway", owner().name_space},
+        pointer_ + "/tls/certificateRefs", "InvalidCertificateRef", context_.store,
+        context_.certificates, context_.options.check_certificate);
     state_.resolved.keep(std::move(refs.verdict));
     std::move(refs.secrets.begin(), refs.secrets.end(), std::back_inserter(out_.secrets));
     std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out_.namespaces));
@@ -164,8 +173,9 @@ class ListenerJudge {
   }
 
   void judgeValidation() {
-    const auto [wanted, place] = validationFor(gateway_, spec_.port);
+    auto [wanted, place] = validationFor(gateway_, spec_.port);
     if (wanted == nullptr) return;
+    if (set_ != nullptr) place = "Gateway " + gateway_.meta.key() + ' ' + place;
     if (wanted->mode != "AllowValidOnly" && wanted->mode != "AllowInsecureFallback")
       state_.accepted.keep(
           {std::string(kUnsupportedValue),
@@ -190,7 +200,7 @@ class ListenerJudge {
 
   void fillModel() {
     route::Listener& model = state_.model;
-    model.key = gateway_.meta.key() + '/' + spec_.name;
+    model.key = gateway_.meta.key() + '/' + (set_ != nullptr ? state_.set + '/' : "") + spec_.name;
     model.hostname = state_.hostname;
     model.backend_certificate = out_.backend_certificate;
     if (!state_.accepted.fine() || !out_.addresses.assigned) return;
@@ -211,6 +221,7 @@ class ListenerJudge {
   }
 
   const Gateway& gateway_;
+  const ListenerSet* const set_;  // null: the Gateway's own
   const ListenerSpec& spec_;
   std::string pointer_;
   const GatewayContext& context_;
@@ -222,7 +233,7 @@ void judgeClientCertificate(const Gateway& gateway, const GatewayContext& contex
                             GatewayState& out) {
   if (!gateway.client_certificate) return;
   auto refs =
-      resolveCertificates({*gateway.client_certificate}, gateway.meta.name_space,
+      resolveCertificates({*gateway.client_certificate}, {"Gateway", gateway.meta.name_space},
                           "/spec/tls/backend/clientCertificateRef", "InvalidClientCertificateRef",
                           context.store, context.certificates, context.options.check_certificate);
   out.resolved.keep(std::move(refs.verdict));
@@ -231,9 +242,72 @@ void judgeClientCertificate(const Gateway& gateway, const GatewayContext& contex
   std::move(refs.namespaces.begin(), refs.namespaces.end(), std::back_inserter(out.namespaces));
 }
 
-// A listener of some Gateway, as its neighbours on an address and port see it.
+std::vector<const ListenerSet*> setsByAge(const std::string& gateway, const ObjectStore& store) {
+  std::vector<const ListenerSet*> sets;
+  if (const auto* keys = store.setsOf(gateway))
+    for (const std::string& key : *keys) sets.push_back(store.find<ListenerSet>(key));
+  std::sort(sets.begin(), sets.end(), [](const ListenerSet* a, const ListenerSet* b) {
+    return std::tie(a->meta.created, a->meta.name_space, a->meta.name) <
+           std::tie(b->meta.created, b->meta.name_space, b->meta.name);
+  });
+  return sets;
+}
+
+void takeSets(const Gateway& gateway, const GatewayContext& context, GatewayState& state) {
+  const AllowedListeners& allowed = gateway.allowed_listeners;
+  for (const ListenerSet* set : setsByAge(gateway.meta.key(), context.store)) {
+    SetState& made = state.sets.emplace_back();
+    made.key = set->meta.key();
+    made.meta = set->meta;
+    if (!allowsNamespace(allowed.from, allowed.selector, set->meta.name_space,
+                         gateway.meta.name_space, context.store)) {
+      made.accepted = {"NotAllowed", "/spec/parentRef: Gateway " + gateway.meta.key() +
+                                         " does not take ListenerSets of namespace " +
+                                         set->meta.name_space + " (its allowedListeners)"};
+      continue;
+    }
+    made.first = state.listeners.size();
+    made.count = set->listeners.size();
+    for (std::size_t i = 0; i < set->listeners.size(); ++i)
+      state.listeners.push_back(ListenerJudge(gateway, set, i, context, state).judge());
+  }
+}
+
+// The listeners of one Gateway or ListenerSet.
+struct Owner {
+  const Gateway* gateway;
+  const Meta* meta;
+  std::vector<ListenerState*> listeners;
+
+  [[nodiscard]] bool isSet() const { return meta != &gateway->meta; }
+};
+
+// Gateways as they come, then all ListenerSets by age.
+std::vector<Owner> ownersByAge(const std::vector<GatewayState*>& gateways) {
+  std::vector<Owner> owners;
+  for (GatewayState* gateway : gateways) {
+    Owner& own = owners.emplace_back(Owner{gateway->spec, &gateway->spec->meta, {}});
+    for (ListenerState& listener : gateway->listeners)
+      if (listener.set.empty()) own.listeners.push_back(&listener);
+  }
+  const auto first_set = static_cast<std::ptrdiff_t>(owners.size());
+  for (GatewayState* gateway : gateways)
+    for (const SetState& set : gateway->sets) {
+      if (!set.accepted.fine()) continue;
+      Owner& owner = owners.emplace_back(Owner{gateway->spec, &set.meta, {}});
+      for (std::size_t at = set.first; at < set.first + set.count; ++at)
+        owner.listeners.push_back(&gateway->listeners[at]);
+    }
+  std::sort(owners.begin() + first_set, owners.end(), [](const Owner& a, const Owner& b) {
+    return std::tie(a.meta->created, a.meta->name_space, a.meta->name) <
+           std::tie(b.meta->created, b.meta->name_space, b.meta->name);
+  });
+  return owners;
+}
+
+// A listener, as its neighbours on an address and port see it.
 struct Claim {
-  std::size_t age;  // position of the Gateway
+  std::size_t age;  // position of its owner
   ListenerState* listener;
 };
 
@@ -246,7 +320,7 @@ void conflict(ListenerState& listener, std::string reason, const ListenerState& 
 void compare(const Claim& older, const Claim& newer) {
   ListenerState& a = *older.listener;
   ListenerState& b = *newer.listener;
-  const bool same_gateway = older.age == newer.age;
+  const bool same_owner = older.age == newer.age;
   std::string reason;
   const route::Protocol family = familyOf(a.model.protocol);
   if (family != familyOf(b.model.protocol) || !hasHostname(family))
@@ -254,11 +328,10 @@ void compare(const Claim& older, const Claim& newer) {
   else if (a.hostname == b.hostname)
     reason = "HostnameConflict";
   if (!reason.empty()) {
-    // An older listener that lost to its own Gateway's other listeners is not bound and stands in
-    // nobody's way.
-    if (!same_gateway && !a.conflicted.fine()) return;
+    // An older listener that lost itself is not bound and stands in nobody's way.
+    if (!same_owner && !a.conflicted.fine()) return;
     conflict(b, reason, a);
-    if (same_gateway) conflict(a, reason, b);
+    if (same_owner) conflict(a, reason, b);
     return;
   }
   if (a.model.protocol == route::Protocol::Https && b.model.protocol == route::Protocol::Https &&
@@ -266,12 +339,21 @@ void compare(const Claim& older, const Claim& newer) {
     a.overlaps = b.overlaps = true;
 }
 
+// Compares what the owner of this age claims with what it has beside it (`own`), or with what older
+// ones claim. Listeners that are `lost` already are left alone.
+void compareFrom(const std::vector<Claim>& claims, std::size_t age, bool own,
+                 const std::set<const ListenerState*>& lost) {
+  for (std::size_t j = 0; j < claims.size() && claims[j].age <= age; ++j) {
+    if (claims[j].age != age || lost.contains(claims[j].listener)) continue;
+    for (std::size_t i = 0; i < j; ++i)
+      if ((claims[i].age == age) == own && !lost.contains(claims[i].listener))
+        compare(claims[i], claims[j]);
+  }
+}
+
 void settle(ListenerState& listener) {
-  const bool needs_certificate =
-      familyOf(listener.model.protocol) == route::Protocol::Https && !listener.model.passthrough;
-  const bool has_certificate = !needs_certificate || !listener.model.certificates.empty();
-  listener.served =
-      listener.competes() && !listener.waiting && listener.conflicted.fine() && has_certificate;
+  listener.served = listener.competes() && !listener.waiting && listener.conflicted.fine() &&
+                    listener.hasCertificate();
 }
 
 }  // namespace
@@ -294,30 +376,35 @@ GatewayState judgeGateway(const Gateway& gateway, const GatewayContext& context)
   if (!state.accepted.fine()) state.addresses.assigned = false;
   judgeClientCertificate(gateway, context, state);
   for (std::size_t i = 0; i < gateway.listeners.size(); ++i)
-    state.listeners.push_back(ListenerJudge(gateway, i, context, state).judge());
+    state.listeners.push_back(ListenerJudge(gateway, nullptr, i, context, state).judge());
+  takeSets(gateway, context, state);
   return state;
 }
 
 void findConflicts(const std::vector<GatewayState*>& gateways) {
   std::map<route::Bind, std::vector<Claim>> claims;
-  for (std::size_t age = 0; age < gateways.size(); ++age)
-    for (ListenerState& listener : gateways[age]->listeners) {
-      listener.conflicted = {};
-      listener.overlaps = false;
-      if (!listener.competes()) continue;
-      for (const route::Bind& bind : listener.model.binds) claims[bind].push_back({age, &listener});
+  const std::vector<Owner> owners = ownersByAge(gateways);
+  for (std::size_t age = 0; age < owners.size(); ++age)
+    for (ListenerState* listener : owners[age].listeners) {
+      listener->conflicted = {};
+      listener->overlaps = false;
+      if (!listener->competes()) continue;
+      for (const route::Bind& bind : listener->model.binds) claims[bind].push_back({age, listener});
       // What is not bound yet will be where no other Gateway is.
-      if (listener.waiting)
-        claims[{gateways[age]->spec->meta.key(), listener.model.port}].push_back({age, &listener});
+      if (listener->waiting)
+        claims[{owners[age].gateway->meta.key(), listener->model.port}].push_back({age, listener});
     }
-  // Gateway by Gateway: a listener's own neighbours first, so that what has fallen out already
-  // harms no younger one.
-  for (std::size_t age = 0; age < gateways.size(); ++age)
-    for (const bool own : {true, false})
-      for (auto& [bind, list] : claims)
-        for (std::size_t j = 0; j < list.size(); ++j)
-          for (std::size_t i = 0; list[j].age == age && i < j; ++i)
-            if ((list[i].age == age) == own) compare(list[i], list[j]);
+  // Owner by owner, so that what has fallen out already harms no younger one. What is wrong within
+  // a Gateway is so whoever its neighbours are; a set is told first what it can have at all.
+  for (std::size_t age = 0; age < owners.size(); ++age) {
+    const bool set = owners[age].isSet();
+    for (const bool own : {!set, set}) {
+      std::set<const ListenerState*> lost;
+      for (const ListenerState* listener : owners[age].listeners)
+        if (own && !listener->conflicted.fine()) lost.insert(listener);
+      for (auto& [bind, list] : claims) compareFrom(list, age, own, lost);
+    }
+  }
   for (GatewayState* gateway : gateways)
     for (ListenerState& listener : gateway->listeners) settle(listener);
 }

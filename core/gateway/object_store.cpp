@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "gateway/attachment.hpp"
 #include "gateway/translate.hpp"
 
 namespace hyperway::gateway {
@@ -76,6 +77,10 @@ ObjectStore::Effect ObjectStore::put(const ObjectChange& change, std::string key
       unlink(gateway_services_, found->second.gateway, key);
     if (!gone && !object.gateway.empty()) gateway_services_[object.gateway].insert(key);
   }
+  if constexpr (std::is_same_v<T, ListenerSet>) {
+    if (found != map.end()) unlink(gateway_sets_, gatewayOf(found->second), key);
+    if (!gone && isGatewayRef(object.parent)) gateway_sets_[gatewayOf(object)].insert(key);
+  }
   if constexpr (std::is_same_v<T, BackendTlsPolicy>) {
     if (found != map.end())
       for (const BackendTlsPolicy::Target& target : found->second.targets)
@@ -137,6 +142,10 @@ const Service* ObjectStore::serviceOfGateway(const std::string& gateway_key) con
     if (oldest == nullptr || service->meta.created < oldest->meta.created) oldest = service;
   }
   return oldest;
+}
+
+const std::set<std::string>* ObjectStore::setsOf(const std::string& gateway_key) const {
+  return lookUp(gateway_sets_, gateway_key);
 }
 
 const std::set<std::string>* ObjectStore::tlsPoliciesOf(const std::string& service_key) const {

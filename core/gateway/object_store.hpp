@@ -46,6 +46,8 @@ class ObjectStore {
   /// The Service that was made for a Gateway, the oldest if there are several; null if there is
   /// none.
   [[nodiscard]] const Service* serviceOfGateway(const std::string& gateway_key) const;
+  /// Keys of the ListenerSets that refer to a Gateway, sorted; null if there is none.
+  [[nodiscard]] const std::set<std::string>* setsOf(const std::string& gateway_key) const;
   /// Keys of the BackendTLSPolicies that target a Service, sorted; null if there is none.
   [[nodiscard]] const std::set<std::string>* tlsPoliciesOf(const std::string& service_key) const;
   /// Keys of the ReferenceGrants in a namespace, sorted; null if there is none.
@@ -70,6 +72,7 @@ class ObjectStore {
       maps_;
   Index slices_;
   Index gateway_services_;
+  Index gateway_sets_;
   Index grants_;
   Index tls_policies_;
 };

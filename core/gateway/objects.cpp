@@ -192,16 +192,6 @@ bool ObjectDecoder::decode(std::string_view json, GatewayClass& object, Problems
   return !problems.failed();
 }
 
-bool ObjectDecoder::decode(std::string_view json, ListenerSet& object, Problems& problems) {
-  return impl_->read(json, object.meta, nullptr, problems,
-                     [&](std::string_view part, JsonNode& spec) {
-                       if (part != "spec") return;
-                       spec.fields([&](std::string_view key, JsonNode& member) {
-                         if (key == "parentRef") readParent(member, object.parent);
-                       });
-                     });
-}
-
 bool ObjectDecoder::decode(std::string_view json, ReferenceGrant& object, Problems& problems) {
   return impl_->read(
       json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {

@@ -28,8 +28,8 @@ inline constexpr std::string_view kHyperwayGroup = "hyperway.arloor.dev";
 enum class Kind : std::uint8_t {
   GatewayClass,
   Gateway,
-  Route,        ///< HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute.
-  ListenerSet,  ///< Known, and refused by this version.
+  Route,  ///< HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute.
+  ListenerSet,
   BackendTlsPolicy,
   ReferenceGrant,
   Service,
@@ -153,7 +153,7 @@ struct RouteKind {
   friend bool operator==(const RouteKind&, const RouteKind&) = default;
 };
 
-/// FromNamespaces of a listener.
+/// FromNamespaces of a listener, or of a Gateway.
 enum class RoutesFrom : std::uint8_t { Same, All, Selector, None };
 
 /// AllowedRoutes of a listener.
@@ -165,6 +165,14 @@ struct AllowedRoutes {
   friend bool operator==(const AllowedRoutes&, const AllowedRoutes&) = default;
 };
 
+/// AllowedListeners of a Gateway: whose ListenerSets it takes.
+struct AllowedListeners {
+  RoutesFrom from = RoutesFrom::None;     ///< Which namespaces.
+  std::optional<LabelSelector> selector;  ///< For Selector; absent: none.
+  /// Field-wise equality.
+  friend bool operator==(const AllowedListeners&, const AllowedListeners&) = default;
+};
+
 /// ListenerTLSConfig.
 struct ListenerTls {
   std::string mode = "Terminate";       ///< Terminate or Passthrough.
@@ -174,9 +182,9 @@ struct ListenerTls {
   friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
 };
 
-/// A listener as the Gateway wrote it.
+/// A listener as the Gateway or ListenerSet wrote it.
 struct ListenerSpec {
-  std::string name;                   ///< SectionName, unique in its Gateway.
+  std::string name;                   ///< SectionName, unique in its object.
   std::string hostname;               ///< As written; empty: any.
   std::int64_t port = 0;              ///< Not yet checked.
   std::string protocol;               ///< "HTTP", "HTTPS", …
@@ -207,10 +215,11 @@ struct Gateway {
   std::optional<SecretRef> client_certificate;          ///< spec.tls.backend.clientCertificateRef.
   std::optional<FrontendValidation> client_validation;  ///< spec.tls.frontend.default.validation.
   std::vector<PortValidation> client_validation_ports;  ///< spec.tls.frontend.perPort.
-  bool default_scope = false;  ///< The experimental defaultScope is set and not None.
-  std::string uid;             ///< metadata.uid; empty where nobody gives one.
-  Labels infra_labels;         ///< spec.infrastructure.labels.
-  Labels infra_annotations;    ///< spec.infrastructure.annotations.
+  bool default_scope = false;          ///< The experimental defaultScope is set and not None.
+  std::string uid;                     ///< metadata.uid; empty where nobody gives one.
+  Labels infra_labels;                 ///< spec.infrastructure.labels.
+  Labels infra_annotations;            ///< spec.infrastructure.annotations.
+  AllowedListeners allowed_listeners;  ///< spec.allowedListeners.
   /// Field-wise equality.
   friend bool operator==(const Gateway&, const Gateway&) = default;
 };
@@ -326,10 +335,11 @@ struct RouteObject {
   friend bool operator==(const RouteObject&, const RouteObject&) = default;
 };
 
-/// ListenerSet, as far as it takes to refuse it.
+/// ListenerSet: listeners that somebody else adds to a Gateway.
 struct ListenerSet {
-  Meta meta;         ///< Identity.
-  ParentRef parent;  ///< spec.parentRef.
+  Meta meta;                            ///< Identity.
+  ParentRef parent;                     ///< spec.parentRef.
+  std::vector<ListenerSpec> listeners;  ///< At least one.
   /// Field-wise equality.
   friend bool operator==(const ListenerSet&, const ListenerSet&) = default;
 };

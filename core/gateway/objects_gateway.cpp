@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gateway.
+// Gateway and ListenerSet.
 #include "gateway/objects_impl.hpp"
 
 namespace hyperway::gateway {
@@ -23,7 +23,9 @@ void readSelector(JsonNode& node, LabelSelector& selector) {
   });
 }
 
-void readAllowedNamespaces(JsonNode& node, AllowedRoutes& allowed) {
+// RouteNamespaces or ListenerNamespaces.
+template <class Allowed>
+void readAllowedNamespaces(JsonNode& node, Allowed& allowed) {
   node.fields([&](std::string_view key, JsonNode& member) {
     if (key == "selector") readSelector(member, allowed.selector.emplace());
     if (key != "from") return;
@@ -85,6 +87,8 @@ void readListener(JsonNode& node, ListenerSpec& listener) {
   });
   node.redirect(outer);
   if (listener.name.empty()) node.problem("needs a name");
+  // Keys of listeners are cut at slashes.
+  if (listener.name.find('/') != std::string::npos) node.problem("has a name with a slash in it");
 }
 
 void readAddress(JsonNode& node, AddressSpec& address) {
@@ -147,6 +151,10 @@ void readGatewaySpec(std::string_view key, JsonNode& member, Gateway& gateway) {
       if (name == "labels") readLabels(value, gateway.infra_labels);
       if (name == "annotations") readLabels(value, gateway.infra_annotations);
     });
+  if (key == "allowedListeners")
+    member.fields([&](std::string_view name, JsonNode& value) {
+      if (name == "namespaces") readAllowedNamespaces(value, gateway.allowed_listeners);
+    });
   if (key == "defaultScope") {
     std::string scope;
     member.read(scope);
@@ -154,12 +162,13 @@ void readGatewaySpec(std::string_view key, JsonNode& member, Gateway& gateway) {
   }
 }
 
-void checkNames(const Gateway& gateway, Problems& problems) {
-  for (std::size_t i = 0; i < gateway.listeners.size(); ++i)
+void checkListeners(const std::vector<ListenerSpec>& listeners, Problems& problems) {
+  if (listeners.empty()) problems.add(JsonPointer("/spec"), "needs at least one listener");
+  for (std::size_t i = 0; i < listeners.size(); ++i)
     for (std::size_t j = 0; j < i; ++j)
-      if (gateway.listeners[i].name == gateway.listeners[j].name)
+      if (listeners[i].name == listeners[j].name)
         problems.add(JsonPointer("/spec/listeners") / i / "name",
-                     "'" + gateway.listeners[i].name + "' is the name of another listener already");
+                     "'" + listeners[i].name + "' is the name of another listener already");
 }
 
 }  // namespace
@@ -174,8 +183,24 @@ bool ObjectDecoder::decode(std::string_view json, Gateway& object, Problems& pro
       });
   if (!fine) return false;
   if (object.class_name.empty()) problems.add(JsonPointer("/spec"), "needs a gatewayClassName");
-  if (object.listeners.empty()) problems.add(JsonPointer("/spec"), "needs at least one listener");
-  checkNames(object, problems);
+  checkListeners(object.listeners, problems);
+  return !problems.failed();
+}
+
+bool ObjectDecoder::decode(std::string_view json, ListenerSet& object, Problems& problems) {
+  const bool fine =
+      impl_->read(json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
+        if (part != "spec") return;
+        spec.fields([&](std::string_view key, JsonNode& member) {
+          if (key == "parentRef") readParent(member, object.parent);
+          if (key == "listeners")
+            member.items(
+                [&](JsonNode& item) { readListener(item, object.listeners.emplace_back()); });
+        });
+      });
+  if (!fine) return false;
+  if (object.parent.name.empty()) problems.add(JsonPointer("/spec"), "needs a parentRef");
+  checkListeners(object.listeners, problems);
   return !problems.failed();
 }
 

@@ -133,6 +133,13 @@ void write(JsonWriter& out, std::string_view ref_name, const ParentStatus& paren
   out.close('}');
 }
 
+void writeListeners(JsonWriter& out, const ObjectStatus& status) {
+  out.key("listeners");
+  out.open('[');
+  for (const ListenerStatus& listener : status.listeners) write(out, listener);
+  out.close(']');
+}
+
 void writeGateway(JsonWriter& out, const ObjectStatus& status) {
   out.key("addresses");
   out.open('[');
@@ -143,10 +150,10 @@ void writeGateway(JsonWriter& out, const ObjectStatus& status) {
     out.close('}');
   }
   out.close(']');
-  out.key("listeners");
-  out.open('[');
-  for (const ListenerStatus& listener : status.listeners) write(out, listener);
-  out.close(']');
+  writeListeners(out, status);
+  if (status.attached_sets == 0) return;
+  out.key("attachedListenerSets");
+  out.value(status.attached_sets);
 }
 
 // "accepted", "acceptedReason", "acceptedMessage" out of the condition `type`.
@@ -174,6 +181,11 @@ void writeDiagnostic(JsonWriter& out, const ObjectStatus& route, const ParentSta
   out.member("parentKind", parent.kind.empty() ? std::string_view("Gateway") : parent.kind);
   out.member("parentName", parent.name);
   out.memberIf("parentNamespace", parent.name_space);
+  const std::size_t slash = parent.gateway.find('/');
+  if (!parent.gateway.empty()) {
+    out.member("gatewayNamespace", parent.gateway.substr(0, slash));
+    out.member("gatewayName", parent.gateway.substr(slash + 1));
+  }
   out.memberIf("parentSectionName", parent.section_name);
   if (parent.port != 0) {
     out.key("parentPort");
@@ -184,10 +196,14 @@ void writeDiagnostic(JsonWriter& out, const ObjectStatus& route, const ParentSta
   writeGeneration(out, parent.conditions);
 }
 
-void writeListener(JsonWriter& out, const ObjectStatus& gateway, const ListenerStatus& listener) {
-  out.member("gatewayNamespace", gateway.name_space);
-  out.member("gatewayName", gateway.name);
-  out.member("listenerName", listener.name);
+// Of a Gateway or ListenerSet; the listener's name is what follows its Gateway in its key.
+void writeListener(JsonWriter& out, const ObjectStatus& owner, const ListenerStatus& listener) {
+  const bool set = owner.kind == "ListenerSet";
+  const std::size_t slash = owner.gateway.find('/');
+  out.member("gatewayNamespace", set ? owner.gateway.substr(0, slash) : owner.name_space);
+  out.member("gatewayName", set ? owner.gateway.substr(slash + 1) : owner.name);
+  out.member("listenerName",
+             (set ? owner.name_space + '/' + owner.name + '/' : "") + listener.name);
   out.key("attachedRoutes");
   out.value(listener.attached_routes);
   writeKinds(out, listener);
@@ -209,7 +225,7 @@ std::string toSnapshot(const ObjectStatus& status) {
   if (status.kind.ends_with("Route"))
     for (const ParentStatus& parent : status.parents)
       add([&](JsonWriter& out) { writeDiagnostic(out, status, parent); });
-  if (status.kind == "Gateway")
+  if (status.kind == "Gateway" || status.kind == "ListenerSet")
     for (const ListenerStatus& listener : status.listeners)
       add([&](JsonWriter& out) { writeListener(out, status, listener); });
   if (status.kind == "GatewayClass")
@@ -230,6 +246,7 @@ std::string toJson(const ObjectStatus& status, std::string_view controller_name)
   out.open('{');
   if (!status.conditions.empty()) write(out, status.conditions);
   if (status.kind == "Gateway") writeGateway(out, status);
+  if (status.kind == "ListenerSet") writeListeners(out, status);
   if (status.kind == "GatewayClass") {
     out.key("supportedFeatures");
     out.open('[');

@@ -50,6 +50,7 @@ struct ParentStatus {
       section_name;                   ///< The parentRef as the route wrote it; empty: absent.
   std::int32_t port = 0;              ///< 0: absent.
   std::vector<Condition> conditions;  ///< Accepted, ResolvedRefs, PartiallyInvalid …
+  std::string gateway = {};           ///< Of a ListenerSet: key of its Gateway. Not in the status.
 
   /// Field-wise equality.
   friend bool operator==(const ParentStatus&, const ParentStatus&) = default;
@@ -69,10 +70,12 @@ struct Refusal {
 struct ObjectStatus {
   std::string kind, name_space, name;  ///< The object; name_space empty for cluster-scoped kinds.
   std::int64_t generation = 0;         ///< metadata.generation that was looked at.
-  std::vector<Condition> conditions;   ///< GatewayClass, Gateway, Filter.
+  std::vector<Condition> conditions;   ///< GatewayClass, Gateway, ListenerSet, Filter.
   std::vector<std::string> supported_features;  ///< GatewayClass only; sorted.
   std::vector<std::string> addresses;           ///< Gateway only; IP addresses or host names.
-  std::vector<ListenerStatus> listeners;        ///< Gateway only.
+  std::vector<ListenerStatus> listeners;        ///< Gateway and ListenerSet.
+  std::int32_t attached_sets = 0;               ///< Gateway only: ListenerSets that are accepted.
+  std::string gateway;                          ///< ListenerSet only: key of its Gateway.
   std::vector<ParentStatus> parents;            ///< Routes only.
   std::vector<ParentStatus> ancestors;          ///< BackendTLSPolicy only.
   std::string checksum;                         ///< RouteSnapshot only: what is served.
@@ -107,8 +110,8 @@ struct StatusBatch {
 [[nodiscard]] std::string toJson(const ObjectStatus& status, std::string_view controller_name = {});
 
 /// The same as the elements of a list in the spec of a RouteSnapshot, comma-separated (CONTRACT.md
-/// has the fields): `routeDiagnostics` for routes, `gatewayListenerStatuses` for Gateways,
-/// `gatewayClassStatuses` for GatewayClasses; empty for other kinds.
+/// has the fields): `routeDiagnostics` for routes, `gatewayListenerStatuses` for Gateways and
+/// ListenerSets, `gatewayClassStatuses` for GatewayClasses; empty for other kinds.
 [[nodiscard]] std::string toSnapshot(const ObjectStatus& status);
 
 }  // namespace hyperway::gateway

@@ -63,7 +63,7 @@ void CertificateStore::refresh(const ObjectStore& store, const std::string& key,
 }
 
 CertificateRefs resolveCertificates(const std::vector<SecretRef>& refs,
-                                    const std::string& name_space, const std::string& pointer,
+                                    const CertificateReferrer& from, const std::string& pointer,
                                     const std::string& invalid_reason, const ObjectStore& store,
                                     CertificateStore& certificates, const CertificateCheck& check) {
   CertificateRefs result;
@@ -73,7 +73,7 @@ CertificateRefs resolveCertificates(const std::vector<SecretRef>& refs,
   if (refs.empty()) object(0, "needs at least one certificate", invalid_reason);
   for (std::size_t i = 0; i < refs.size(); ++i) {
     const SecretRef& ref = refs[i];
-    const std::string& target = ref.name_space.empty() ? name_space : ref.name_space;
+    const std::string& target = ref.name_space.empty() ? from.name_space : ref.name_space;
     const std::string key = objectKey(target, ref.name);
     if (!ref.group.empty() || ref.kind != "Secret") {
       object(i,
@@ -82,12 +82,12 @@ CertificateRefs resolveCertificates(const std::vector<SecretRef>& refs,
              invalid_reason);
       continue;
     }
-    if (target != name_space) result.namespaces.push_back(target);
-    if (!mayRefer(store, {kGatewayGroup, "Gateway", name_space, {}},
+    if (target != from.name_space) result.namespaces.push_back(target);
+    if (!mayRefer(store, {kGatewayGroup, from.kind, from.name_space, {}},
                   {"", "Secret", target, ref.name})) {
       object(i,
-             "no ReferenceGrant in namespace " + target + " permits Gateways of namespace " +
-                 name_space + " to use Secret " + ref.name,
+             "no ReferenceGrant in namespace " + target + " permits " + std::string(from.kind) +
+                 "s of namespace " + from.name_space + " to use Secret " + ref.name,
              "RefNotPermitted");
       continue;
     }

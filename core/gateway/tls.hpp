@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -46,6 +47,12 @@ class CertificateStore {
   std::unordered_map<std::string, Entry> entries_;
 };
 
+/// Who refers to certificates, for ReferenceGrants.
+struct CertificateReferrer {
+  std::string_view kind;   ///< Its kind.
+  std::string name_space;  ///< Its namespace.
+};
+
 /// What the certificateRefs of a listener came to.
 struct CertificateRefs {
   std::vector<std::string> usable;  ///< Keys of certificates to serve, in list order.
@@ -55,12 +62,12 @@ struct CertificateRefs {
   Verdict verdict;                      ///< ResolvedRefs: RefNotPermitted or InvalidCertificateRef.
 };
 
-/// Resolves references of a Gateway to certificates. For a reference that no grant permits the
-/// outcome does not depend on whether the Secret exists. `invalid_reason` is used for what is
-/// permitted and wrong; `pointer` is the place of the list (or of the one reference). Source:
-/// Gateway API, ListenerTLSConfig.certificateRefs.
+/// Resolves references to certificates of a Gateway or ListenerSet, which is `from`. For a
+/// reference that no grant permits the outcome does not depend on whether the Secret exists.
+/// `invalid_reason` is used for what is permitted and wrong; `pointer` is the place of the list (or
+/// of the one reference). Source: Gateway API, ListenerTLSConfig.certificateRefs.
 [[nodiscard]] CertificateRefs resolveCertificates(
-    const std::vector<SecretRef>& refs, const std::string& name_space, const std::string& pointer,
+    const std::vector<SecretRef>& refs, const CertificateReferrer& from, const std::string& pointer,
     const std::string& invalid_reason, const ObjectStore& store, CertificateStore& certificates,
     const CertificateCheck& check);
 

@@ -16,12 +16,10 @@ Translator::Outcome Translator::State::settle(Work& work, Outcome outcome) {
   settleRoutes(work, outcome);
   settleSnapshots(work, outcome);
   settleCertificates(outcome);
-  settleRefused(work, outcome);
   settlePolicies(outcome);
   settleUpstreams(work, outcome);
-  for (const std::string& key : touched_gateways)
-    if (const auto found = gateways.find(key); found != gateways.end())
-      book.put(gatewayStatus(found->second), outcome.status);
+  settleSets(work, outcome);
+  for (const std::string& key : touched_gateways) tell(key, outcome.status);
   touched_gateways.clear();
   return outcome;
 }
@@ -108,7 +106,7 @@ StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports,
     touched.insert(report.gateway);
   }
   for (const ListenerReport& report : reports) {
-    const std::string key = report.listener.substr(0, report.listener.rfind('/'));
+    const std::string key(route::gatewayOfListener(report.listener));
     const auto found = state_->gateways.find(key);
     if (report.programmed)
       state_->unbound_listeners.erase(report.listener);
@@ -122,8 +120,7 @@ StatusBatch Translator::programmed(const std::vector<ListenerReport>& reports,
       touched.insert(key);
     }
   }
-  for (const std::string& key : touched)
-    state_->book.put(gatewayStatus(state_->gateways.at(key)), batch);
+  for (const std::string& key : touched) state_->tell(key, batch);
   state_->serveSnapshots(in_force, batch);
   return batch;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/attachment.hpp"
 #include "gateway/known_fields.hpp"
 #include "gateway/translate_state.hpp"
 
@@ -25,8 +26,8 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
   if (*kind == Kind::RouteSnapshot) return takeSnapshot(change, work, outcome);
   const std::string key = objectKey(change.name_space, change.name);
   // A slice or policy may move from one Service to another, so the one it leaves counts too; so
-  // may a Service from one Gateway to another.
-  if (*kind == Kind::EndpointSlice || *kind == Kind::BackendTlsPolicy)
+  // may a Service or ListenerSet from one Gateway to another.
+  if (*kind == Kind::EndpointSlice || *kind == Kind::BackendTlsPolicy || *kind == Kind::ListenerSet)
     touched(*kind, change, key, work);
   std::string old_gateway;
   if (*kind == Kind::Service)
@@ -73,6 +74,7 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
     case Kind::ListenerSet:
       work.listener_sets.insert(key);
       touchRoutes(routes_by_parent, listenerSetTarget(key), Redo::Attachment, work);
+      if (const auto* set = store.find<ListenerSet>(key)) touchGateway(gatewayOf(*set), work);
       break;
     case Kind::ReferenceGrant:
       touchRoutes(routes_by_grants, change.name_space, Redo::Rules, work);
@@ -103,6 +105,13 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
       break;
     case Kind::Namespace:
       touchRoutes(routes_by_namespace, change.name, Redo::Attachment, work);
+      for (const auto& [name, gateway] : gateways) {
+        const auto* spec = store.find<Gateway>(name);
+        if (spec != nullptr && spec->allowed_listeners.from == RoutesFrom::Selector &&
+            std::any_of(gateway.sets.begin(), gateway.sets.end(),
+                        [&](const SetState& set) { return set.meta.name_space == change.name; }))
+          work.gateways.insert(name);
+      }
       break;
     case Kind::Filter: work.filters.insert(key); break;
     case Kind::ConfigMap: touchRelying(key, work); break;
@@ -159,15 +168,6 @@ void Translator::State::touchEverything(Work& work) {
   for (const auto& [key, route] : store.all<RouteObject>()) work.route(key, Redo::Rules);
   for (const auto& [key, route] : snapshots.routes()) work.snapshot_routes.insert(key);
   work.snapshots = true;
-}
-
-// A Gateway came or went: what refers to it in ways that this version refuses has a status, or has
-// none any more.
-void Translator::State::touchRefused(Work& work) const {
-  for (const auto& [key, set] : store.all<ListenerSet>()) {
-    work.listener_sets.insert(key);
-    touchRoutes(routes_by_parent, listenerSetTarget(key), Redo::Attachment, work);
-  }
 }
 
 }  // namespace hyperway::gateway

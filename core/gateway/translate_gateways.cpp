@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "gateway/attachment.hpp"
 #include "gateway/conditions.hpp"
 #include "gateway/translate_state.hpp"
 
@@ -54,7 +55,50 @@ void Translator::State::dropGateway(const std::string& key, Work& work) {
   addresses.release(key);
   if (gateways.erase(key) == 0) return;
   touchRoutes(routes_by_parent, key, Redo::Attachment, work);
-  touchRefused(work);
+  touchSets(key, work);
+}
+
+void Translator::State::touchSets(const std::string& gateway, Work& work) const {
+  const auto* sets = store.setsOf(gateway);
+  if (sets == nullptr) return;
+  for (const std::string& key : *sets) {
+    work.listener_sets.insert(key);
+    touchRoutes(routes_by_parent, listenerSetTarget(key), Redo::Attachment, work);
+  }
+}
+
+void Translator::State::touchAttached(const std::string& gateway,
+                                      const std::vector<ListenerState>& before,
+                                      const std::vector<ListenerState>& now, Work& work) const {
+  std::map<std::string,
+           std::pair<std::vector<const ListenerState*>, std::vector<const ListenerState*>>>
+      by_owner;
+  for (const ListenerState& listener : before) by_owner[listener.set].first.push_back(&listener);
+  for (const ListenerState& listener : now) by_owner[listener.set].second.push_back(&listener);
+  for (const auto& [set, lists] : by_owner) {
+    const auto alike = [](const auto* a, const auto* b) { return attachesAlike(*a, *b); };
+    if (std::equal(lists.first.begin(), lists.first.end(), lists.second.begin(), lists.second.end(),
+                   alike))
+      continue;
+    touchRoutes(routes_by_parent, set.empty() ? gateway : listenerSetTarget(set), Redo::Attachment,
+                work);
+  }
+}
+
+void Translator::State::settleSets(const Work& work, Outcome& outcome) {
+  for (const std::string& key : work.listener_sets) {
+    const auto* set = store.find<ListenerSet>(key);
+    if (set == nullptr || !gateways.contains(gatewayOf(*set)))
+      book.remove("ListenerSet/" + key, outcome.status);
+  }
+}
+
+void Translator::State::tell(const std::string& gateway, StatusBatch& batch) {
+  const auto found = gateways.find(gateway);
+  if (found == gateways.end()) return;
+  book.put(gatewayStatus(found->second), batch);
+  for (const SetState& set : found->second.sets)
+    book.put(listenerSetStatus(found->second, set), batch);
 }
 
 void Translator::State::judge(const std::string& key, Work& work) {
@@ -66,15 +110,16 @@ void Translator::State::judge(const std::string& key, Work& work) {
       judgeGateway(*spec, {store, options, certificates, authorities, addresses, class_accepted});
   fresh.class_parameters = own->parameters;
   const auto [entry, is_new] = gateways.try_emplace(key);
-  if (is_new) touchRefused(work);
+  if (is_new) touchSets(key, work);
   fresh.deployment = std::move(entry->second.deployment);
   fresh.parameters = std::move(entry->second.parameters);
+  std::unordered_map<std::string_view, const ListenerState*> before;
+  for (const ListenerState& old : entry->second.listeners) before.emplace(old.model.key, &old);
   for (ListenerState& listener : fresh.listeners)
-    for (const ListenerState& old : entry->second.listeners) {
-      if (old.name != listener.name) continue;
-      listener.attached = old.attached;
-      listener.programming = old.programming;
-      listener.programming_reason = old.programming_reason;
+    if (const auto old = before.find(listener.model.key); old != before.end()) {
+      listener.attached = old->second->attached;
+      listener.programming = old->second->programming;
+      listener.programming_reason = old->second->programming_reason;
     }
   entry->second = std::move(fresh);
 }
@@ -111,10 +156,7 @@ void Translator::State::settleGateways(Work& work, Outcome& outcome) {
   findConflicts(by_age);
   for (GatewayState* gateway : by_age) {
     const std::string key = gateway->spec->meta.key();
-    const auto& old = before[key];
-    const auto& now = gateway->listeners;
-    if (!std::equal(old.begin(), old.end(), now.begin(), now.end(), attachesAlike))
-      touchRoutes(routes_by_parent, key, Redo::Attachment, work);
+    touchAttached(key, before[key], gateway->listeners, work);
     model.putGateway(key, gateway, options.report_programmed, outcome.model);
     const bool by_services = hasServices(options.gateway_addresses);
     model.describeGateway(key, by_services ? gateway : nullptr, outcome.model);

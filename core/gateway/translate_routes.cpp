@@ -53,16 +53,16 @@ void Translator::State::settleRoutes(Work& work, Outcome& outcome) {
 // its backends not followed.
 bool Translator::State::hasOwnParent(const RouteObject& spec) const {
   return std::any_of(spec.parents.begin(), spec.parents.end(), [&](const ParentRef& ref) {
-    std::string key = parentKey(ref, spec.meta.name_space);
-    if (ref.kind == "ListenerSet") {
-      const auto* set = store.find<ListenerSet>(key);
-      if (set == nullptr) return false;
-      key = parentKey(set->parent, set->meta.name_space);
-    } else if (!isGatewayRef(ref)) {
-      return false;
-    }
-    return gateways.contains(key);
+    return gateways.contains(gatewayBehind(ref, spec.meta.name_space));
   });
+}
+
+std::string Translator::State::gatewayBehind(const ParentRef& ref,
+                                             const std::string& name_space) const {
+  const std::string key = parentKey(ref, name_space);
+  if (isGatewayRef(ref)) return key;
+  const auto* set = isSetRef(ref) ? store.find<ListenerSet>(key) : nullptr;
+  return set != nullptr ? gatewayOf(*set) : std::string();
 }
 
 bool Translator::State::redoRoute(const RouteObject& spec, RouteState& state, Redo redo) {
@@ -102,7 +102,7 @@ void Translator::State::indexParents(const RouteObject& spec, RouteState& state)
   for (const ParentRef& ref : spec.parents) {
     const std::string key = parentKey(ref, spec.meta.name_space);
     if (isGatewayRef(ref)) parents.push_back(key);
-    if (ref.kind == "ListenerSet") parents.push_back(listenerSetTarget(key));
+    if (isSetRef(ref)) parents.push_back(listenerSetTarget(key));
   }
   sortUnique(parents);
   if (parents == state.parents) return;
@@ -142,16 +142,16 @@ void Translator::State::forEachParent(const RouteObject& spec, const RouteState&
                                       Visit&& visit) {
   for (std::size_t i = 0; i < spec.parents.size(); ++i) {
     const ParentRef& ref = spec.parents[i];
-    if (!isGatewayRef(ref)) continue;
     const auto here = spec.parents.begin() + static_cast<std::ptrdiff_t>(i);
     if (std::find(spec.parents.begin(), here, ref) != here) continue;  // the same once more
-    const std::string key = parentKey(ref, spec.meta.name_space);
+    const std::string key = gatewayBehind(ref, spec.meta.name_space);
     const auto found = gateways.find(key);
     if (found == gateways.end()) continue;
+    const std::string set = isSetRef(ref) ? parentKey(ref, spec.meta.name_space) : std::string();
     const std::string pointer = "/spec/parentRefs/" + std::to_string(i);
     visit(pointer, ref, key, found->second,
           attach(ref, pointer, {spec.kindName(), spec.meta.name_space, state.rules.hostnames},
-                 found->second, store));
+                 found->second, set, store));
   }
 }
 
@@ -184,10 +184,11 @@ void Translator::State::contest(const RouteObject& spec, RouteState& state) {
 // The first GRPCRoute has come to a listener: those that are there have to meet it.
 void Translator::State::challenge(const std::string& gateway, const ListenerState& listener,
                                   HostContest& contest) {
-  routes_by_parent.forEach(gateway, [&](RouteState& other) {
+  const std::string parent = listener.set.empty() ? gateway : listenerSetTarget(listener.set);
+  routes_by_parent.forEach(parent, [&](RouteState& other) {
     const auto* spec = store.find<RouteObject>(other.key);
     if (spec == nullptr || spec->kind != route::RouteKind::Http ||
-        !other.attached.contains({gateway, listener.name}))
+        !other.attached.contains({gateway, listener.model.key}))
       return;
     contest.enter(other.key, {spec->kind, spec->meta.created,
                               meetingHostnames(other.rules.hostnames, listener.hostname)});
@@ -233,7 +234,6 @@ bool Translator::State::redoAttachment(const RouteObject& spec, RouteState& stat
   status.generation = spec.meta.generation;
   AttachedPlaces attached;
   std::vector<route::Attachment> attachments;
-  refuseListenerSets(spec, state, status);
   forEachParent(
       spec, state,
       [&](const std::string& pointer, const ParentRef& ref, const std::string& parent,
@@ -253,12 +253,13 @@ bool Translator::State::redoAttachment(const RouteObject& spec, RouteState& stat
           }
           any = true;
           if (!accepted.fine() || !state.rules.accepted.fine()) continue;
-          if (!attached.emplace(parent, listener.name).second || !listener.served) continue;
+          if (!attached.emplace(parent, listener.model.key).second || !listener.served) continue;
           attachments.push_back(
               {listener.model.key, meetingHostnames(state.rules.hostnames, listener.hostname)});
         }
         if (!any) accepted.keep(std::move(lost));
         status.parents.push_back(parentStatus(ref, accepted, &state.rules, spec.meta.generation));
+        if (isSetRef(ref)) status.parents.back().gateway = parent;
       });
   if (status.parents.empty())
     book.remove(status.key(), outcome.status);
@@ -270,27 +271,12 @@ bool Translator::State::redoAttachment(const RouteObject& spec, RouteState& stat
   return true;
 }
 
-void Translator::State::refuseListenerSets(const RouteObject& spec, const RouteState& state,
-                                           ObjectStatus& status) const {
-  for (std::size_t i = 0; i < spec.parents.size(); ++i) {
-    const ParentRef& ref = spec.parents[i];
-    const auto* set = store.find<ListenerSet>(parentKey(ref, spec.meta.name_space));
-    if (set == nullptr || ref.kind != "ListenerSet" ||
-        !gateways.contains(parentKey(set->parent, set->meta.name_space)))
-      continue;
-    const Verdict refused{"NotAllowedByListeners", "/spec/parentRefs/" + std::to_string(i) +
-                                                       "/kind: ListenerSet is not supported by "
-                                                       "this version"};
-    status.parents.push_back(parentStatus(ref, refused, &state.rules, spec.meta.generation));
-  }
-}
-
 void Translator::State::count(RouteState& state, AttachedPlaces attached) {
   const auto add = [&](const std::pair<std::string, std::string>& place, std::int32_t number) {
     const auto found = gateways.find(place.first);
     if (found == gateways.end()) return;
     for (ListenerState& listener : found->second.listeners)
-      if (listener.name == place.second) listener.attached += number;
+      if (listener.model.key == place.second) listener.attached += number;
     touched_gateways.insert(place.first);
   };
   for (const auto& place : state.attached)
@@ -315,16 +301,6 @@ void Translator::State::dropRoute(const std::string& key, Work& work, Outcome& o
   if (!state.attachments.empty()) outcome.model.removed_routes.push_back(key);
   book.remove(key, outcome.status);
   routes.erase(found);
-}
-
-void Translator::State::settleRefused(const Work& work, Outcome& outcome) {
-  for (const std::string& key : work.listener_sets) {
-    const auto* spec = store.find<ListenerSet>(key);
-    if (spec != nullptr && gateways.contains(parentKey(spec->parent, spec->meta.name_space)))
-      book.put(listenerSetStatus(*spec), outcome.status);
-    else
-      book.remove("ListenerSet/" + key, outcome.status);
-  }
 }
 
 void Translator::State::useUpstreams(std::vector<std::string>& has, std::vector<std::string> keys,

@@ -53,7 +53,7 @@ struct Work {
   }
 };
 
-/// A place that a route is counted at: Gateway and listener name.
+/// A place that a route is counted at: Gateway and listener key.
 using AttachedPlaces = std::set<std::pair<std::string, std::string>>;
 
 /// A route with what became of it.
@@ -102,6 +102,11 @@ struct Translator::State {
                    Work& work) const;
   /// Marks the upstreams of a Service.
   void touchUpstreams(const std::string& service_key, Work& work) const;
+  /// Marks the ListenerSets of a Gateway.
+  void touchSets(const std::string& gateway, Work& work) const;
+  /// Marks routes of a Gateway and its sets whose listeners take others than before.
+  void touchAttached(const std::string& gateway, const std::vector<ListenerState>& before,
+                     const std::vector<ListenerState>& now, Work& work) const;
   /// Marks a Gateway, if it is ours.
   void touchGateway(const std::string& key, Work& work) const;
   /// Marks what a BackendTLSPolicy secures, and those that it may be in conflict with.
@@ -112,8 +117,6 @@ struct Translator::State {
   void touchRelying(const std::string& config_map, Work& work);
   /// Marks all there is.
   void touchEverything(Work& work);
-  /// Marks what this version refuses at Gateways that it refers to.
-  void touchRefused(Work& work) const;
 
   /// Works out what is marked; `outcome` may hold rejections already.
   Outcome settle(Work& work, Outcome outcome);
@@ -125,8 +128,10 @@ struct Translator::State {
   void settleGateways(Work& work, Outcome& outcome);
   /// Translates and attaches routes.
   void settleRoutes(Work& work, Outcome& outcome);
-  /// Says the status of kinds that this version refuses.
-  void settleRefused(const Work& work, Outcome& outcome);
+  /// Takes back the status of ListenerSets that are at no Gateway of ours any more.
+  void settleSets(const Work& work, Outcome& outcome);
+  /// Says the status of a Gateway and its ListenerSets.
+  void tell(const std::string& gateway, StatusBatch& batch);
   /// Says the status of BackendTLSPolicies.
   void settlePolicies(Outcome& outcome);
   /// Puts what snapshots say into the model.
@@ -146,7 +151,7 @@ struct Translator::State {
   [[nodiscard]] std::vector<GatewayState*> gatewaysByAge();
 
   /// Calls `visit(pointer, ref, Gateway's key, Gateway, ParentVerdict)` for each Gateway of ours
-  /// that a route refers to, once for references that are the same.
+  /// that a route refers to, itself or by a ListenerSet, once for references that are the same.
   template <class Visit>
   void forEachParent(const RouteObject& spec, const RouteState& state, Visit&& visit);
   /// Has a route take part in the contests at the listeners that it would attach to.
@@ -169,15 +174,15 @@ struct Translator::State {
                 Outcome& outcome);
   /// True if a route refers to a Gateway of ours.
   [[nodiscard]] bool hasOwnParent(const RouteObject& spec) const;
+  /// Key of the Gateway that a parentRef leads to, itself or by a ListenerSet; empty if to none.
+  [[nodiscard]] std::string gatewayBehind(const ParentRef& ref,
+                                          const std::string& name_space) const;
   /// Translates a route's rules; true if they differ from before.
   bool redoRules(const RouteObject& spec, RouteState& state, Redo redo);
   /// Brings the reverse references of a route's rules up to date.
   void reindex(RouteState& state, const RouteDependencies& now);
   /// Attaches a route and says its status; true if its attachments in the model differ from before.
   bool redoAttachment(const RouteObject& spec, RouteState& state, Outcome& outcome);
-  /// Says the status of a route at ListenerSets.
-  void refuseListenerSets(const RouteObject& spec, const RouteState& state,
-                          ObjectStatus& status) const;
   /// Forgets a route.
   void dropRoute(const std::string& key, Work& work, Outcome& outcome);
   /// Counts a route where it is attached now, and no longer where it was.

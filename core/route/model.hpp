@@ -60,7 +60,9 @@ struct ClientValidation {
 
 /// A listener that was accepted. Refused listeners are in the status, not in the model.
 struct Listener {
-  std::string key;                     ///< "gatewayNamespace/gatewayName/listenerName"; unique.
+  /// "gatewayNamespace/gatewayName/listenerName", or, where it stands in a ListenerSet,
+  /// "gatewayNamespace/gatewayName/setNamespace/setName/listenerName"; unique.
+  std::string key;
   Protocol protocol = Protocol::Http;  ///< What is spoken.
   std::uint16_t port = 0;              ///< The port in the Gateway's spec, as redirects see it.
   std::vector<Bind> binds;             ///< Where it is bound; at least one.
@@ -73,6 +75,20 @@ struct Listener {
   std::string backend_certificate = {};  ///< Key of the Certificate that backends get to see with
                                          ///< TLS; empty: none.
 };
+
+/// The part of a Listener::key that is the key of its Gateway.
+[[nodiscard]] inline std::string_view gatewayOfListener(std::string_view key) noexcept {
+  const std::size_t slash = key.find('/');
+  if (slash == std::string_view::npos) return key;
+  return key.substr(0, key.find('/', slash + 1));
+}
+
+/// The part of a Listener::key behind its Gateway: the listener's name, behind that of its
+/// ListenerSet if it stands in one.
+[[nodiscard]] inline std::string_view nameOfListener(std::string_view key) noexcept {
+  const std::size_t gateway = gatewayOfListener(key).size();
+  return gateway < key.size() ? key.substr(gateway + 1) : std::string_view();
+}
 
 /// True if both listeners are the same.
 [[nodiscard]] inline bool sameListener(const Listener& a, const Listener& b) {

@@ -445,7 +445,9 @@ std::optional<Listener> readListener(const Node& node) {
   listener.key = node.needText("name");
   if (const std::size_t gateway = listener.key.find('/', listener.key.find('/') + 1);
       gateway == std::string::npos || !isListenerName(listener.key.substr(gateway + 1))) {
-    node.wrong("name", "has to be gatewayNamespace/gatewayName/listener");
+    node.wrong("name",
+               "has to be gatewayNamespace/gatewayName/listener, or "
+               "gatewayNamespace/gatewayName/setNamespace/setName/listener");
   }
   listener.port = node.needPort("port");
   if (const std::string host = node.text("hostname"); !host.empty()) {

@@ -71,10 +71,11 @@ std::vector<ObjectChange> base() {
       object(
           kKinds[1], "g",
           R"({"spec":{"gatewayClassName":"c","listeners":[{"name":"http","port":80,"protocol":"HTTP"},
-                {"name":"https","port":443,"protocol":"HTTPS","tls":{"certificateRefs":[{"name":"fuzzed"}]}}]}})"),
+                {"name":"https","port":443,"protocol":"HTTPS","tls":{"certificateRefs":[{"name":"fuzzed"}]}}],
+                "allowedListeners":{"namespaces":{"from":"All"}}}})"),
       object(
           kKinds[0], "r",
-          R"({"spec":{"parentRefs":[{"name":"g"},{"name":"fuzzed"}],"rules":[{"backendRefs":[{"name":"s","port":80},
+          R"({"spec":{"parentRefs":[{"name":"g"},{"name":"fuzzed"},{"kind":"ListenerSet","name":"fuzzed"}],"rules":[{"backendRefs":[{"name":"s","port":80},
                 {"name":"fuzzed","port":80}],"filters":[{"type":"ExtensionRef","extensionRef":{"group":
                 "hyperway.arloor.dev","kind":"Filter","name":"fuzzed"}}]}]}})"),
       object(kKinds[4], "s", R"({"spec":{"ports":[{"port":80}]}})"),

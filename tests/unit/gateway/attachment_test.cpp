@@ -251,17 +251,4 @@ TEST_CASE("Routes of kinds that a listener does not take are refused, and say so
   CHECK(world.status("TLSRoute/default/other").name.empty());
 }
 
-TEST_CASE("ListenerSets are refused, and so are routes that refer to them") {
-  World world;
-  world.addBasics();
-  world.put("ListenerSet", "default", "set", "'spec':{'parentRef':{'name':'gw'},'listeners':[]}");
-  CHECK(World::show(world.status("ListenerSet/default/set").conditions, "Accepted") ==
-        "False UnsupportedValue");
-  world.addRoute("web", kWeb, "", "{'name':'set','kind':'ListenerSet'}");
-  CHECK(world.route("web", "Accepted") == "False NotAllowedByListeners");
-  CHECK(world.routes.empty());
-  world.remove("ListenerSet", "default", "set");
-  CHECK(world.status("HTTPRoute/default/web").name.empty());
-}
-
 }  // namespace hyperway::gateway

@@ -86,8 +86,10 @@ class Generator {
                   "'}",
               "");
         if (chance(50))
-          return World::change("ListenerSet", space(), "set",
-                               "'spec':{'parentRef':" + parent(false) + "}", meta());
+          return World::change(
+              "ListenerSet", space(), pick({"set", "set2"}),
+              "'spec':{'parentRef':" + parent(false) + ",'listeners':[" + listeners() + "]}",
+              meta());
         return World::change("GRPCRoute", space(), "grpc",
                              "'spec':{'parentRefs':[" + parent(false) + "]}", meta());
       default:
@@ -95,7 +97,7 @@ class Generator {
     }
   }
 
-  std::string gateway() {
+  std::string listeners() {
     std::string listeners;
     for (std::size_t i = 0, count = 1 + below(3); i < count; ++i) {
       listeners += (i == 0 ? "" : ",") + std::string("{'name':'l") + std::to_string(i) +
@@ -115,8 +117,19 @@ class Generator {
             "}";
       listeners += "}";
     }
+    return listeners;
+  }
+
+  std::string gateway() {
     return "'spec':{'gatewayClassName':'" + pick({"c1", "c1", "c2"}) + "','listeners':[" +
-           listeners + "]" + (chance(10) ? ",'infrastructure':{'parametersRef':{}}" : "") +
+           listeners() + "]" +
+           (chance(70)
+                ? ",'allowedListeners':{'namespaces':" +
+                      pick({"{'from':'All'}", "{'from':'Same'}",
+                            "{'from':'Selector','selector':{'matchLabels':{'env':'prod'}}}"}) +
+                      "}"
+                : "") +
+           (chance(10) ? ",'infrastructure':{'parametersRef':{}}" : "") +
            (chance(30)
                 ? ",'tls':{'frontend':{'default':{" + validation() +
                       "},'perPort':[{'port':443,'tls':{" +
@@ -143,7 +156,7 @@ class Generator {
 
   std::string parent(bool sets) {
     std::string text = "{'name':'" + pick({"g1", "g2"}) + "'";
-    if (sets && chance(10)) text = "{'kind':'ListenerSet','name':'set'";
+    if (sets && chance(20)) text = "{'kind':'ListenerSet','name':'" + pick({"set", "set2"}) + "'";
     if (chance(60)) text += ",'namespace':'" + space() + "'";
     if (chance(20)) text += ",'sectionName':'l" + number(3) + "'";
     if (chance(20)) text += ",'port':" + pick({"80", "81"});
@@ -197,7 +210,7 @@ class Generator {
 
   std::string grant() {
     return "'spec':{'from':[{'group':'gateway.networking.k8s.io','kind':'" +
-           pick({"HTTPRoute", "Gateway"}) + "','namespace':'" + space() +
+           pick({"HTTPRoute", "Gateway", "ListenerSet"}) + "','namespace':'" + space() +
            "'}],'to':[{'group':'','kind':'" + pick({"Service", "Secret", "ConfigMap"}) + "'}]}";
   }
 

@@ -165,6 +165,36 @@ TEST_CASE("A model written as a snapshot reads back as the same model") {
   }
 }
 
+TEST_CASE("Listeners of a ListenerSet are named with their set") {
+  ModelBatch model;
+  model.full = true;
+  model.listeners = {listener("infra/gw/http", "a.com", 80),
+                     listener("infra/gw/team/set/http", "b.com", 80)};
+  Route made = fixture::route("r", {""}, {{matchOf(prefix("/"))}}, {"infra/gw/team/set/http"});
+  model.routes = {made};
+  const std::string written = snapshotSpec(model, kHeader);
+  CHECK(written.find(R"("gatewayName":"gw","listenerName":"team/set/http")") != std::string::npos);
+  Problems problems;
+  const auto content = readSnapshot(written, problems);
+  REQUIRE(content);
+  CHECK(problems.list().empty());
+  REQUIRE(content->model.listeners.size() == 2);
+  CHECK(content->model.listeners[1].key == "infra/gw/team/set/http");
+  CHECK(content->model.routes.at(0).attachments.at(0).listener == "infra/gw/team/set/http");
+  for (const char* name : {"a/b", "a/b/c/d", "a/b:/c"}) {
+    CAPTURE(name);
+    std::string odd = withRule("");
+    odd.replace(odd.find(R"("listenerName":"l")"), 18,
+                R"("listenerName":")" + std::string(name) + '"');
+    CHECK(problemsOf(odd) == std::vector<std::string>{"/httpRoutesV1/0/listenerName"});
+  }
+  CHECK(gatewayOfListener("infra/gw/team/set/http") == "infra/gw");
+  CHECK(nameOfListener("infra/gw/team/set/http") == "team/set/http");
+  CHECK(nameOfListener("infra/gw/http") == "http");
+  CHECK(gatewayOfListener("odd") == "odd");
+  CHECK(nameOfListener("odd").empty());
+}
+
 TEST_CASE("Endpoints, certificates and keys are never written") {
   ModelBatch model = fullModel();
   for (Upstream& upstream : model.upstreams) upstream.endpoints = {{"192.0.2.77", 4242}};
