@@ -290,8 +290,8 @@ class K8sSource::Cluster final : public Follower {
 
   void followReferences() {
     // Until then it is not known which Gateways are ours.
-    references_due_ =
-        !settled("GatewayClass") || !settled("Gateway") || !settled("BackendTLSPolicy");
+    references_due_ = !settled("GatewayClass") || !settled("Gateway") || !settled("ListenerSet") ||
+                      !settled("BackendTLSPolicy");
     if (references_due_) return;
     const std::set<References::Target> wanted = references_.wanted();
     for (auto at = named_.begin(); at != named_.end();) {

@@ -39,11 +39,17 @@ class Collector {
   std::vector<References::Target>& out_;
 };
 
-std::vector<References::Target> ofGateway(const Value& spec, std::string_view name_space) {
+std::vector<References::Target> ofListeners(const Value& spec, std::string_view name_space) {
   std::vector<References::Target> out;
   Collector collect(name_space, out);
   for (const Value& listener : at(spec, "listeners").items())
     collect.addAll(at(at(listener, "tls"), "certificateRefs"), "Secret");
+  return out;
+}
+
+std::vector<References::Target> ofGateway(const Value& spec, std::string_view name_space) {
+  std::vector<References::Target> out = ofListeners(spec, name_space);
+  Collector collect(name_space, out);
   const Value& tls = at(spec, "tls");
   collect.add(at(at(tls, "backend"), "clientCertificateRef"), "Secret");
   const Value& frontend = at(tls, "frontend");
@@ -59,7 +65,9 @@ std::vector<References::Target> ofGateway(const Value& spec, std::string_view na
 
 void References::put(std::string_view kind, const std::string& key, std::string_view name_space,
                      std::string_view spec) {
-  if (kind != "GatewayClass" && kind != "Gateway" && kind != "BackendTLSPolicy") return;
+  if (kind != "GatewayClass" && kind != "Gateway" && kind != "ListenerSet" &&
+      kind != "BackendTLSPolicy")
+    return;
   const auto parsed = Parser::parse(spec);
   const auto* value = std::get_if<Value>(&parsed);
   if (value == nullptr) return remove(kind, key);
@@ -68,10 +76,15 @@ void References::put(std::string_view kind, const std::string& key, std::string_
     const bool ours = at(*value, "controllerName").text() == controller_name_;
     changed_ |= ours ? classes_.insert(name).second : classes_.erase(name) > 0;
   } else if (kind == "Gateway") {
-    GatewayRefs refs{at(*value, "gatewayClassName").text(), ofGateway(*value, name_space)};
-    GatewayRefs& known = gateways_[key];
-    changed_ |= known != refs;
-    known = std::move(refs);
+    putGateway(key, {at(*value, "gatewayClassName").text(),
+                     at(at(at(*value, "allowedListeners"), "namespaces"), "from").text(),
+                     ofGateway(*value, name_space)});
+  } else if (kind == "ListenerSet") {
+    const Value& parent = at(*value, "parentRef");
+    const std::string& where = at(parent, "namespace").text();
+    putSet(key,
+           {(where.empty() ? std::string(name_space) : where) + '/' + at(parent, "name").text(),
+            ofListeners(*value, name_space)});
   } else {
     std::vector<Target> targets;
     Collector(name_space, targets)
@@ -82,9 +95,33 @@ void References::put(std::string_view kind, const std::string& key, std::string_
   }
 }
 
+void References::putGateway(const std::string& key, GatewayRefs refs) {
+  GatewayRefs& known = gateways_[key];
+  changed_ |= known != refs;
+  known = std::move(refs);
+}
+
+void References::putSet(const std::string& key, SetRefs refs) {
+  SetRefs& known = sets_[key];
+  changed_ |= known != refs;
+  known = std::move(refs);
+}
+
+// Whoever may write a ListenerSet must not make us fetch a Secret where no Gateway takes it. What a
+// selector says is left to the translator.
+bool References::mayTake(const std::string& set_key, const SetRefs& set) const {
+  const auto gateway = gateways_.find(set.gateway);
+  if (gateway == gateways_.end() || !classes_.contains(gateway->second.class_name)) return false;
+  const std::string& from = gateway->second.sets_from;
+  const auto space = [](const std::string& key) { return key.substr(0, key.find('/')); };
+  return from == "All" || from == "Selector" ||
+         (from == "Same" && space(set_key) == space(set.gateway));
+}
+
 void References::remove(std::string_view kind, const std::string& key) {
   if (kind == "GatewayClass") changed_ |= classes_.erase(key.substr(key.find('/') + 1)) > 0;
   if (kind == "Gateway") changed_ |= gateways_.erase(key) > 0;
+  if (kind == "ListenerSet") changed_ |= sets_.erase(key) > 0;
   if (kind == "BackendTLSPolicy") changed_ |= policies_.erase(key) > 0;
 }
 
@@ -93,6 +130,8 @@ std::set<References::Target> References::wanted() const {
   for (const auto& [key, gateway] : gateways_)
     if (classes_.contains(gateway.class_name))
       out.insert(gateway.targets.begin(), gateway.targets.end());
+  for (const auto& [key, set] : sets_)
+    if (mayTake(key, set)) out.insert(set.targets.begin(), set.targets.end());
   for (const auto& [key, targets] : policies_) out.insert(targets.begin(), targets.end());
   return out;
 }

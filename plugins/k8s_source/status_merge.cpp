@@ -28,6 +28,7 @@ constexpr std::string_view kOurConditions[] = {
     "hyperway.arloor.dev/KindsMissing",
 };
 constexpr std::string_view kTime = "lastTransitionTime";
+constexpr std::string_view kAttachedSets = "attachedListenerSets";
 
 std::string_view textOf(const Value& object, std::string_view name) {
   const Value* found = object.find(name);
@@ -108,7 +109,8 @@ Value ourPart(const Value& status, std::string_view controller_name) {
         if (!isEntries(member.name) || textOf(item, "controllerName") == controller_name)
           items.push_back(withOurConditions(item));
       out.push_back({member.name, sorted(std::move(items))});
-    } else if (member.name == "addresses" || member.name == "supportedFeatures") {
+    } else if (member.name == "addresses" || member.name == "supportedFeatures" ||
+               member.name == kAttachedSets) {
       out.push_back({member.name, member.value});
     }
   }
@@ -260,6 +262,9 @@ Value mergedStatus(const Value& current, const Value& desired, std::string_view 
       merged = mergedEntries(before, member.value.items(), controller_name, now);
     out.push_back({member.name, std::move(merged)});
   }
+  // None is said by not being there, and a patch takes a member away by null.
+  if (current.find(kAttachedSets) != nullptr && desired.find(kAttachedSets) == nullptr)
+    out.push_back({std::string(kAttachedSets), Value()});
   return Value(std::move(out));
 }
 

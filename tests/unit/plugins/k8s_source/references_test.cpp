@@ -36,6 +36,35 @@ TEST_CASE("What a Gateway of ours names is read, and nothing that others name") 
   CHECK(references.wanted().empty());
 }
 
+TEST_CASE("What a ListenerSet names is read where a Gateway of ours may take it, and only there") {
+  const Targets both{{"Secret", "a/cert"}, {"Secret", "b/cert"}};
+  struct Row {
+    const char* from;
+    Targets wanted;
+  };
+  for (const Row& row : {Row{R"({})", {}}, Row{R"({"namespaces":{"from":"None"}})", {}},
+                         Row{R"({"namespaces":{"from":"Same"}})", {{"Secret", "a/cert"}}},
+                         Row{R"({"namespaces":{"from":"All"}})", both},
+                         Row{R"({"namespaces":{"from":"Selector","selector":{}}})", both}}) {
+    CAPTURE(row.from);
+    References references("us/here");
+    references.put("GatewayClass", "/c", "", kOurClass);
+    const std::string listeners = R"("listeners":[{"tls":{"certificateRefs":[{"name":"cert"}]}}]})";
+    references.put("ListenerSet", "a/s", "a", R"({"parentRef":{"name":"g"},)" + listeners);
+    references.put("ListenerSet", "b/s", "b",
+                   R"({"parentRef":{"name":"g","namespace":"a"},)" + listeners);
+    CHECK(references.wanted().empty());
+    references.put("Gateway", "a/g", "a",
+                   std::string(R"({"gatewayClassName":"c","allowedListeners":)") + row.from + "}");
+    CHECK(references.wanted() == row.wanted);
+    (void)references.takeChanged();
+    references.remove("ListenerSet", "a/s");
+    references.remove("ListenerSet", "b/s");
+    CHECK(references.takeChanged());
+    CHECK(references.wanted().empty());
+  }
+}
+
 TEST_CASE("A BackendTLSPolicy names its authorities") {
   References references("us/here");
   references.put("BackendTLSPolicy", "a/p", "a",

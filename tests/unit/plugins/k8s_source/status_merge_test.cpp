@@ -77,6 +77,18 @@ TEST_CASE("Listeners are ours as a whole, but for conditions of others in them")
         R"({"type":"example.com/Theirs","status":"True"}]}]})");
 }
 
+TEST_CASE("The number of attached ListenerSets goes when there are none, and is not said before") {
+  const char* none = R"({"listeners":[]})";
+  const char* two = R"({"listeners":[],"attachedListenerSets":2})";
+  CHECK(merged(two, none) == R"({"listeners":[],"attachedListenerSets":null})");
+  CHECK(merged("{}", none) == none);
+  CHECK(merged(none, two) == two);
+  CHECK(same(two, two));
+  CHECK(same("{}", none));
+  CHECK_FALSE(same(two, none));
+  CHECK_FALSE(same(R"({"attachedListenerSets":1})", two));
+}
+
 TEST_CASE("What says the same is the same: order, times, defaults and foreign parts do not count") {
   const char* wanted =
       R"({"conditions":[{"type":"Accepted","status":"True"},{"type":"Programmed","status":"True"}],
