@@ -90,6 +90,16 @@ void addNamespaces(const sdk::json::Value& rule, std::set<std::string>& out) {
       if (const sdk::json::Value* backend = mirror.find("backend")) addNamespace(*backend, out);
 }
 
+// The Gateway that an entry is about: one of a route may be about a ListenerSet, and then names its
+// Gateway too.
+std::string gatewayOf(const sdk::json::Value& entry, const std::string& name_space) {
+  if (std::string name = k8s_client::textOf(entry, "gatewayName"); !name.empty())
+    return k8s_client::textOf(entry, "gatewayNamespace") + '/' + name;
+  std::string of = k8s_client::textOf(entry, "parentNamespace");
+  if (of.empty()) of = name_space;
+  return of + '/' + k8s_client::textOf(entry, "parentName");
+}
+
 }  // namespace
 
 std::map<std::string, Batch::Route> routesByGateway(const Batch::Route& route) {
@@ -120,13 +130,11 @@ std::map<std::string, Batch::Status> statusesByGateway(const Batch::Status& stat
   const std::string kind = status.key.substr(0, slash), key = status.key.substr(slash + 1);
   if (kind == "GatewayClass") out[""] = status;
   if (kind == "Gateway") out[key] = status;
-  if (!kind.ends_with("Route")) return out;
+  if (kind != "ListenerSet" && !kind.ends_with("Route")) return out;
   const std::string name_space = key.substr(0, key.find('/'));
   const sdk::json::Value list = k8s_client::valueOf('[' + status.text + ']');
   for (const sdk::json::Value& entry : list.items()) {
-    std::string of = k8s_client::textOf(entry, "parentNamespace");
-    if (of.empty()) of = name_space;
-    Batch::Status& part = out[of + '/' + k8s_client::textOf(entry, "parentName")];
+    Batch::Status& part = out[gatewayOf(entry, name_space)];
     part.key = status.key;
     if (!part.text.empty()) part.text += ',';
     k8s_client::appendValue(part.text, entry);

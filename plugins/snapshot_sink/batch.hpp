@@ -17,7 +17,7 @@ namespace hyperway::snapshot_sink {
 struct Batch {
   /// A listener as it goes into a snapshot.
   struct Listener {
-    std::string key;   ///< "namespace/gateway/listener".
+    std::string key;   ///< route::Listener::key; begins with that of its Gateway.
     std::string text;  ///< An element of `listeners`.
   };
   /// A route as it goes into a snapshot.

@@ -121,7 +121,13 @@ std::string Content::statusesOf(std::string_view kind) const {
 
 std::string Content::classStatuses() const { return statusesOf("GatewayClass"); }
 
-std::string Content::listenerStatuses() const { return statusesOf("Gateway"); }
+std::string Content::listenerStatuses() const {
+  std::string out = statusesOf("Gateway");
+  // Anybody may write ListenerSets, so those of many are left out.
+  std::string sets = statusesOf("ListenerSet");
+  if (!sets.empty() && out.size() + sets.size() <= kMostDiagnostics) append(out, sets);
+  return out;
+}
 
 std::string Content::routeDiagnostics() const {
   std::string out;

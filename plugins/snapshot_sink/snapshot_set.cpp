@@ -59,8 +59,10 @@ void SnapshotSet::take(std::uint64_t generation, Batch batch) {
   for (const std::string& key : fresh) parts[key].full = true;
   if (batch.full)
     for (const auto& [key, snapshot] : snapshots_) parts[key].full = true;
-  // A listener's key is that of its Gateway and its name.
-  const auto gateway_of = [](const std::string& key) { return key.substr(0, key.rfind('/')); };
+  // A listener's key begins with that of its Gateway.
+  const auto gateway_of = [](const std::string& key) {
+    return key.substr(0, key.find('/', key.find('/') + 1));
+  };
   for (Batch::Listener& one : batch.listeners)
     parts[gateway_of(one.key)].listeners.push_back(std::move(one));
   for (std::string& key : batch.removed_listeners)

@@ -214,7 +214,11 @@ TEST_CASE("Each snapshot says what became of its Gateway and of the routes there
       "{'statuses':[{'key':'GatewayClass//c','entries':[{'name':'c'}]},"
       "{'key':'Gateway/ns/a','entries':[{'gatewayName':'a'}]},"
       "{'key':'HTTPRoute/ns/r','entries':[{'routeName':'r','parentName':'a'},"
-      "{'routeName':'r','parentName':'b','parentNamespace':'ns'}]}]}");
+      "{'routeName':'r','parentName':'b','parentNamespace':'ns'}]},"
+      "{'key':'ListenerSet/x/s','entries':[{'gatewayNamespace':'ns','gatewayName':'b',"
+      "'listenerName':'x/s/l'}]},"
+      "{'key':'HTTPRoute/x/t','entries':[{'routeName':'t','parentKind':'ListenerSet',"
+      "'parentName':'a','gatewayNamespace':'ns','gatewayName':'b'}]}]}");
   const auto said = [&](const std::string& name, const char* list) {
     const sdk::json::Value spec = world.spec(name);
     return k8s_client::toText(*spec.find(list));
@@ -223,14 +227,17 @@ TEST_CASE("Each snapshot says what became of its Gateway and of the routes there
     CHECK(said(name, "gatewayClassStatuses") == R"([{"name":"c"}])");
   CHECK(said("ns/routesnapshots/hyperway-a", "gatewayListenerStatuses") ==
         R"([{"gatewayName":"a"}])");
-  CHECK(said("ns/routesnapshots/hyperway-b", "gatewayListenerStatuses") == "[]");
+  CHECK(said("ns/routesnapshots/hyperway-b", "gatewayListenerStatuses") ==
+        R"([{"gatewayNamespace":"ns","gatewayName":"b","listenerName":"x/s/l"}])");
   CHECK(said("ns/routesnapshots/hyperway-a", "routeDiagnostics") ==
         R"([{"routeName":"r","parentName":"a"}])");
   CHECK(said("ns/routesnapshots/hyperway-b", "routeDiagnostics") ==
-        R"([{"routeName":"r","parentName":"b","parentNamespace":"ns"}])");
+        R"([{"routeName":"r","parentName":"b","parentNamespace":"ns"},)"
+        R"({"routeName":"t","parentKind":"ListenerSet","parentName":"a",)"
+        R"("gatewayNamespace":"ns","gatewayName":"b"}])");
   world.take(
       "{'statuses':[{'key':'HTTPRoute/ns/r','entries':[{'routeName':'r','parentName':'a'}]}],"
-      "'removedStatuses':['Gateway/ns/a']}");
+      "'removedStatuses':['Gateway/ns/a','HTTPRoute/x/t','ListenerSet/x/s']}");
   CHECK(said("ns/routesnapshots/hyperway-b", "routeDiagnostics") == "[]");
   CHECK(said("ns/routesnapshots/hyperway-a", "gatewayListenerStatuses") == "[]");
 }
