@@ -109,7 +109,8 @@ void showWorkers(JsonWriter& out, const proxy::ProxySink& proxy) {
 
 struct GatewayRow {
   std::string name;
-  const ObjectStatus* status = nullptr;  // none where another process has translated
+  const ObjectStatus* status = nullptr;   // none where another process has translated
+  std::vector<const ObjectStatus*> sets;  // of its ListenerSets
   std::map<std::string, const route::Listener*> listeners;  // those in force, by their own name
   Health health = Health::Good;
 };
@@ -119,6 +120,7 @@ std::map<std::string, GatewayRow> allGateways(const gateway::Translator& transla
                                               const route::RouteTable& table) {
   std::map<std::string, GatewayRow> rows;
   translator.forEachStatus([&](const ObjectStatus& status) {
+    if (status.kind == "ListenerSet") rows[status.gateway].sets.push_back(&status);
     if (status.kind != "Gateway") return;
     GatewayRow& row = rows[nameOf(status)];
     row.status = &status;
@@ -127,8 +129,8 @@ std::map<std::string, GatewayRow> allGateways(const gateway::Translator& transla
   for (const auto& group : table.groups())
     for (const auto& listener : group->listeners()) {
       const std::string& key = listener->model().key;
-      const std::size_t slash = key.rfind('/');
-      rows[key.substr(0, slash)].listeners.emplace(key.substr(slash + 1), &listener->model());
+      rows[std::string(route::gatewayOfListener(key))].listeners.emplace(route::nameOfListener(key),
+                                                                         &listener->model());
     }
   for (auto& [name, row] : rows) row.name = name;
   return rows;
@@ -171,20 +173,19 @@ void showGateway(JsonWriter& out, const GatewayRow& row) {
       showElement(out, row.status->addresses[i]);
   out.endArray();
   if (row.status != nullptr) showProblems(out, "problems", *row.status, kParts);
-  std::set<std::string> names;
-  for (const auto& [name, model] : row.listeners) names.insert(name);
+  std::map<std::string, const gateway::ListenerStatus*> names;
+  for (const auto& [name, model] : row.listeners) names[name] = nullptr;
   if (row.status != nullptr)
     for (const gateway::ListenerStatus& listener : row.status->listeners)
-      names.insert(listener.name);
+      names[listener.name] = &listener;
+  for (const ObjectStatus* set : row.sets)
+    for (const gateway::ListenerStatus& listener : set->listeners)
+      names[set->name_space + '/' + set->name + '/' + listener.name] = &listener;
   out.number("listener_count", static_cast<std::int64_t>(names.size()));
   out.beginArray("listeners");
   std::size_t left = kListeners;
-  for (const std::string& name : names) {
+  for (const auto& [name, status] : names) {
     if (left-- == 0) break;
-    const gateway::ListenerStatus* status = nullptr;
-    if (row.status != nullptr)
-      for (const gateway::ListenerStatus& one : row.status->listeners)
-        if (one.name == name) status = &one;
     const auto model = row.listeners.find(name);
     showListener(out, name, status, model == row.listeners.end() ? nullptr : model->second);
   }
