@@ -91,7 +91,7 @@ class Gateway:
 
     def _map_ports(self, objects):
         for item in objects:
-            if item.get("kind") == "Gateway":
+            if item.get("kind") in ("Gateway", "ListenerSet"):
                 for entry in item["spec"].get("listeners", []):
                     if entry["port"] not in self.listen:
                         self.listen[entry["port"]] = ports.free_port()

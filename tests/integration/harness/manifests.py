@@ -40,6 +40,15 @@ def gateway(listeners=None, name="gw", namespace="default", class_name="hyperway
             "spec": {"gatewayClassName": class_name, "listeners": listeners or [listener()], **spec}}
 
 
+def listener_set(listeners, name="set", namespace="default", parent=None, created=None):
+    """A ListenerSet of Gateway default/gw, unless told otherwise."""
+    meta = _meta(name, namespace)
+    if created:
+        meta["creationTimestamp"] = created
+    return {"apiVersion": API, "kind": "ListenerSet", "metadata": meta,
+            "spec": {"parentRef": parent or {"name": "gw", "namespace": "default"}, "listeners": listeners}}
+
+
 def backend_ref(name="app", port=8080, weight=None, namespace=None, filters=None):
     """A backendRef to a Service."""
     out = {"name": name, "port": port}
