@@ -6,7 +6,8 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
-#include <system_error>
+
+#include "net/bind_error.hpp"
 
 namespace hyperway::net {
 namespace {
@@ -16,36 +17,6 @@ constexpr int kTcpFlags = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 bool switchOn(int fd, int level, int option) noexcept {
   const int one = 1;
   return ::setsockopt(fd, level, option, &one, sizeof(one)) == 0;
-}
-
-std::string explain(const SocketAddress& at, int error) {
-  const std::string port = std::to_string(at.port());
-  const std::string place = "port " + port + " on " + at.ip();
-  switch (error) {
-    case EADDRINUSE:
-      return place +
-             " is in use by another process: stop it or choose another port (`ss -ltnp 'sport = :" +
-             port + "'` names it)";
-    case EACCES:
-      return place +
-             " needs a right that this process does not have: give it CAP_NET_BIND_SERVICE, or use "
-             "an "
-             "unprivileged target port (1024 and above)";
-    case EADDRNOTAVAIL:
-      return place +
-             " cannot be bound, because no interface of this host has that address: add the "
-             "address (`ip addr add`, or `ip route add local " +
-             at.ip() + " dev lo`) or choose another";
-    case EAFNOSUPPORT:
-      return place + " cannot be bound, because this host has no " +
-             (at.family() == AF_INET6 ? "IPv6" : "IPv4") + ": use an address of the other family";
-    case EMFILE:
-    case ENFILE:
-      return place +
-             " cannot be opened, because the limit of open files is reached: raise it "
-             "(`ulimit -n`, LimitNOFILE= in the unit)";
-    default: return place + " cannot be opened: " + std::generic_category().message(error);
-  }
 }
 
 enum class Sharing { Exclusive, ReusePort };
@@ -90,17 +61,18 @@ bool isErrorOfOneConnection(int error) noexcept {
 
 Result<Fd, std::string> listenTcp(const SocketAddress& at, bool reuse_port, int backlog) {
   auto bound = bindTcp(at, reuse_port ? Sharing::ReusePort : Sharing::Exclusive);
-  if (!bound) return fail(explain(at, bound.error()));
+  if (!bound) return fail(explainBind(at, bound.error(), Transport::Tcp));
   Fd fd = std::move(bound).value();
   // Linux hands TCP_NODELAY on to accepted sockets, which saves a system call for each of them.
-  if (!switchOn(fd.get(), IPPROTO_TCP, TCP_NODELAY)) return fail(explain(at, errno));
-  if (::listen(fd.get(), backlog) != 0) return fail(explain(at, errno));
+  if (!switchOn(fd.get(), IPPROTO_TCP, TCP_NODELAY))
+    return fail(explainBind(at, errno, Transport::Tcp));
+  if (::listen(fd.get(), backlog) != 0) return fail(explainBind(at, errno, Transport::Tcp));
   return fd;
 }
 
 Result<void, std::string> probeBind(const SocketAddress& at) {
   const auto bound = bindTcp(at, Sharing::Exclusive);
-  if (!bound) return fail(explain(at, bound.error()));
+  if (!bound) return fail(explainBind(at, bound.error(), Transport::Tcp));
   return {};
 }
 
