@@ -65,12 +65,13 @@ void publish(const Wanted& wanted, const Service* service, const TranslateOption
       published.push_back(address);
 }
 
-std::map<std::uint16_t, std::uint16_t> targetsOf(const Service& service) {
-  std::map<std::uint16_t, std::uint16_t> targets;
+TargetPorts targetsOf(const Service& service) {
+  TargetPorts targets;
   const auto valid = [](std::int64_t port) { return port >= 1 && port <= 65535; };
   for (const Service::Port& port : service.ports)
-    if (port.protocol == "TCP" && valid(port.port) && valid(port.target))
-      targets.emplace(static_cast<std::uint16_t>(port.port),
+    if ((port.protocol == "TCP" || port.protocol == "UDP") && valid(port.port) &&
+        valid(port.target))
+      targets.emplace(std::pair(static_cast<std::uint16_t>(port.port), port.protocol == "UDP"),
                       static_cast<std::uint16_t>(port.target));
   return targets;
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/objects.hpp"
@@ -13,6 +14,9 @@
 #include "route/model.hpp"
 
 namespace hyperway::gateway {
+
+/// From a port, and whether it is of UDP, to where a Service sends it.
+using TargetPorts = std::map<std::pair<std::uint16_t, bool>, std::uint16_t>;
 
 /// Where a Gateway is bound.
 struct GatewayAddresses {
@@ -23,7 +27,7 @@ struct GatewayAddresses {
   bool assigned = true;  ///< False: it has no address at all and serves nothing.
   /// Where its Service sends each of its ports (hasServices() only): a port without an
   /// entry waits for one.
-  std::map<std::uint16_t, std::uint16_t> targets;
+  TargetPorts targets;
   /// Its addresses for the status, if they are not those that it is bound to.
   std::optional<std::vector<std::string>> published;
 };

@@ -207,17 +207,19 @@ class ListenerJudge {
     model.port = static_cast<std::uint16_t>(spec_.port);
     if (hasServices(context_.options.gateway_addresses)) return bindToTarget(model);
     model.binds = bindsOf(model.port, out_.addresses.bound, context_.options);
+    for (route::Bind& bind : model.binds) bind.udp = model.protocol == route::Protocol::Udp;
     if (model.binds.empty())
       refuse("PortUnavailable", "/port",
              "the configuration binds no address for port " + std::to_string(spec_.port));
   }
 
   void bindToTarget(route::Listener& model) {
-    const auto found = out_.addresses.targets.find(model.port);
+    const bool udp = model.protocol == route::Protocol::Udp;
+    const auto found = out_.addresses.targets.find({model.port, udp});
     state_.waiting = found == out_.addresses.targets.end();
     if (state_.waiting) return;
     for (const std::string& address : context_.options.default_addresses)
-      model.binds.push_back({address, found->second});
+      model.binds.push_back({address, found->second, udp});
   }
 
   const Gateway& gateway_;
@@ -392,7 +394,9 @@ void findConflicts(const std::vector<GatewayState*>& gateways) {
       for (const route::Bind& bind : listener->model.binds) claims[bind].push_back({age, listener});
       // What is not bound yet will be where no other Gateway is.
       if (listener->waiting)
-        claims[{owners[age].gateway->meta.key(), listener->model.port}].push_back({age, listener});
+        claims[{owners[age].gateway->meta.key(), listener->model.port,
+                listener->model.protocol == route::Protocol::Udp}]
+            .push_back({age, listener});
     }
   // Owner by owner, so that what has fallen out already harms no younger one. What is wrong within
   // a Gateway is so whoever its neighbours are; a set is told first what it can have at all.

@@ -22,6 +22,7 @@ route::Fingerprint fingerprintOf(const route::Upstream& upstream) {
   route::Fingerprint out;
   out.add(static_cast<std::uint64_t>(upstream.protocol));
   out.add(static_cast<std::uint64_t>(upstream.balance));
+  out.add(static_cast<std::uint64_t>(upstream.proxy_header));
   out.add(std::uint64_t{upstream.endpoints.size()});
   for (const route::Endpoint& endpoint : upstream.endpoints) {
     out.add(endpoint.address);
@@ -60,10 +61,12 @@ route::Gateway describe(const GatewayState& gateway) {
   for (const AddressSpec& address : spec.addresses)
     if (std::string ip = address.value ? canonicalIp(*address.value) : ""; !ip.empty())
       made.addresses.push_back(std::move(ip));
-  std::set<std::uint16_t> ports;
+  std::set<std::pair<std::uint16_t, std::string>> ports;
   for (const ListenerState& listener : gateway.listeners)
-    if (listener.accepted.fine()) ports.insert(static_cast<std::uint16_t>(listener.port));
-  for (const std::uint16_t port : ports) made.ports.push_back({port, "TCP"});
+    if (listener.accepted.fine())
+      ports.emplace(static_cast<std::uint16_t>(listener.port),
+                    listener.model.protocol == route::Protocol::Udp ? "UDP" : "TCP");
+  for (const auto& [port, protocol] : ports) made.ports.push_back({port, protocol});
   return made;
 }
 

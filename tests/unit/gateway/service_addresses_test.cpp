@@ -69,6 +69,30 @@ TEST_CASE("A listener is bound to the target port that its Gateway's Service rec
   CHECK(world.rules("r") == nullptr);
 }
 
+TEST_CASE("TCP and UDP of one port are two ports, with target ports of their own") {
+  World world(services());
+  world.addBasics();
+  world.addGateway("dns",
+                   "{'name':'tcp','port':53,'protocol':'TCP'},"
+                   "{'name':'udp','port':53,'protocol':'UDP'}");
+  const auto& gateways = world.last.model.gateways;
+  const auto dns = std::find_if(gateways.begin(), gateways.end(),
+                                [](const route::Gateway& each) { return each.name == "dns"; });
+  REQUIRE(dns != gateways.end());
+  CHECK(dns->ports == std::vector<route::Gateway::Port>{{53, "TCP"}, {53, "UDP"}});
+  addServiceOf(world, "dns",
+               "{'port':53,'targetPort':10053,'protocol':'TCP'},"
+               "{'port':53,'targetPort':10054,'protocol':'UDP'}");
+  CHECK(world.listener("dns", "tcp", "Conflicted") == "False NoConflicts");
+  CHECK(world.listener("dns", "udp", "Conflicted") == "False NoConflicts");
+  CHECK(world.listeners.at("default/dns/tcp").binds[0] == route::Bind{"0.0.0.0", 10053});
+  CHECK(world.listeners.at("default/dns/udp").binds[0] == route::Bind{"0.0.0.0", 10054, true});
+  // Without its own port in the Service it waits.
+  addServiceOf(world, "dns", "{'port':53,'targetPort':10053,'protocol':'TCP'}");
+  CHECK_FALSE(world.listeners.contains("default/dns/udp"));
+  CHECK(world.listener("dns", "udp", "Programmed") == "False Pending");
+}
+
 TEST_CASE("Gateways with the same port never see each other's routes") {
   World world(services());
   world.addBasics();
