@@ -86,6 +86,9 @@ std::vector<Key> limitKeys() {
               1 << 30),
       integer("replay_bytes", "65536", kRestart,
               "Request body that is kept so that the request can be tried again.", 0, 1 << 26),
+      integer("udp_sessions", "4096", kRestart,
+              "UDP sessions of a worker; the least recently used one ends for a new one.", 1,
+              1'000'000),
   };
 }
 
@@ -108,6 +111,7 @@ std::vector<Key> timeoutKeys() {
       duration("upstream_idle", "60s", "A pooled connection to an endpoint without use."),
       duration("tunnel", "1h", "Without any byte through an upgraded connection."),
       duration("flow", "1h", "Without any byte through a TCP or TLS connection, either way."),
+      duration("udp_idle", "60s", "A UDP session without a datagram."),
   };
 }
 

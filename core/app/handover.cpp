@@ -44,7 +44,7 @@ class Sender {
   void add(const proxy::HandedListener& listener) {
     std::vector<int> fds;
     for (const net::Fd& socket : listener.sockets) fds.push_back(socket.get());
-    add("listener " + textOf(listener.bind), fds);
+    add((listener.bind.udp ? "udp " : "listener ") + textOf(listener.bind), fds);
   }
   [[nodiscard]] Result<void, std::string> done() const {
     if (!problem_.empty()) return fail(problem_);
@@ -73,15 +73,23 @@ bool listens(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on != 0;
 }
 
+bool takesDatagrams(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
+}
+
 // "PORT ADDRESS" of sockets that listen there; the port must be the socket's own.
-std::optional<route::Bind> bindOf(std::string_view text, const std::vector<net::Fd>& sockets) {
+std::optional<route::Bind> bindOf(std::string_view text, bool udp,
+                                  const std::vector<net::Fd>& sockets) {
   const Words words = wordsOf(text);
   const auto port = number<std::uint16_t>(words.first);
   if (!port || !net::SocketAddress::parse(words.rest, *port)) return std::nullopt;
   for (const net::Fd& socket : sockets)
-    if (!listens(socket.get()) || net::localAddress(socket.get()).port() != *port)
+    if (!(udp ? takesDatagrams(socket.get()) : listens(socket.get())) ||
+        net::localAddress(socket.get()).port() != *port)
       return std::nullopt;
-  return route::Bind{std::string(words.rest), *port};
+  return route::Bind{std::string(words.rest), *port, udp};
 }
 
 // Adds what one message brings; false if it is not what it says.
@@ -94,9 +102,10 @@ bool take(net::Message& message, HandedSockets& out) {
     out.admin_socket = std::move(message.fds.front());
     return true;
   }
-  const bool listener = words.first == "listener";
+  const bool udp = words.first == "udp";
+  const bool listener = udp || words.first == "listener";
   if (!listener && words.first != "probes" && words.first != "loopback") return true;
-  auto bind = bindOf(words.rest, message.fds);
+  auto bind = bindOf(words.rest, udp, message.fds);
   if (!bind || message.fds.empty()) return false;
   if (listener) {
     out.listeners.push_back({std::move(*bind), std::move(message.fds)});
@@ -195,7 +204,7 @@ Successor::Word Successor::next() {
   if (!*message) return Word::Nothing;
   const std::string_view first = wordsOf((*message)->text).first;
   // What is not what it says is closed, and opened anew.
-  if (first == "listener" && !serving_) (void)take(**message, late_);
+  if ((first == "listener" || first == "udp") && !serving_) (void)take(**message, late_);
   if (first == "go") return Word::Go;
   if (first == "closed") return Word::Closed;
   if (first == "cancel" && !serving_) return Word::End;

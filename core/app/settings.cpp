@@ -117,6 +117,7 @@ void readProxy(const ConfigNode& document, proxy::ProxySettings& out) {
     number(limits, "body_bytes", out.body_bytes);
     number(limits, "hold_bytes", out.hold_bytes);
     number(limits, "replay_bytes", out.replay_bytes);
+    number(limits, "udp_sessions", out.udp_sessions);
   });
   with(document, "timeouts", [&](const ConfigNode& timeouts) {
     duration(timeouts, "header", out.client.head);
@@ -131,6 +132,7 @@ void readProxy(const ConfigNode& document, proxy::ProxySettings& out) {
     duration(timeouts, "upstream_idle", out.upstream.idle);
     duration(timeouts, "tunnel", out.client.tunnel);
     duration(timeouts, "tunnel", out.upstream.tunnel);
+    duration(timeouts, "udp_idle", out.udp_idle);
     duration(timeouts, "flow", out.flow_idle);
   });
   with(document, "proxy_protocol", [&](const ConfigNode& node) {

@@ -94,6 +94,12 @@ class WorkerCounters {
   Counter tls_failures;           ///< Failed or timed out.
   Counter mirrors;                ///< Mirrored requests begun.
   Counter mirrors_cut;            ///< Mirrors cut because they lagged.
+  Counter udp_sessions;           ///< Gauge: UDP sessions.
+  Counter udp_begun;              ///< UDP sessions begun.
+  Counter udp_evicted;            ///< Of these, ended because there were too many.
+  Counter udp_received;           ///< Datagrams from clients.
+  Counter udp_sent;               ///< Datagrams to clients.
+  Counter udp_dropped;            ///< Datagrams that went nowhere.
   Counter filter_faults;          ///< Filter calls that came back as a fault.
   Counter slow_filters;           ///< Filter calls that took over 10 ms.
 

@@ -12,12 +12,17 @@
 #include <utility>
 
 #include "net/socket.hpp"
+#include "net/udp_socket.hpp"
 
 namespace hyperway::proxy {
 namespace {
 
 constexpr int kBacklog = 4096;
 constexpr std::chrono::seconds kLateLimit{5};  // for a late socket to be wanted
+
+Result<net::Fd, std::string> openAt(const net::SocketAddress& address, const route::Bind& bind) {
+  return bind.udp ? net::bindUdp(address, true) : net::listenTcp(address, true, kBacklog);
+}
 
 }  // namespace
 
@@ -192,10 +197,11 @@ std::string ProxySink::openSocket(std::uint32_t number, const route::Bind& bind)
   if (made.empty()) {
     // Once without SO_REUSEPORT: with it, a second process of the same user would share a busy port
     // unnoticed.
-    if (auto free = net::probeBind(*address); !free) return free.error();
+    if (auto free = bind.udp ? net::probeUdp(*address) : net::probeBind(*address); !free)
+      return free.error();
     // With it even for one worker: after an upgrade there may be more.
     for (std::size_t i = 0; i < workers_.size(); ++i) {
-      auto socket = net::listenTcp(*address, true, kBacklog);
+      auto socket = openAt(*address, bind);
       if (!socket) return socket.error();
       made.push_back(std::make_shared<const net::Fd>(std::move(*socket)));
     }
@@ -223,7 +229,7 @@ std::vector<ListeningSocket> ProxySink::takeInherited(const route::Bind& bind) {
 void ProxySink::addMissing(Socket& socket) const {
   const auto address = net::SocketAddress::parse(socket.bind.address, socket.bind.port);
   while (socket.sockets.size() < workers_.size()) {
-    auto more = net::listenTcp(*address, true, kBacklog);
+    auto more = openAt(*address, socket.bind);
     if (!more) return;  // a privileged port, perhaps: workers share what there is
     socket.sockets.push_back(std::make_shared<const net::Fd>(std::move(*more)));
   }

@@ -30,12 +30,14 @@ struct ProxySettings {
   std::chrono::milliseconds request{0};  ///< Whole request, where the rule says nothing; 0: none.
   std::uint64_t body_bytes = 0;          ///< Largest request body; above: 413. 0: any.
   std::size_t connections = 0;  ///< Client connections in the process; 0: as descriptors allow.
-  std::size_t hold_bytes = 1U << 20;        ///< What one filter may hold back in one direction.
-  std::size_t replay_bytes = 64 * 1024;     ///< Request body kept for another attempt.
-  net::CidrSet trusted;                     ///< Peers whose X-Forwarded-* and X-Request-Id count.
-  net::CidrSet header_trusted;              ///< Peers that may, and must, send a PROXY header…
-  std::vector<std::uint16_t> header_ports;  ///< …on these ports of Gateways; sorted.
-  bool trace_context = false;               ///< Begins a traceparent where the client sent none.
+  std::size_t hold_bytes = 1U << 20;          ///< What one filter may hold back in one direction.
+  std::size_t replay_bytes = 64 * 1024;       ///< Request body kept for another attempt.
+  std::chrono::milliseconds udp_idle{60000};  ///< A UDP session without a datagram.
+  std::size_t udp_sessions = 4096;            ///< UDP sessions of a worker.
+  net::CidrSet trusted;                       ///< Peers whose X-Forwarded-* and X-Request-Id count.
+  net::CidrSet header_trusted;                ///< Peers that may, and must, send a PROXY header…
+  std::vector<std::uint16_t> header_ports;    ///< …on these ports of Gateways; sorted.
+  bool trace_context = false;                 ///< Begins a traceparent where the client sent none.
   bool health_on_data_ports =
       false;  ///< Answers /healthz and /metrics where no route matches (CONTRACT, Ops).
 

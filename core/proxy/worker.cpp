@@ -39,6 +39,13 @@ std::size_t connectionLimit(const ProxySettings& settings) {
   return std::max<std::size_t>(8, usable / 2 / workers);
 }
 
+std::uint64_t seed(std::uint32_t index) noexcept {
+  std::uint64_t out = 0;
+  if (::getrandom(&out, sizeof out, 0) != sizeof out)
+    out = static_cast<std::uint64_t>(net::Clock::now().time_since_epoch().count()) + index;
+  return out;
+}
+
 template <class Node>
 void pushFront(Node*& list, Node& node) noexcept {
   node.prev = nullptr;
@@ -66,13 +73,12 @@ Worker::Worker(const WorkerEnvironment& environment, std::uint32_t index)
       upstreams_(own_loop, own_pool, own_scratch, environment.settings->limits,
                  environment.settings->upstream, counters_, tls_buffers_),
       current_(std::make_unique<TablePin>()),
+      random_state_(seed(index)),
       connection_limit_(connectionLimit(*environment.settings)),
+      udp_(*this),
       tick_(*this) {
   upstreams_.warnTo(environment.log);
   current_->table = std::make_shared<const route::RouteTable>();
-  if (::getrandom(&random_state_, sizeof random_state_, 0) != sizeof random_state_)
-    random_state_ =
-        static_cast<std::uint64_t>(net::Clock::now().time_since_epoch().count()) + index;
 }
 
 Worker::~Worker() {
@@ -115,7 +121,10 @@ void Worker::adoptTable(std::shared_ptr<const route::RouteTable> table) {
   }
   // In a drain, what was accepted is served although nothing more is accepted.
   for (std::size_t i = 0; i < groups_.size(); ++i)
-    groups_[i] = acceptors_[i].empty() && !draining_ ? nullptr : current_->table->group(binds_[i]);
+    groups_[i] = acceptors_[i].empty() && !udp_.isOpen(static_cast<std::uint32_t>(i)) && !draining_
+                     ? nullptr
+                     : current_->table->group(binds_[i]);
+  udp_.tableChanged();
   for (std::size_t i = 0; i < groups_.size(); ++i)
     for (const auto& acceptor : acceptors_[i])
       if (groups_[i] != nullptr) acceptor->serve(*groups_[i]);
@@ -150,6 +159,11 @@ void Worker::openListener(std::uint32_t bind, const route::Bind& address,
   }
   binds_[bind] = address;
   groups_[bind] = current_->table->group(address);
+  if (address.udp) {
+    if (!udp_.open(bind, sockets) && environment_.log)
+      environment_.log("a UDP socket cannot be watched");
+    return;
+  }
   for (const ListeningSocket& socket : sockets) {
     acceptors_[bind].push_back(std::make_unique<Acceptor>(*this, bind, socket));
     if (groups_[bind] != nullptr) acceptors_[bind].back()->serve(*groups_[bind]);
@@ -159,6 +173,13 @@ void Worker::openListener(std::uint32_t bind, const route::Bind& address,
 }
 
 void Worker::closeListener(std::uint32_t bind) {
+  if (udp_.isOpen(bind)) {
+    // In an upgrade the next process has the socket too: what this one's backends still answer
+    // goes out.
+    udp_.close(bind, draining_);
+    groups_[bind] = nullptr;
+    return;
+  }
   if (bind >= acceptors_.size() || acceptors_[bind].empty()) return;
   for (auto& acceptor : acceptors_[bind]) {
     acceptor->stop();
@@ -173,6 +194,7 @@ void Worker::drain() { draining_ = true; }
 
 void Worker::killAll() {
   for (std::uint32_t bind = 0; bind < acceptors_.size(); ++bind) closeListener(bind);
+  udp_.killAll();
   while (handshakes_ != nullptr) handshakes_->closeNow();
   while (flows_ != nullptr) flows_->kill();
   while (connections_ != nullptr) connections_->closeNow();

@@ -17,6 +17,7 @@
 #include "proxy/splice_pipe.hpp"
 #include "proxy/stream.hpp"
 #include "proxy/table_pin.hpp"
+#include "proxy/udp_flows.hpp"
 #include "proxy/upstream/upstream_set.hpp"
 #include "proxy/wake_table.hpp"
 #include "route/table.hpp"
@@ -76,7 +77,8 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   void adoptContexts(std::uint32_t slot, std::shared_ptr<const ContextRow> contexts);
   /// Takes a listener's TLS context; live connections keep theirs. Null: it has none any more.
   void adoptTls(std::uint32_t slot, std::shared_ptr<const tls::Context> context);
-  /// Begins to accept on listening sockets of an address; `bind` is the proxy's number of it.
+  /// Begins to accept on listening sockets of an address, or to take datagrams; `bind` is the
+  /// proxy's number of it.
   void openListener(std::uint32_t bind, const route::Bind& address,
                     const std::vector<ListeningSocket>& sockets);
   /// Accepts no more on that address; its connections end after their current answer.
@@ -85,9 +87,9 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   void drain();
   /// Cuts what is left.
   void killAll();
-  /// Streams and connections that are left. [any]
+  /// Streams, connections and UDP sessions that are left. [any]
   [[nodiscard]] std::size_t busy() const noexcept {
-    return counters_.active.get() + counters_.connections.get();
+    return counters_.active.get() + counters_.connections.get() + counters_.udp_sessions.get();
   }
 
   /// Pins the current table, for a stream.
@@ -151,6 +153,8 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   [[nodiscard]] observe::WorkerCounters& counters() noexcept { return counters_; }
   /// Endpoints and pools.
   [[nodiscard]] UpstreamSet& upstreams() noexcept { return upstreams_; }
+  /// UDP sessions.
+  [[nodiscard]] UdpFlows& udp() noexcept { return udp_; }
   /// Pipes for bodies that are spliced.
   [[nodiscard]] PipePool& pipes() noexcept { return pipes_; }
   /// Wakers.
@@ -210,6 +214,7 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   std::size_t connection_limit_;
   std::int64_t date_second_ = -1;
   bool draining_ = false;
+  UdpFlows udp_;
   MemberTimer<Worker, &Worker::tick> tick_;
   std::thread thread_;
 };

@@ -66,6 +66,7 @@ void UpstreamSet::adopt(std::uint32_t slot, std::shared_ptr<const route::Upstrea
   group.model = std::move(upstream);
   group.is_secure = group.model && group.model->tls;
   group.contexts = std::move(contexts);
+  ++group.version;
   forgetLeft();
 }
 
@@ -319,6 +320,16 @@ void UpstreamSet::rawDone(EndpointState& endpoint, bool failed) noexcept {
   --endpoint.raw;
   counters_.upstream_connections.subtract();
   if (failed) eject(endpoint);
+}
+
+bool UpstreamSet::lists(std::uint32_t slot, const EndpointState& endpoint) const noexcept {
+  if (slot >= groups_.size()) return false;
+  const auto in = [&](const std::vector<EndpointState*>& list) {
+    return std::find(list.begin(), list.end(), &endpoint) != list.end();
+  };
+  return in(groups_[slot].endpoints) ||
+         std::any_of(groups_[slot].secured.begin(), groups_[slot].secured.end(),
+                     [&](const Secured& each) { return in(each.endpoints); });
 }
 
 void UpstreamSet::onClientTlsFailed(codec::ClientConnection& connection,

@@ -121,6 +121,26 @@ class UpstreamSet final : public codec::ClientHost {
   void rawTlsFailed(EndpointState& endpoint, std::string_view reason) noexcept;
   /// The flow's connection is closed. `failed`: it never was up, and that is the endpoint's fault.
   void rawDone(EndpointState& endpoint, bool failed) noexcept;
+  /// A UDP session uses the endpoint, which stays until it leave()s.
+  static void enter(EndpointState& endpoint) noexcept {
+    ++endpoint.active;
+    ++endpoint.raw;
+  }
+  /// See enter().
+  static void leave(EndpointState& endpoint) noexcept {
+    --endpoint.active;
+    --endpoint.raw;
+  }
+  /// Nobody is there, as ICMP says of a UDP session: the endpoint is not chosen for a while.
+  void eject(EndpointState& endpoint) noexcept;
+  /// It has answered a UDP session.
+  static void well(EndpointState& endpoint) noexcept { endpoint.failures = 0; }
+  /// Changes with what is adopted for the upstream with this slot.
+  [[nodiscard]] std::uint64_t version(std::uint32_t slot) const noexcept {
+    return slot < groups_.size() ? groups_[slot].version : 0;
+  }
+  /// True if the upstream has that endpoint now.
+  [[nodiscard]] bool lists(std::uint32_t slot, const EndpointState& endpoint) const noexcept;
   /// Appends the endpoints of the upstream with this slot that were ever in use, as long as there
   /// are fewer than `most` in `out`.
   void report(std::uint32_t slot, std::size_t most, std::vector<EndpointReport>& out) const;
@@ -146,6 +166,7 @@ class UpstreamSet final : public codec::ClientHost {
   struct Group {
     std::shared_ptr<const route::Upstream> model;
     std::vector<EndpointState*> endpoints;  // none if it is reached by TLS
+    std::uint64_t version = 0;
     std::uint32_t cursor = 0;
     bool is_secure = false;
     std::shared_ptr<const ContextRow> contexts;
@@ -166,7 +187,6 @@ class UpstreamSet final : public codec::ClientHost {
   static void place(EndpointState& endpoint, codec::ClientConnection& connection,
                     bool idle) noexcept;
   static void unplace(EndpointState& endpoint, codec::ClientConnection& connection) noexcept;
-  void eject(EndpointState& endpoint) noexcept;
   void warnOf(EndpointState& endpoint, std::string_view what, std::string_view reason);
   [[nodiscard]] bool usable(const EndpointState& endpoint) const noexcept;
 

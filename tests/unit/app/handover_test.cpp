@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "net/socket.hpp"
+#include "net/udp_socket.hpp"
 
 using namespace hyperway;
 using namespace hyperway::app;
@@ -97,6 +98,30 @@ TEST_CASE("All sockets arrive, those of an address in as many messages as it tak
   CHECK(got->loopback.bind == out.loopback.bind);
   CHECK(got->admin_path == out.admin_path);
   CHECK(got->admin_socket.get() >= 0);
+}
+
+TEST_CASE("UDP sockets arrive as such, also beside TCP ones of the same port") {
+  const auto [from, to] = net::MessageSocket::pair();
+  HandedSockets out;
+  out.listeners.push_back(group(1));
+  const std::uint16_t port = out.listeners[0].bind.port;
+  const auto address = *net::SocketAddress::parse("127.0.0.1", port);
+  proxy::HandedListener udp{{"127.0.0.1", port, true}, {}};
+  for (int i = 0; i < 2; ++i) udp.sockets.push_back(*net::bindUdp(address, true));
+  out.listeners.push_back(std::move(udp));
+  REQUIRE(sendSockets(from, out).has_value());
+  const auto got = receiveSockets(to, 5s);
+  REQUIRE(got.has_value());
+  REQUIRE(got->listeners.size() == 2);
+  CHECK(got->listeners[0].bind == out.listeners[0].bind);
+  CHECK(got->listeners[0].sockets.size() == 1);
+  CHECK(got->listeners[1].bind == out.listeners[1].bind);
+  CHECK(got->listeners[1].sockets.size() == 2);
+  // One is never taken for the other.
+  const std::string text = std::to_string(port) + " 127.0.0.1";
+  CHECK(refusal("udp " + text, out.listeners[1].sockets[0]).empty());
+  CHECK_FALSE(refusal("udp " + text, out.listeners[0].sockets[0]).empty());
+  CHECK_FALSE(refusal("listener " + text, out.listeners[1].sockets[0]).empty());
 }
 
 TEST_CASE("Sockets that are not what they are said to be are refused, and closed") {
