@@ -43,6 +43,11 @@ constexpr Text kParts[] = {
      "requestRedirect{scheme hostname path@path port statusCode} urlRewrite{hostname path@path} "
      "cors{allowOrigins allowCredentials allowMethods allowHeaders exposeHeaders maxAge} "
      "externalAuth@auth extensionRef@local"},
+    {"call",
+     "type requestHeaderModifier@headers responseHeaderModifier@headers "
+     "requestMirror{backendRef@backend percent fraction{numerator denominator}} "
+     "extensionRef@local"},
+    {"flow", "name backendRefs{group kind namespace name port weight}"},
     {"session", "absoluteTimeout cookie{name path lifetimeType} header{name} type"},
     {"listener",
      "name hostname port protocol allowedRoutes{namespaces{from selector@selector} "
@@ -69,10 +74,14 @@ constexpr KindText kKinds[] = {
      "backendRefs{group kind namespace name port weight filters@filter} "
      "timeouts{request backendRequest} retry{codes attempts backoff} "
      "sessionPersistence@session}}"},
-    {kGatewayGroup, "GRPCRoute", "spec{parentRefs@parent useDefaultGateways hostnames rules}"},
-    {kGatewayGroup, "TLSRoute", "spec{parentRefs@parent useDefaultGateways hostnames rules}"},
-    {kGatewayGroup, "TCPRoute", "spec{parentRefs@parent useDefaultGateways rules}"},
-    {kGatewayGroup, "UDPRoute", "spec{parentRefs@parent useDefaultGateways rules}"},
+    {kGatewayGroup, "GRPCRoute",
+     "spec{parentRefs@parent useDefaultGateways hostnames rules{name "
+     "matches{method{type service method} headers@value} filters@call "
+     "backendRefs{group kind namespace name port weight filters@call} "
+     "sessionPersistence@session}}"},
+    {kGatewayGroup, "TLSRoute", "spec{parentRefs@parent useDefaultGateways hostnames rules@flow}"},
+    {kGatewayGroup, "TCPRoute", "spec{parentRefs@parent useDefaultGateways rules@flow}"},
+    {kGatewayGroup, "UDPRoute", "spec{parentRefs@parent useDefaultGateways rules@flow}"},
     {kGatewayGroup, "ListenerSet", "spec{parentRef@ref listeners@listener}"},
     {kGatewayGroup, "BackendTLSPolicy",
      "spec{targetRefs{group kind name sectionName} options "
