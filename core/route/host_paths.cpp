@@ -51,6 +51,13 @@ void HostPaths::destroy(HostPaths* self) noexcept {
 
 namespace {
 
+/// Whose paths are calls: a listener has none of other kinds for the same hosts.
+bool areCalls(const std::vector<RegexCandidate>& list) {
+  return std::all_of(list.begin(), list.end(), [](const RegexCandidate& each) {
+    return each.candidate.rule->route_key.starts_with("GRPCRoute/");
+  });
+}
+
 /// The list to change: the one there is if nobody shares it, else a copy.
 Ref<RegexList> ownRegexes(Ref<RegexList> list) {
   if (list && list.unique()) return list;
@@ -89,6 +96,7 @@ void HostPaths::add(const PathPlace& place, const RegexPtr& regex, Candidate can
           list.begin(), list.end(),
           [&](const RegexCandidate& each) { return precedes(each.candidate.rank(), rank); });
       list.insert(at, {regex, std::move(candidate)});
+      owned->calls = areCalls(list);
       regexes_ = std::move(owned);
       return;
     }
@@ -118,6 +126,7 @@ void HostPaths::remove(const PathPlace& place, std::span<const CompiledRule* con
       std::erase_if(owned->items, [&](const RegexCandidate& each) {
         return std::find(rules.begin(), rules.end(), each.candidate.rule.get()) != rules.end();
       });
+      owned->calls = areCalls(owned->items);
       if (!owned->items.empty()) regexes_ = std::move(owned);
       return;
     }

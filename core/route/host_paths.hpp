@@ -37,6 +37,9 @@ struct RegexCandidate {
 /// The regular expressions of a host, in precedence order. Immutable once shared.
 struct RegexList : RefCounted {
   std::vector<RegexCandidate> items;  ///< At least one.
+  /// All are of GRPCRoutes. These come after prefixes but the one of all paths: a call's service
+  /// that is named counts more than a method that is (Gateway API, GRPCRouteRule.matches).
+  bool calls = false;
   /// Frees it.
   static void destroy(RegexList* self) noexcept { delete self; }
 };
@@ -121,6 +124,11 @@ class HostPaths : public RefCounted {
   void forEachNode(const std::function<void(const void*)>& visit) const;
 
  private:
+  /// The first expression that holds.
+  template <class Lost>
+  [[nodiscard]] MatchResult matchRegex(const http::RequestHead& head, std::string_view method,
+                                       std::string_view path, Lost&& lost) const;
+
   HostPaths(std::uint64_t hash, std::size_t key_size) noexcept
       : key_size_(static_cast<std::uint32_t>(key_size) & 0x7fffffff), hash_(hash) {}
   ~HostPaths() = default;
@@ -139,6 +147,18 @@ class HostPaths : public RefCounted {
 };
 
 template <class Lost>
+MatchResult HostPaths::matchRegex(const http::RequestHead& head, std::string_view method,
+                                  std::string_view path, Lost&& lost) const {
+  for (const RegexCandidate& each : regexes_->items) {
+    // Conditions first: they are cheaper than an expression.
+    if (each.candidate.holds(head, method) && each.path->matches(path))
+      return each.candidate.result(static_cast<std::uint32_t>(path.size()));
+    lost(each.candidate, PathPlace{MatchKind::Regex, each.path->pattern()});
+  }
+  return {};
+}
+
+template <class Lost>
 MatchResult HostPaths::match(const http::RequestHead& head, std::string_view method, PathKey& path,
                              Lost&& lost) const {
   const auto whole = static_cast<std::uint32_t>(path.text.size());
@@ -151,15 +171,10 @@ MatchResult HostPaths::match(const http::RequestHead& head, std::string_view met
       }
     }
   }
-  if (regexes_) {
-    for (const RegexCandidate& each : regexes_->items) {
-      // Conditions first: they are cheaper than an expression.
-      if (each.candidate.holds(head, method) && each.path->matches(path.text)) {
-        return each.candidate.result(whole);
-      }
-      lost(each.candidate, PathPlace{MatchKind::Regex, each.path->pattern()});
-    }
-  }
+  bool late = regexes_ && regexes_->calls;
+  if (regexes_ && !late)
+    if (const MatchResult found = matchRegex(head, method, path.text, lost); found.rule != nullptr)
+      return found;
   PrefixTree::Hits found;
   for (std::size_t limit = std::numeric_limits<std::size_t>::max();;) {
     prefixes_.covering(path.text, limit, found);
@@ -167,12 +182,16 @@ MatchResult HostPaths::match(const http::RequestHead& head, std::string_view met
     if (sole_ && found.count != 0)
       return {likely_, found.hits[0].list->firstRule(), found.hits[0].size, 0};
     for (std::size_t i = found.count; i-- > 0;) {
+      if (found.hits[i].size == 0 && std::exchange(late, false))
+        if (const MatchResult call = matchRegex(head, method, path.text, lost);
+            call.rule != nullptr)
+          return call;
       for (const Candidate& each : found.hits[i].list->items()) {
         if (each.holds(head, method)) return each.result(found.hits[i].size);
         lost(each, PathPlace{MatchKind::Prefix, path.text.substr(0, found.hits[i].size)});
       }
     }
-    if (!found.more) return {};
+    if (!found.more) return late ? matchRegex(head, method, path.text, lost) : MatchResult();
     limit = found.hits[0].size;
   }
 }

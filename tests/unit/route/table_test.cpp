@@ -49,6 +49,30 @@ TEST_CASE("Of several route hostnames the most specific one that has a match ans
   }
 }
 
+TEST_CASE("Of calls a service that is named counts more than a method that is") {
+  Route calls = route("calls", {""},
+                      {{matchOf(regex("/[^/]+/Get"))},
+                       {matchOf(prefix("/a.B/"))},
+                       {matchOf(prefix("/"))},
+                       {matchOf(exact("/a.B/List"))}});
+  calls.kind = RouteKind::Grpc;
+  calls.key = "GRPCRoute/default/calls";
+  Compiler compiler;
+  const auto table = tableOf(compiler, {calls});
+  struct Row {
+    std::string path;
+    std::uint32_t rule;
+  };
+  for (const Row& row :
+       {Row{"/a.B/Get", 1}, Row{"/c.D/Get", 0}, Row{"/c.D/Other", 2}, Row{"/a.B/List", 3}}) {
+    CAPTURE(row.path);
+    const Request request("a.com", row.path, "POST");
+    const MatchResult found = listenerOf(*table, "a.com")->match(request.head(), "POST");
+    REQUIRE(found.rule != nullptr);
+    CHECK(found.rule->rule_index == row.rule);
+  }
+}
+
 TEST_CASE("No route for a host or path is no answer") {
   Compiler compiler;
   const auto table = tableOf(compiler, {route("a", {"a.com"}, {{matchOf(prefix("/x"))}})});
