@@ -3,7 +3,6 @@
 
 #include <set>
 
-#include "k8s_client/json_text.hpp"
 #include "status_merge.hpp"
 
 namespace hyperway::k8s_source {
@@ -18,8 +17,7 @@ std::string groupVersion(std::string_view group, std::string_view version) {
 
 }  // namespace
 
-Discovery::Discovery(k8s_client::Api& api, std::string name_space, Done done)
-    : api_(api), name_space_(std::move(name_space)), done_(std::move(done)) {}
+Discovery::Discovery(k8s_client::Api& api, Done done) : api_(api), done_(std::move(done)) {}
 
 void Discovery::run() {
   std::set<std::string> all;
@@ -60,7 +58,6 @@ void Discovery::onResources(const std::string& group_version, const Reply& reply
 
 void Discovery::choose() {
   if (error_) return finish();
-  open_ = 1;
   for (const KindSpec& kind : kinds()) {
     for (const std::string_view version : kind.versions) {
       const std::string candidate = groupVersion(kind.group, version);
@@ -69,35 +66,8 @@ void Discovery::choose() {
       served_.emplace(kind.kind, candidate);
       break;
     }
-    if (kind.later && served_.contains(kind.kind)) askPermission(kind);
   }
-  if (--open_ == 0) finish();
-}
-
-void Discovery::askPermission(const KindSpec& kind) {
-  std::string body =
-      R"({"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":)"
-      R"({"resourceAttributes":{"verb":"list","group":)";
-  k8s_client::appendText(body, kind.group);
-  body += R"(,"resource":)";
-  k8s_client::appendText(body, kind.resource);
-  if (!name_space_.empty()) {
-    body += R"(,"namespace":)";
-    k8s_client::appendText(body, name_space_);
-  }
-  body += "}}}";
-  ++open_;
-  api_.call(k8s_client::createRequest(
-                k8s_client::path("authorization.k8s.io/v1", "", "selfsubjectaccessreviews"),
-                std::move(body)),
-            [this, alive = alive_, name = std::string(kind.kind)](Reply reply) {
-              if (!*alive) return;
-              const Value answer = parseJson(reply.body);
-              const Value* status = reply.ok() ? answer.find("status") : nullptr;
-              const Value* allowed = status != nullptr ? status->find("allowed") : nullptr;
-              if (allowed == nullptr || !allowed->boolean()) served_.erase(name);
-              if (--open_ == 0) finish();
-            });
+  finish();
 }
 
 void Discovery::finish() {

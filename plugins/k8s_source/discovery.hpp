@@ -11,18 +11,17 @@
 
 namespace hyperway::k8s_source {
 
-/// Finds out which kinds the cluster serves, and of kinds that nobody misses whether we may list
-/// them at all, so that no call has to be denied. One run. The loop's thread.
+/// Finds out which kinds the cluster serves. One run. The loop's thread.
 class Discovery {
  public:
   /// Kind -> "group/version" of the newest version that is served and that we can read. Kinds that
-  /// are not served, or not permitted though `later`, are not in it.
+  /// are not served are not in it.
   using Served = std::map<std::string, std::string, std::less<>>;
   /// Called once: with what is served, or with an error and nothing.
   using Done = std::function<void(Served served, k8s_client::Error error)>;
 
   /// `api` outlives this.
-  Discovery(k8s_client::Api& api, std::string name_space, Done done);
+  Discovery(k8s_client::Api& api, Done done);
   Discovery(const Discovery&) = delete;
   Discovery& operator=(const Discovery&) = delete;
   ~Discovery() { *alive_ = false; }
@@ -34,11 +33,9 @@ class Discovery {
   void ask(const std::string& group_version);
   void onResources(const std::string& group_version, const k8s_client::Reply& reply);
   void choose();
-  void askPermission(const KindSpec& kind);
   void finish();
 
   k8s_client::Api& api_;
-  const std::string name_space_;
   Done done_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::map<std::string, std::string> resources_;  // "group/version/Kind" -> resource

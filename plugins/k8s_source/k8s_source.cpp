@@ -105,14 +105,14 @@ class K8sSource::Cluster final : public Follower {
 
   void discover() {
     if (discovery_) return;
-    discovery_ = std::make_unique<Discovery>(client_, settings_.name_space,
-                                             [this](Discovery::Served served, Error error) {
-                                               discovery_.reset();
-                                               if (error)
-                                                 onUndiscovered(error);
-                                               else
-                                                 onDiscovered(served);
-                                             });
+    discovery_ =
+        std::make_unique<Discovery>(client_, [this](Discovery::Served served, Error error) {
+          discovery_.reset();
+          if (error)
+            onUndiscovered(error);
+          else
+            onDiscovered(served);
+        });
     discovery_->run();
   }
 
@@ -166,8 +166,9 @@ class K8sSource::Cluster final : public Follower {
   void tellMissing() {
     std::map<std::string, std::string> missing;
     for (const KindSpec& kind : kinds()) {
-      if (kind.later || !wants(kind)) continue;
+      if (!wants(kind)) continue;
       const auto found = followed_.find(std::string(kind.kind));
+      if (!served_.contains(kind.kind) && kind.newer) continue;
       if (!served_.contains(kind.kind))
         missing[std::string(kind.kind)] = "not served";
       else if (found != followed_.end() && found->second->unavailable())
@@ -271,8 +272,7 @@ class K8sSource::Cluster final : public Follower {
     for (const auto& [kind, followed] : followed_) {
       if (!followed->settled()) return false;
       // Without it, what is published would have less than there is.
-      if (settings_.wait_for_forbidden && !followed->kind().later && !followed->listed() &&
-          followed->trouble().status == 403)
+      if (settings_.wait_for_forbidden && !followed->listed() && followed->trouble().status == 403)
         return false;
     }
     for (const auto& [target, followed] : named_)

@@ -29,7 +29,7 @@ constexpr KindSpec kKinds[] = {
     {kGatewayGroup, "TLSRoute", "tlsroutes", kAlpha, kNamespaced, true, true},
     {kGatewayGroup, "TCPRoute", "tcproutes", kAlpha, kNamespaced, true, true},
     {kGatewayGroup, "UDPRoute", "udproutes", kAlpha, kNamespaced, true, true},
-    {kGatewayGroup, "ListenerSet", "listenersets", kV1, kNamespaced, true, false, false, true},
+    {kGatewayGroup, "ListenerSet", "listenersets", kV1, kNamespaced, true, true},
 };
 
 }  // namespace

@@ -17,7 +17,8 @@ struct KindSpec {
   std::span<const std::string_view> versions;  ///< That we can read, newest first.
   bool namespaced = true;                      ///< Lives in namespaces.
   bool has_status = false;                     ///< We write its status.
-  bool later = false;     ///< Only refused by this version: nobody misses it if it cannot be read.
+  bool newer = false;     ///< Older definitions and channels lack it, and nobody is told that it is
+                          ///< not served.
   bool by_name = false;   ///< Only those that are referred to, one by one.
   bool optional = false;  ///< Clusters without it are whole; a missing right is still told.
 };

@@ -19,9 +19,9 @@ std::string resources(const std::vector<std::pair<std::string, std::string>>& li
 }
 
 struct Run {
-  // `served`: "/apis/group/version" -> resources. Access reviews allow kinds in `allowed`.
-  Run(const std::map<std::string, std::string>& served, const std::string& allowed) {
-    Discovery discovery(api, "", [this](Discovery::Served found, Error problem) {
+  // `served`: "/apis/group/version" -> resources.
+  explicit Run(const std::map<std::string, std::string>& served) {
+    Discovery discovery(api, [this](Discovery::Served found, Error problem) {
       result = std::move(found);
       error = std::move(problem);
       ++done;
@@ -30,21 +30,15 @@ struct Run {
     while (!api.calls.empty()) {
       const auto& request = api.calls.front().request;
       const auto found = served.find(request.path);
-      if (request.method == "POST") {
-        reviews += request.body + '\n';
-        const bool yes = !allowed.empty() && request.body.find(allowed) != std::string::npos;
-        api.answer(std::string(R"({"status":{"allowed":)") + (yes ? "true}}" : "false}}"));
-      } else if (found != served.end()) {
+      if (found != served.end())
         api.answer(found->second);
-      } else {
+      else
         api.refuse(404);
-      }
     }
   }
   FakeApi api;
   Discovery::Served result;
   Error error;
-  std::string reviews;
   int done = 0;
 };
 
@@ -62,8 +56,7 @@ TEST_CASE("Of each kind the newest served version that we can read is taken, acr
        {kGatewayApi + "v1beta1",
         resources({{"gateways", "Gateway"}, {"referencegrants", "ReferenceGrant"}})},
        {kGatewayApi + "v1alpha3", resources({{"backendtlspolicies", "BackendTLSPolicy"}})},
-       {"/api/v1", resources({{"services", "Service"}})}},
-      "");
+       {"/api/v1", resources({{"services", "Service"}})}});
   CHECK(old.done == 1);
   CHECK(old.result == Discovery::Served{{"BackendTLSPolicy", "gateway.networking.k8s.io/v1alpha3"},
                                         {"Gateway", "gateway.networking.k8s.io/v1"},
@@ -74,28 +67,27 @@ TEST_CASE("Of each kind the newest served version that we can read is taken, acr
   // v1.7: all are v1.
   const Run now({{kGatewayApi + "v1", resources({{"referencegrants", "ReferenceGrant"},
                                                  {"backendtlspolicies", "BackendTLSPolicy"}})},
-                 {kGatewayApi + "v1beta1", resources({{"referencegrants", "ReferenceGrant"}})}},
-                "");
+                 {kGatewayApi + "v1beta1", resources({{"referencegrants", "ReferenceGrant"}})}});
   CHECK(now.result == Discovery::Served{{"BackendTLSPolicy", "gateway.networking.k8s.io/v1"},
                                         {"ReferenceGrant", "gateway.networking.k8s.io/v1"}});
 }
 
-TEST_CASE("Kinds that are only refused are read if we may, which is asked without a denied call") {
-  const Run run({{kGatewayApi + "v1", resources({{"grpcroutes", "GRPCRoute"},
-                                                 {"tlsroutes", "TLSRoute"},
-                                                 {"gateways", "Gateway"}})}},
-                "tlsroutes");
-  CHECK(run.result == Discovery::Served{{"Gateway", "gateway.networking.k8s.io/v1"},
-                                        {"TLSRoute", "gateway.networking.k8s.io/v1"}});
-  CHECK(run.reviews.find("grpcroutes") != std::string::npos);
-  CHECK(run.reviews.find("\"gateways\"") == std::string::npos);
+TEST_CASE("Kinds of flows are read in the versions that they had before") {
+  const Run run({{kGatewayApi + "v1", resources({{"tlsroutes", "TLSRoute"}})},
+                 {kGatewayApi + "v1alpha3", resources({{"tlsroutes", "TLSRoute"}})},
+                 {kGatewayApi + "v1alpha2", resources({{"tcproutes", "TCPRoute"},
+                                                       {"udproutes", "UDPRoute"},
+                                                       {"tlsroutes", "TLSRoute"}})}});
+  CHECK(run.result == Discovery::Served{{"TCPRoute", "gateway.networking.k8s.io/v1alpha2"},
+                                        {"TLSRoute", "gateway.networking.k8s.io/v1"},
+                                        {"UDPRoute", "gateway.networking.k8s.io/v1alpha2"}});
 }
 
 TEST_CASE("An error is no absence") {
   FakeApi api;
   Error error;
   bool done = false;
-  Discovery discovery(api, "", [&](Discovery::Served found, Error problem) {
+  Discovery discovery(api, [&](Discovery::Served found, Error problem) {
     CHECK(found.empty());
     error = std::move(problem);
     done = true;
