@@ -95,9 +95,11 @@ Result<Question, std::string> questionOfForm(std::string_view query) {
   } catch (const Poco::Exception&) {
     return fail(std::string("the query is not well-formed"));
   }
-  if (url.empty() && !host.empty())
-    url =
-        scheme + "://" + host + (path.starts_with('/') || path.starts_with('?') ? "" : "/") + path;
+  if (url.empty() && !host.empty()) {
+    const bool whole =
+        path.starts_with('/') || path.starts_with('?') || !scheme.starts_with("http");
+    url = scheme + "://" + host + (whole ? "" : "/") + path;
+  }
   return makeQuestion(method, url, std::move(headers));
 }
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/explain.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
 #include "app/config_values.hpp"
 #include "base/arena.hpp"
+#include "base/bytes.hpp"
 #include "http/error.hpp"
 #include "http/h1.hpp"
 #include "http/uri.hpp"
+#include "route/model_json.hpp"
 
 namespace hyperway::app {
 namespace {
@@ -18,14 +21,18 @@ std::string bindText(const route::Bind& bind) {
   return (v6 ? '[' + bind.address + ']' : bind.address) + ':' + std::to_string(bind.port);
 }
 
+// A table's group of TLS listeners has the protocol of HTTPS ones, with which they may share it.
+route::Protocol familyOf(route::Protocol protocol) {
+  return protocol == route::Protocol::Tls ? route::Protocol::Https : protocol;
+}
+
 // The groups that a client who asks for this port may reach: by the Gateway's port or the bound
 // one.
 std::vector<const route::BindGroup*> groupsFor(const route::RouteTable& table,
                                                const Question& question) {
   std::vector<const route::BindGroup*> out;
-  const route::Protocol wanted = question.https ? route::Protocol::Https : route::Protocol::Http;
   for (const auto& group : table.groups()) {
-    if (group->protocol() != wanted) continue;
+    if (familyOf(group->protocol()) != familyOf(question.protocol)) continue;
     bool fits = group->bind().port == question.port;
     for (const auto& listener : group->listeners())
       fits = fits || listener->model().port == question.port;
@@ -34,16 +41,39 @@ std::vector<const route::BindGroup*> groupsFor(const route::RouteTable& table,
   return out;
 }
 
+struct Scheme {
+  std::string_view text;
+  route::Protocol protocol;
+  std::uint16_t port;  // 0: it has to be named
+};
+
+constexpr std::array<Scheme, 5> kSchemes = {{{"http://", route::Protocol::Http, 80},
+                                             {"https://", route::Protocol::Https, 443},
+                                             {"tls://", route::Protocol::Tls, 443},
+                                             {"tcp://", route::Protocol::Tcp, 0},
+                                             {"udp://", route::Protocol::Udp, 0}}};
+
+bool isFlow(route::Protocol protocol) {
+  return protocol != route::Protocol::Http && protocol != route::Protocol::Https;
+}
+
 class Explanation {
  public:
   Explanation(const route::Compiler& compiler, const http::RequestHead& head)
       : compiler_(compiler), head_(head) {}
 
-  void listener(const route::CompiledListener& listener, const route::BindGroup& group) {
+  void listener(const route::CompiledListener& listener, const route::BindGroup& group,
+                const std::string& name) {
     const route::Listener& model = listener.model();
+    const std::string host =
+        model.protocol == route::Protocol::Tcp || model.protocol == route::Protocol::Udp
+            ? ""
+            : ", hostname " + (model.hostname.empty() ? "any" : model.hostname);
     line("listener", model.key + ", port " + std::to_string(model.port) + ", bound on " +
-                         bindText(group.bind()) + ", hostname " +
-                         (model.hostname.empty() ? "any" : model.hostname));
+                         bindText(group.bind()) + host);
+    if (isFlow(model.protocol)) return flow(listener, name);
+    if (head_.method.empty())
+      return line("answer", "requests, by their own rules: ask for one with https://");
     std::vector<route::NearMiss> misses;
     const route::MatchResult result = listener.explain(head_, head_.method, misses);
     if (result.rule == nullptr)
@@ -64,10 +94,28 @@ class Explanation {
   [[nodiscard]] std::string take() { return std::move(out_); }
 
  private:
-  void rule(const route::CompiledRule& rule, const route::MatchResult& result) {
+  void flow(const route::CompiledListener& listener, const std::string& name) {
+    if (listener.model().protocol == route::Protocol::Tls)
+      line("tls", listener.model().passthrough ? "passed on as it is" : "ends here");
+    const auto* holder = listener.flow(name);
+    if (holder == nullptr) return line("answer", "none: no route of this listener takes it");
+    const route::CompiledRule& rule = **holder;
+    route(rule);
+    line("rule", std::to_string(rule.rule_index) +
+                     (rule.rule->name.empty() ? "" : " (" + rule.rule->name + ")"));
+    for (const route::CompiledBackend& backend : rule.backends) this->backend(rule, backend);
+    if (rule.backends.empty()) line("answer", "none: the rule has no backend with weight");
+  }
+
+  void route(const route::CompiledRule& rule) {
     const std::string_view key = rule.route_key;  // "HTTPRoute/namespace/name"
+    flow_ = !key.starts_with("HTTPRoute/") && !key.starts_with("GRPCRoute/");
     line("route", std::string(key.substr(0, key.find('/'))) + ' ' +
                       std::string(key.substr(key.find('/') + 1)));
+  }
+
+  void rule(const route::CompiledRule& rule, const route::MatchResult& result) {
+    route(rule);
     line("rule", std::to_string(rule.rule_index) +
                      (rule.rule->name.empty() ? "" : " (" + rule.rule->name + ")") + ", match " +
                      std::to_string(result.match_index));
@@ -93,9 +141,11 @@ class Explanation {
     if (backend.refused) {
       text += ", answers 500: a filter of it cannot run";
     } else if (!backend.upstream) {
-      text += ", answers 500: it does not resolve";
+      text += flow_ ? ", refused: it does not resolve" : ", answers 500: it does not resolve";
     } else if (const auto upstream = compiler_.upstream(backend.upstream->key())) {
-      text += upstream->endpoints.empty() ? ", answers 503: no endpoint is ready" : ", endpoints";
+      const std::string_view none =
+          flow_ ? ", refused: no endpoint is ready" : ", answers 503: no endpoint is ready";
+      text += upstream->endpoints.empty() ? none : ", endpoints";
       constexpr std::size_t kShown = 5;
       for (std::size_t i = 0; i < upstream->endpoints.size() && i < kShown; ++i)
         text += ' ' + bindText({upstream->endpoints[i].address, upstream->endpoints[i].port});
@@ -107,8 +157,52 @@ class Explanation {
 
   const route::Compiler& compiler_;
   const http::RequestHead& head_;
+  bool flow_ = false;
   std::string out_;
 };
+
+// The name that a client sends: brackets and port are none of it.
+std::string nameOf(std::string_view authority) {
+  std::string out(authority.substr(0, authority.find(':')));
+  for (char& c : out) c = toLower(c);
+  return out;
+}
+
+std::string schemeOf(route::Protocol protocol) {
+  for (const Scheme& scheme : kSchemes)
+    if (scheme.protocol == protocol) return std::string(scheme.text);
+  return {};
+}
+
+void noGroup(const route::RouteTable& table, const Question& question, Explanation& out) {
+  out.line("answer", std::string("none: no ") + route::protocolText(question.protocol) +
+                         " listener has port " + std::to_string(question.port));
+  std::string known;
+  for (const auto& group : table.groups())
+    for (const auto& listener : group->listeners())
+      known += "\n  " + listener->model().key + ", port " + std::to_string(listener->model().port) +
+               ", bound on " + bindText(group->bind());
+  if (!known.empty()) out.line("there are", known.substr(3));
+}
+
+// Goes on once it is known what is asked: what serves the name, on each group.
+void answer(const route::Compiler& compiler, const Question& question, const std::string& name,
+            Explanation& out) {
+  const auto groups = groupsFor(*compiler.current(), question);
+  if (groups.empty()) return noGroup(*compiler.current(), question, out);
+  const route::CompiledListener* before = nullptr;
+  for (const route::BindGroup* group : groups) {
+    const route::CompiledListener* listener = group->listenerFor(name);
+    if (listener != nullptr && listener == before) continue;  // the same behind IPv4 and IPv6
+    if (listener == nullptr)
+      out.line("answer",
+               (isFlow(question.protocol) ? std::string("none on ") : std::string("404 on ")) +
+                   bindText(group->bind()) + ": no listener there serves the host " + name);
+    else
+      out.listener(*listener, *group, name);
+    before = listener;
+  }
+}
 
 }  // namespace
 
@@ -118,28 +212,33 @@ Result<Question, std::string> makeQuestion(
   Question out;
   out.method = method;
   out.headers = std::move(headers);
-  std::string_view rest = url;
-  if (rest.starts_with("https://")) {
-    out.https = true;
-    rest.remove_prefix(8);
-  } else if (rest.starts_with("http://")) {
-    rest.remove_prefix(7);
-  } else {
-    return fail("\"" + std::string(url) + "\" is no URL that begins with http:// or https://");
-  }
+  const auto* scheme = std::find_if(kSchemes.begin(), kSchemes.end(),
+                                    [&](const Scheme& one) { return url.starts_with(one.text); });
+  const std::string quoted = '"' + std::string(url) + '"';
+  if (scheme == kSchemes.end())
+    return fail(quoted + " is no URL that begins with http://, https://, tls://, tcp:// or udp://");
+  out.protocol = scheme->protocol;
+  out.port = scheme->port;
+  std::string_view rest = url.substr(scheme->text.size());
   rest = rest.substr(0, rest.find('#'));
   const std::size_t end = rest.find_first_of("/?");
   out.authority = rest.substr(0, end);
-  out.target = end == std::string_view::npos ? "/" : std::string(rest.substr(end));
-  if (out.target.front() == '?') out.target.insert(0, "/");
-  if (out.authority.empty()) return fail("\"" + std::string(url) + "\" names no host");
-  out.port = out.https ? 443 : 80;
+  const bool flow = isFlow(out.protocol);
+  if (flow && end != std::string_view::npos)
+    return fail(quoted + " has a path, and flows have none");
+  if (flow && (!out.method.empty() || !out.headers.empty()))
+    return fail(quoted + " is a flow, which has no method and no headers");
+  if (!flow && out.method.empty()) return fail(quoted + " needs a method before it");
+  if (!flow) out.target = end == std::string_view::npos ? "/" : std::string(rest.substr(end));
+  if (out.target.starts_with('?')) out.target.insert(0, "/");
+  if (!flow && out.authority.empty()) return fail(quoted + " names no host");
   const std::size_t colon = out.authority.rfind(':');
   if (colon != std::string::npos && out.authority.find(']', colon) == std::string::npos) {
     const auto port = parsePort(out.authority.substr(colon + 1));
-    if (!port) return fail("\"" + std::string(url) + "\" has no usable port");
+    if (!port) return fail(quoted + " has no usable port");
     out.port = *port;
   }
+  if (out.port == 0) return fail(quoted + " names no port");
   return out;
 }
 
@@ -169,6 +268,15 @@ Result<Question, std::string> readQuestion(std::string_view text) {
 }
 
 std::string explainText(const route::Compiler& compiler, const Question& question) {
+  if (isFlow(question.protocol)) {
+    alignas(16) std::array<std::byte, 64> none;
+    Arena arena(none);
+    const http::RequestHead head(arena);
+    Explanation out(compiler, head);
+    out.line("flow", schemeOf(question.protocol) + question.authority);
+    answer(compiler, question, nameOf(question.authority), out);
+    return out.take();
+  }
   std::string wire =
       question.method + ' ' + question.target + " HTTP/1.1\r\nHost: " + question.authority + "\r\n";
   for (const auto& [name, value] : question.headers) wire += name + ": " + value + "\r\n";
@@ -187,32 +295,10 @@ std::string explainText(const route::Compiler& compiler, const Question& questio
                  ")");
     return out.take();
   }
-  out.line("request", question.method + ' ' + (question.https ? "https://" : "http://") +
+  out.line("request", question.method + ' ' + schemeOf(question.protocol) +
                           std::string(head.authority) + std::string(head.path) +
                           (head.has_query ? '?' + std::string(head.query) : ""));
-  const auto groups = groupsFor(*compiler.current(), question);
-  if (groups.empty()) {
-    out.line("answer", "none: no " + std::string(question.https ? "HTTPS" : "HTTP") +
-                           " listener has port " + std::to_string(question.port));
-    std::string known;
-    for (const auto& group : compiler.current()->groups())
-      for (const auto& listener : group->listeners())
-        known += "\n  " + listener->model().key + ", port " +
-                 std::to_string(listener->model().port) + ", bound on " + bindText(group->bind());
-    if (!known.empty()) out.line("there are", known.substr(3));
-    return out.take();
-  }
-  const route::CompiledListener* before = nullptr;
-  for (const route::BindGroup* group : groups) {
-    const route::CompiledListener* listener = group->listenerFor(head.host);
-    if (listener != nullptr && listener == before) continue;  // the same behind IPv4 and IPv6
-    if (listener == nullptr)
-      out.line("answer", "404 on " + bindText(group->bind()) +
-                             ": no listener there serves the host " + std::string(head.host));
-    else
-      out.listener(*listener, *group);
-    before = listener;
-  }
+  answer(compiler, question, std::string(head.host), out);
   return out.take();
 }
 

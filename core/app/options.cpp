@@ -213,10 +213,15 @@ class Reader {
     if (!options_.snapshot_poll_seconds.empty())
       if (const std::string wrong = wrongPoll(options_.snapshot_poll_seconds); !wrong.empty())
         fail("--gateway-api-snapshot-poll-seconds: " + wrong);
-    if (options_.command == Command::Explain && (options_.method.empty() || options_.url.empty()))
+    // A flow has no method.
+    if (options_.command == Command::Explain && options_.url.empty() &&
+        options_.method.find("://") != std::string::npos)
+      options_.url = std::exchange(options_.method, {});
+    if (options_.command == Command::Explain && options_.url.empty())
       fail(
           "explain needs a method and a URL, as in: hyperway explain GET "
-          "http://shop.example.com/cart");
+          "http://shop.example.com/cart, or the URL of a flow, as in: hyperway explain "
+          "tls://shop.example.com:443");
   }
 
   const std::vector<std::string>& arguments_;
@@ -250,7 +255,8 @@ std::string usage(Program program) {
   std::string out =
       "usage: hyperway [run] [--config PATH] [--gateway-api-config-file PATH]... [--workers N]\n"
       "       hyperway check [--strict] [--config PATH] [MANIFESTS...]\n"
-      "       hyperway explain METHOD URL [-H \"NAME: VALUE\"]... [--socket PATH | --config PATH | "
+      "       hyperway explain [METHOD] URL [-H \"NAME: VALUE\"]... [--socket PATH | --config PATH "
+      "| "
       "MANIFESTS]\n"
       "       hyperway status [--json] [--socket PATH | MANIFESTS]\n"
       "       hyperway plugins [--socket PATH | --config PATH]\n"

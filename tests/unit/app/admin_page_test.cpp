@@ -47,12 +47,16 @@ TEST_CASE("A question comes out of the page's form as from the command line") {
   const auto parts = questionOfForm(
       "method=GET&scheme=https&host=a.example&path=b%3Fc&header=X-A%3A+1%0D%0A%0D%0AX-B%3A2");
   REQUIRE(parts.has_value());
-  CHECK(parts->https);
+  CHECK(parts->protocol == hyperway::route::Protocol::Https);
   CHECK(parts->port == 443);
   CHECK(parts->target == "/b?c");
   REQUIRE(parts->headers.size() == 2);
   CHECK(parts->headers[1].first == "X-B");
   CHECK(parts->headers[1].second == "2");
+  const auto flow = questionOfForm("method=&scheme=tls&host=a.example%3A443&path=&header=");
+  REQUIRE(flow.has_value());
+  CHECK(flow->protocol == hyperway::route::Protocol::Tls);
+  CHECK(flow->authority == "a.example:443");
   for (const char* bad : {"", "url=", "url=ftp%3A%2F%2Fa", "url=http%3A%2F%2Fa&header=novalue"}) {
     CAPTURE(bad);
     CHECK_FALSE(questionOfForm(bad).has_value());

@@ -88,24 +88,71 @@ TEST_CASE("explain says why nothing answers") {
   CHECK(has(ask(compiler, "GET", "http://shop.example:8080/cart"), "ns/shop"));
 }
 
+TEST_CASE("explain names what takes a flow, and says why nothing does") {
+  route::ModelBatch batch = model();
+  const auto listener = [&](const char* key, route::Protocol protocol, std::uint16_t port) {
+    route::Listener made;
+    made.key = key;
+    made.protocol = protocol;
+    made.port = port;
+    made.passthrough = protocol == route::Protocol::Tls;
+    made.binds = {{"127.0.0.1", port}};
+    batch.listeners.push_back(made);
+  };
+  listener("ns/gw/tls", route::Protocol::Tls, 443);
+  listener("ns/gw/tcp", route::Protocol::Tcp, 9000);
+  auto rules = std::make_shared<std::vector<route::Rule>>(1);
+  (*rules)[0].id = "ns/pass/0";
+  (*rules)[0].backends.push_back({"ns/app:80", 1, {}, "ns", "app", 80});
+  (*rules)[0].backends.push_back({"", 3, {}, "ns", "gone", 80});
+  route::Route pass;
+  pass.key = "TLSRoute/ns/pass";
+  pass.kind = route::RouteKind::Tls;
+  pass.name_space = "ns";
+  pass.name = "pass";
+  pass.attachments = {{"ns/gw/tls", {"*.a.example"}}};
+  pass.rules = rules;
+  batch.routes.push_back(pass);
+  route::Compiler compiler;
+  (void)compiler.apply(batch);
+  const std::string text = ask(compiler, "", "tls://X.a.example:443");
+  CAPTURE(text);
+  CHECK(has(text, "flow      tls://X.a.example:443"));
+  CHECK(has(text, "listener  ns/gw/tls, port 443, bound on 127.0.0.1:443, hostname any"));
+  CHECK(has(text, "tls       passed on as it is"));
+  CHECK(has(text, "route     TLSRoute ns/pass"));
+  CHECK(has(text, "ns/app:80, weight 1 of 4, endpoints 10.0.0.1:8080"));
+  CHECK(has(text, "weight 3 of 4, refused: it does not resolve"));
+  CHECK(has(ask(compiler, "", "tls://b.example"), "none: no route of this listener takes it"));
+  CHECK(has(ask(compiler, "", "tcp://:9000"),
+            "listener  ns/gw/tcp, port 9000, bound on 127.0.0.1:9000\n"));
+  CHECK(has(ask(compiler, "", "tcp://:9001"), "none: no TCP listener has port 9001"));
+  // Who asks for a request where bytes are passed on is told so.
+  CHECK(has(ask(compiler, "GET", "https://x.a.example/"), "route     TLSRoute ns/pass"));
+}
+
 TEST_CASE("A URL is taken apart or refused") {
   struct Row {
     std::string_view url, authority, target;
     std::uint16_t port;
-    bool https;
+    route::Protocol protocol;
   };
-  for (const Row& row : {Row{"http://a", "a", "/", 80, false},
-                         {"https://a:8443/x?y#z", "a:8443", "/x?y", 8443, true},
-                         {"http://[::1]/", "[::1]", "/", 80, false},
-                         {"http://[::1]:81", "[::1]:81", "/", 81, false},
-                         {"http://a?b", "a", "/?b", 80, false}}) {
+  using route::Protocol;
+  for (const Row& row : {Row{"http://a", "a", "/", 80, Protocol::Http},
+                         {"https://a:8443/x?y#z", "a:8443", "/x?y", 8443, Protocol::Https},
+                         {"http://[::1]/", "[::1]", "/", 80, Protocol::Http},
+                         {"http://[::1]:81", "[::1]:81", "/", 81, Protocol::Http},
+                         {"http://a?b", "a", "/?b", 80, Protocol::Http},
+                         {"tls://a", "a", "", 443, Protocol::Tls},
+                         {"tcp://:9000", ":9000", "", 9000, Protocol::Tcp},
+                         {"udp://a:53", "a:53", "", 53, Protocol::Udp}}) {
     CAPTURE(row.url);
-    const auto question = makeQuestion("GET", row.url, {});
+    const auto question = makeQuestion(row.target.empty() ? "" : "GET", row.url, {});
     REQUIRE(question.has_value());
     CHECK(question->authority == row.authority);
     CHECK(question->target == row.target);
     CHECK(question->port == row.port);
-    CHECK(question->https == row.https);
+    CHECK(question->protocol == row.protocol);
   }
   for (const char* url :
        {"", "a", "ftp://a/", "http://", "http:///x", "http://a:0/", "http://a:x/"}) {
