@@ -361,7 +361,8 @@ std::string AdminApi::summary() const {
   out.endObject();
   out.number("routes", static_cast<std::int64_t>(std::max(compiler.routeCount(), [&] {
                std::size_t sum = 0;
-               for (const std::size_t n : counts["HTTPRoute"].by_health) sum += n;
+               for (const auto& [kind, count] : counts)
+                 for (const std::size_t n : count.by_health) sum += kind.ends_with("Route") ? n : 0;
                return sum;
              }())));
   out.number("rules", static_cast<std::int64_t>(compiler.current()->ruleCount()));

@@ -24,7 +24,7 @@ constexpr std::size_t kParts = 8;   // hosts, parents, matches, backends, filter
 using Refusals = std::map<std::string_view, std::string_view>;
 
 struct RouteRow {
-  std::string name;                            // "namespace/name"
+  std::string name;  // "namespace/name", behind the kind if it is another than HTTPRoute
   const ObjectStatus* status = nullptr;        // none where another process has translated
   const route::RouteRecord* record = nullptr;  // none if nothing of it is in force
   Health health = Health::Good;
@@ -49,6 +49,12 @@ std::uint64_t requestsOf(const proxy::ProxySink& proxy, const route::RouteRecord
   return totals.requests();
 }
 
+// As rules are named: two kinds may share a name.
+std::string_view shownName(std::string_view key) {
+  constexpr std::string_view kHttp = "HTTPRoute/";
+  return key.starts_with(kHttp) ? key.substr(kHttp.size()) : key;
+}
+
 // Routes with a status, and those in force.
 std::vector<RouteRow> fittingRoutes(const gateway::Translator& translator,
                                     const proxy::ProxySink& proxy, const PageQuery& query,
@@ -59,20 +65,21 @@ std::vector<RouteRow> fittingRoutes(const gateway::Translator& translator,
   translator.forEachStatus([&](const ObjectStatus& status) {
     for (const gateway::Refusal& refusal : status.refused)
       refusals.emplace(refusal.name, refusal.reason);
-    if (status.kind != "HTTPRoute") return;
+    if (!status.kind.ends_with("Route")) return;
     ++known;
     RouteRow row;
-    row.name = status.name_space + '/' + status.name;
+    const std::string key = status.key();
+    row.name = shownName(key);
     row.status = &status;
     // The compiler and its records stay as they are for as long as this task runs.
-    row.record = compiler.route(status.key()).get();
+    row.record = compiler.route(key).get();
     if (row.record != nullptr) ++with_status;
     if (query.fits(row.name)) rows.push_back(std::move(row));
   });
   all = known + compiler.routeCount() - with_status;
   if (with_status != compiler.routeCount())
     compiler.forEachRoute([&](const route::RouteRecord& record) {
-      const std::string_view name = record.key().substr(record.key().find('/') + 1);
+      const std::string_view name = shownName(record.key());
       if (!query.fits(name)) return;
       RouteRow row;
       row.name = name;
@@ -100,9 +107,10 @@ std::vector<RouteRow> fittingRoutes(const gateway::Translator& translator,
 void showMatches(JsonWriter& out, const route::RouteRecord& record, std::uint32_t index) {
   std::size_t count = 0;
   out.beginArray("matches");
+  const bool flow = route::isFlow(record.kind());  // matched by its hosts alone
   record.forEachMatch([&](std::uint32_t rule, std::uint32_t, const route::PathPlace& place,
                           const route::RouteRecord::MatchExtras* extras) {
-    if (rule != index || count++ >= kParts) return;
+    if (flow || rule != index || count++ >= kParts) return;
     out.beginObject();
     out.text("kind", place.kind == route::MatchKind::Exact    ? "exact"
                      : place.kind == route::MatchKind::Prefix ? "prefix"
