@@ -55,6 +55,9 @@ constexpr KindRow kKinds[] = {
     {"gateway.networking.k8s.io", "GRPCRoute", "fuzzed"},
     {"gateway.networking.k8s.io", "ListenerSet", "fuzzed"},
     {"gateway.networking.k8s.io", "BackendTLSPolicy", "fuzzed"},
+    {"gateway.networking.k8s.io", "TLSRoute", "fuzzed"},
+    {"gateway.networking.k8s.io", "TCPRoute", "fuzzed"},
+    {"gateway.networking.k8s.io", "UDPRoute", "fuzzed"},
 };
 
 ObjectChange object(const KindRow& row, const char* name, std::string json) {
@@ -71,7 +74,9 @@ std::vector<ObjectChange> base() {
       object(
           kKinds[1], "g",
           R"({"spec":{"gatewayClassName":"c","listeners":[{"name":"http","port":80,"protocol":"HTTP"},
-                {"name":"https","port":443,"protocol":"HTTPS","tls":{"certificateRefs":[{"name":"fuzzed"}]}}],
+                {"name":"https","port":443,"protocol":"HTTPS","tls":{"certificateRefs":[{"name":"fuzzed"}]}},
+                {"name":"tls","port":443,"protocol":"TLS","hostname":"t.example","tls":{"mode":"Passthrough"}},
+                {"name":"tcp","port":9000,"protocol":"TCP"},{"name":"udp","port":9001,"protocol":"UDP"}],
                 "allowedListeners":{"namespaces":{"from":"All"}}}})"),
       object(
           kKinds[0], "r",

@@ -39,7 +39,7 @@ class Generator {
 
  private:
   ObjectChange upsert() {
-    switch (below(12)) {
+    switch (below(13)) {
       case 0:
         return World::change(
             "GatewayClass", "", pick({"c1", "c2"}),
@@ -90,8 +90,10 @@ class Generator {
               "ListenerSet", space(), pick({"set", "set2"}),
               "'spec':{'parentRef':" + parent(false) + ",'listeners':[" + listeners() + "]}",
               meta());
-        return World::change("GRPCRoute", space(), "grpc",
-                             "'spec':{'parentRefs':[" + parent(false) + "]}", meta());
+        return World::change(pick({"TLSRoute", "TCPRoute", "UDPRoute"}), space(),
+                             pick({"h1", "flow"}), flow(), meta());
+      case 10:
+        return World::change("GRPCRoute", space(), pick({"h1", "h2", "grpc"}), calls(), meta());
       default:
         return World::change("HTTPRoute", space(), pick({"h1", "h2", "h3"}), route(), meta());
     }
@@ -102,12 +104,14 @@ class Generator {
     for (std::size_t i = 0, count = 1 + below(3); i < count; ++i) {
       listeners += (i == 0 ? "" : ",") + std::string("{'name':'l") + std::to_string(i) +
                    "','port':" + pick({"80", "81", "443", "80", "81", "443", "0"}) +
-                   ",'protocol':'" + pick({"HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "TCP"}) + "'";
-      const bool https = listeners.ends_with("HTTPS'");
+                   ",'protocol':'" +
+                   pick({"HTTP", "HTTP", "HTTP", "HTTPS", "HTTPS", "TLS", "TCP", "UDP"}) + "'";
+      const bool https = listeners.ends_with("HTTPS'") || listeners.ends_with("TLS'");
       if (chance(60)) listeners += ",'hostname':'" + host() + "'";
       if (https || chance(5))
         listeners += ",'tls':{'certificateRefs':[{'name':'" + pick({"cert", "cert2"}) + "'" +
-                     (chance(40) ? ",'namespace':'" + space() + "'" : "") + "}]}";
+                     (chance(40) ? ",'namespace':'" + space() + "'" : "") + "}]" +
+                     (chance(20) ? ",'mode':'Passthrough'" : "") + "}";
       if (chance(70))
         listeners +=
             ",'allowedRoutes':{'namespaces':" +
@@ -194,8 +198,25 @@ class Generator {
            "]" + (chance(40) ? ",'hostnames':['" + host() + "','" + host() + "']" : "") + "}";
   }
 
+  std::string hosts() {
+    return chance(60) ? ",'hostnames':['" + host() + "','" + host() + "']" : "";
+  }
+
+  std::string calls() {
+    return "'spec':{'parentRefs':[" + parent(true) + "," + parent(true) +
+           "],'rules':[{'matches':[{'method':{'service':'" + pick({"a.B", "c", "no/name"}) +
+           "'}}],'backendRefs':[" + backend() + "]" +
+           (chance(40) ? ",'filters':[" + filter() + "]" : "") + "}]" + hosts() + "}";
+  }
+
+  std::string flow() {
+    return "'spec':{'parentRefs':[" + parent(true) + "," + parent(false) +
+           "],'rules':[{'backendRefs':[" + backend() + "," + backend() + "]}]" + hosts() + "}";
+  }
+
   std::string service() {
     return "'spec':{'ports':[{'name':'p','port':" + pick({"80", "81"}) +
+           (chance(20) ? ",'protocol':'UDP'" : "") +
            (chance(20) ? ",'appProtocol':'" +
                              pick({"kubernetes.io/ws", "kubernetes.io/h2c", "https"}) + "'"
                        : "") +
@@ -210,8 +231,10 @@ class Generator {
 
   std::string grant() {
     return "'spec':{'from':[{'group':'gateway.networking.k8s.io','kind':'" +
-           pick({"HTTPRoute", "Gateway", "ListenerSet"}) + "','namespace':'" + space() +
-           "'}],'to':[{'group':'','kind':'" + pick({"Service", "Secret", "ConfigMap"}) + "'}]}";
+           pick({"HTTPRoute", "HTTPRoute", "Gateway", "ListenerSet", "GRPCRoute", "TLSRoute",
+                 "TCPRoute"}) +
+           "','namespace':'" + space() + "'}],'to':[{'group':'','kind':'" +
+           pick({"Service", "Secret", "ConfigMap"}) + "'}]}";
   }
 
   std::mt19937 random_;
@@ -228,7 +251,7 @@ std::string snapshot(const World& world) {
   std::ostringstream out;
   for (const auto& [key, listener] : world.listeners) {
     out << "listener " << key << ' ' << static_cast<int>(listener.protocol) << ' ' << listener.port
-        << ' ' << listener.hostname;
+        << ' ' << listener.hostname << (listener.passthrough ? " passes" : "");
     for (const auto& bind : listener.binds) out << ' ' << bind.address << ':' << bind.port;
     for (const auto& certificate : listener.certificates) out << ' ' << certificate;
     if (listener.validation)
@@ -243,7 +266,8 @@ std::string snapshot(const World& world) {
       for (const auto& host : attachment.hostnames) out << '[' << host << ']';
     }
     for (const auto& rule : *item.rules) {
-      out << "\n  " << rule.id << ' ' << rule.matches.at(0).path.value;
+      out << "\n  " << rule.id;
+      for (const auto& match : rule.matches) out << ' ' << match.path.value;
       write(out, rule.filters);
       for (const auto& mirror : rule.mirrors) out << " mirror " << mirror.upstream;
       for (const auto& backend : rule.backends) {
