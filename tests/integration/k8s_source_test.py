@@ -198,6 +198,32 @@ class FromACluster(Case):
         until(lambda: "BackendTLSPolicy (not served), Filter (forbidden)" in message(), 5)
         self.assertEqual(len(re.findall("a kind cannot be read", self.process.logs())), 2)
 
+    def test_kinds_of_newer_definitions_are_not_missed(self):
+        def less(cluster):
+            for resource in ("grpcroutes", "tlsroutes", "tcproutes", "udproutes"):
+                del cluster.served[GATEWAY][resource]
+        self.start(before=less)
+        self.assertTrue(self.served())
+        until(lambda: self.cluster.status("GatewayClass", "hyperway", "").get("conditions"))
+        found = self.cluster.status("GatewayClass", "hyperway", "")["conditions"]
+        self.assertEqual([c for c in found if c["type"].endswith("KindsMissing")], [])
+        self.assertNotIn("a kind cannot be read", self.process.logs())
+
+    def test_routes_of_every_kind_get_their_statuses(self):
+        """Whether a listener takes them or not; here only the GRPCRoute finds one of its protocol."""
+        spec = {"parentRefs": [{"name": "gw"}], "rules": [{"backendRefs": [{"name": "app", "port": 80}]}]}
+        hosts = {"GRPCRoute": {"hostnames": ["rpc.example.com"]}, "TLSRoute": {"hostnames": ["tls.example.com"]}}
+        self.start(*({"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind,
+                      "metadata": {"name": "one", "namespace": "default"}, "spec": {**spec, **hosts.get(kind, {})}}
+                     for kind in ("GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")))
+
+        def accepted(kind):
+            parents = self.cluster.status(kind, "one").get("parents", [])
+            return [(c["status"], c["reason"]) for p in parents for c in p["conditions"] if c["type"] == "Accepted"]
+        until(lambda: accepted("GRPCRoute") == [("True", "Accepted")])
+        for kind in ("TLSRoute", "TCPRoute", "UDPRoute"):
+            until(lambda kind=kind: accepted(kind) == [("False", "NotAllowedByListeners")])
+
     def test_only_secrets_that_a_gateway_of_ours_names_are_read(self):
         foreign = gateway([listener(name="s", port=444, protocol="HTTPS", certificates=["theirs"])], name="other",
                           class_name="other")

@@ -21,6 +21,7 @@ GATEWAY = "gateway.networking.k8s.io/v1"
 # group/version -> {resource: kind}
 SERVED = {
     GATEWAY: {"gatewayclasses": "GatewayClass", "gateways": "Gateway", "httproutes": "HTTPRoute",
+              "grpcroutes": "GRPCRoute", "tlsroutes": "TLSRoute", "tcproutes": "TCPRoute", "udproutes": "UDPRoute",
               "referencegrants": "ReferenceGrant", "backendtlspolicies": "BackendTLSPolicy"},
     "v1": {"services": "Service", "namespaces": "Namespace", "secrets": "Secret", "configmaps": "ConfigMap",
            "pods": "Pod"},
