@@ -97,7 +97,7 @@ FAULTS = {
     # Gateways.
     "no-class": (spec("gatewayClassName: nobody #!\nlisteners: [{name: a, protocol: HTTP, port: 81}]", "Gateway"), "no GatewayClass"),
     "unknown-protocol": (listener("name: a\nprotocol: GOPHER #!\nport: 82"), "GOPHER"),
-    "tcp": (listener("name: a\nprotocol: TCP #!\nport: 83"), "TCP"),
+    "tcp-hostname": (listener("name: a\nprotocol: TCP\nport: 83\nhostname: a.org #!"), "does not belong to protocol TCP"),
     "port-range": (listener("name: a\nprotocol: HTTP\nport: 70000 #!"), "1 to 65535"),
     "https-without-tls": (listener("name: a #!?\nprotocol: HTTPS\nport: 444"), "tls|certificate"),
     "secret-missing": (listener("name: a\nprotocol: HTTPS\nport: 445\ntls:\n  certificateRefs:\n  - name: nowhere #!"), "nowhere"),
@@ -111,6 +111,7 @@ FAULTS = {
     "no-gateway": (spec("parentRefs:\n- name: nobody #!"), "no Gateway default/nobody"),
     "no-section": (spec("parentRefs:\n- {name: gw, sectionName: nowhere} #!"), "no listener"),
     "no-port": (spec("parentRefs:\n- {name: gw, port: 99} #!"), "no listener"),
+    "no-tcp": (spec("parentRefs:\n- name: gw #!\nrules: [{backendRefs: [{name: app, port: 8080}]}]", "TCPRoute"), "allows TCPRoutes"),
     "route-hostname": (rule("backendRefs: [{name: app, port: 8080}]", '  hostnames:\n  - "a b" #!\n'), "a b"),
     # Matches.
     "path-slash": (rule("backendRefs: [{name: app, port: 8080}]\nmatches:\n- path: {value: cart} #!"), "/"),
