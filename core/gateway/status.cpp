@@ -174,6 +174,7 @@ void writeGeneration(JsonWriter& out, const std::vector<Condition>& conditions) 
 }
 
 void writeDiagnostic(JsonWriter& out, const ObjectStatus& route, const ParentStatus& parent) {
+  if (route.kind != "HTTPRoute") out.member("routeKind", route.kind);
   out.member("routeNamespace", route.name_space);
   out.member("routeName", route.name);
   out.member("parentGroup",

@@ -314,6 +314,8 @@ TEST_CASE("A status reads in a snapshot as the contract has it") {
            "'parentSectionName':'http','parentPort':80,'accepted':true,'acceptedReason':'Accepted',"
            "'acceptedMessage':'fine','resolvedRefs':false,'resolvedRefsReason':'BackendNotFound',"
            "'resolvedRefsMessage':'no \\'x\\'','observedGeneration':3}"));
+  route.kind = "TCPRoute";  // two kinds may share a name
+  CHECK(toSnapshot(route).starts_with(json("{'routeKind':'TCPRoute','routeNamespace':'shop',")));
   ObjectStatus gateway;
   gateway.kind = "Gateway";
   gateway.name_space = "infra";
