@@ -6,7 +6,7 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 40> kFeatures = {
+constexpr std::array<std::string_view, 44> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "Gateway",
@@ -47,6 +47,10 @@ constexpr std::array<std::string_view, 40> kFeatures = {
     "HTTPRouteSchemeRedirect",
     "ListenerSet",
     "ReferenceGrant",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
 };
 
 }  // namespace
