@@ -33,7 +33,11 @@ http::RequestHead* copyHead(const http::RequestHead& head, Arena& arena) {
 }  // namespace
 
 void Stream::draw() noexcept {
-  if (rule_->backends.empty()) return respondLocal(500, "no_backend");
+  // Gateway API, GRPCRouteRule.backendRefs: UNAVAILABLE; of HTTPRoutes it is 500.
+  const auto nobody = [&](std::string_view why) {
+    respondLocal(rule_->route_key.starts_with("GRPCRoute/") ? 503 : 500, why);
+  };
+  if (rule_->backends.empty()) return nobody("no_backend");
   backend_ = &rule_->backends.front();
   if (rule_->backends.size() > 1) {
     const std::uint64_t ticket = worker_.random() % rule_->totalWeight();
@@ -44,7 +48,7 @@ void Stream::draw() noexcept {
   }
   if (backend_->refused) return respondLocal(500, "filter_refused");
   if (backend_->upstream_number == route::CompiledBackend::kUnresolved)
-    return respondLocal(500, "backend_unresolved");
+    return nobody("backend_unresolved");
   startAttempt();
 }
 

@@ -54,6 +54,17 @@ class Answers(Case):
                     self.assertEqual(got.get("grpc-status"), grpc)
                     self.assertTrue(got.get("grpc-message").startswith(str(http)), got.get("grpc-message"))
 
+    def test_what_a_grpcroute_cannot_send_on_is_unavailable_or_unimplemented(self):
+        spec = {"parentRefs": [{"name": "gw"}],
+                "rules": [{"matches": [{"method": {"service": "a.B", "method": "Get"}}],
+                           "backendRefs": [{"name": "nowhere", "port": 80}]}]}
+        item = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute",
+                "metadata": {"name": "calls", "namespace": "default"}, "spec": spec}
+        process = self.use(gw.Gateway(gateway_class(), gateway(), item))
+        for path, grpc in (("/a.B/Get", "14"), ("/a.B/Put", "12"), ("/c.D/Get", "12")):
+            got = ask(process.port(), "POST", path, body=b"\0\0\0\0\0", fields=[("Content-Type", "application/grpc")])
+            self.assertEqual((got.status, got.get("grpc-status")), (200, grpc), path)
+
     def test_a_request_that_is_too_large_is_resource_exhausted(self):
         port = self.start().port()
         got = ask(port, "POST", "/ok/m", body=b"x" * 2000, fields=[("Content-Type", "application/grpc")])
