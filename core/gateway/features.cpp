@@ -6,7 +6,7 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 44> kFeatures = {
+constexpr std::array<std::string_view, 45> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "Gateway",
@@ -51,6 +51,7 @@ constexpr std::array<std::string_view, 44> kFeatures = {
     "TLSRoute",
     "TLSRouteModeMixed",
     "TLSRouteModeTerminate",
+    "UDPRoute",
 };
 
 }  // namespace
