@@ -216,6 +216,18 @@ std::string metricsText(const MetricsInput& input) {
       sum += static_cast<double>((input.proxy->counters(worker).*total.member).get());
     addOne(out, total.name, total.kind, total.help, sum);
   }
+  Family floods{"hyperway_http2_floods_total",
+                "HTTP/2 connections ended because their client only made work, by what it sent.",
+                Family::Kind::Counter,
+                {}};
+  constexpr std::array<const char*, 3> kFloods = {"resets", "frames", "headers"};
+  for (std::size_t kind = 0; kind < kFloods.size(); ++kind) {
+    double sum = 0;
+    for (std::size_t worker = 0; worker < input.proxy->workers(); ++worker)
+      sum += static_cast<double>(input.proxy->counters(worker).floods[kind].get());
+    floods.samples.push_back({{{"kind", kFloods[kind]}}, sum, {}, {}});
+  }
+  out.push_back(std::move(floods));
   Family expiry{"hyperway_certificate_expiry_timestamp_seconds",
                 "When a certificate ends that a listener shows, or, without one, backends see.",
                 Family::Kind::Gauge,

@@ -16,6 +16,7 @@ constexpr std::uint32_t kFirstHeadBytes =
     4096;  // typical heads fit; larger ones move once or twice
 constexpr std::size_t kGatherBytes = 12 * 1024;  // up to here copying beats a second vector
 constexpr std::size_t kLingerBytes = 1024 * 1024;
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";  // RFC 9113 §3.4
 
 }  // namespace
 
@@ -145,10 +146,33 @@ bool H1ServerConnection::takeHeadBytes() noexcept {
   return false;
 }
 
+/// True while what came may be the preface of HTTP/2, which a client may send by prior knowledge.
+/// Behind TLS ALPN has decided.
+bool H1ServerConnection::beginsPreface() const noexcept {
+  if (!fresh_ || transport_.tls() != nullptr || head_size_ == 0) return false;
+  const std::string_view here(head_, std::min<std::size_t>(head_size_, kPreface.size()));
+  return here == kPreface.substr(0, here.size());
+}
+
+/// The connection goes on as HTTP/2; this ends.
+void H1ServerConnection::handOver() noexcept {
+  RequestEvents* const events = events_;
+  events_ = nullptr;
+  phase_ = Phase::Closed;
+  cancel();
+  host_.onPreface(*this, std::move(transport_), {head_, head_size_}, readable_);
+  host_.dropStream(*events);
+  host_.onServerConnectionClosed(*this);
+}
+
 bool H1ServerConnection::parseHead() noexcept {
   http::RequestHead& head = events_->requestHead();
-  const http::H1Parse parse =
-      http::parseRequestHead({head_, head_size_}, host_.limits, scanned_, head);
+  http::H1Parse parse{http::H1Parse::State::NeedMore, http::HttpError::None, 0};
+  if (fresh_ && beginsPreface()) {
+    if (head_size_ >= kPreface.size()) return handOver(), false;
+  } else {
+    parse = http::parseRequestHead({head_, head_size_}, host_.limits, scanned_, head);
+  }
   if (parse.state == http::H1Parse::State::NeedMore) {
     if (phase_ == Phase::Idle) {
       phase_ = Phase::Head;
@@ -164,6 +188,7 @@ bool H1ServerConnection::parseHead() noexcept {
     events_->onRequestBroken(Broken::Protocol, parse.error);
     return phase_ != Phase::Answer;
   }
+  fresh_ = false;
   keep_alive_ = head.keep_alive;
   head_request_ = head.method_id == http::Method::Head;
   old_client_ = head.version == http::Version::Http10;

@@ -6,61 +6,19 @@
 
 #include "codec/byte_buffer.hpp"
 #include "codec/message_link.hpp"
+#include "codec/server_host.hpp"
 #include "codec/stall_watch.hpp"
 #include "codec/transport.hpp"
 #include "http/body_decoder.hpp"
 #include "http/h1.hpp"
-#include "net/event_loop.hpp"
 
 namespace hyperway::codec {
 
-class H1ServerConnection;
-
-/// How long a client may take.
-struct ServerTimeouts {
-  std::chrono::milliseconds head{15000};  ///< Whole head, from its first byte: total, not per read.
-  std::chrono::milliseconds idle{75000};  ///< Between requests.
-  std::chrono::milliseconds body{60000};  ///< Without any byte of an unfinished body.
-  std::chrono::milliseconds write{60000};  ///< Without taking any byte of an answer.
-  std::chrono::milliseconds linger{
-      2000};  ///< Reading on after an answer that ended an unfinished request.
-  std::chrono::milliseconds tunnel{3600000};  ///< Without any byte through a tunnel.
-};
-
-/// What server connections of one worker share, and whom they tell. Implemented by the worker.
-class ServerHost {
- public:
-  /// Opens a stream for a request whose first bytes are here. Null: overloaded; the connection
-  /// closes.
-  [[nodiscard]] virtual RequestEvents* openStream(ServerLink& link) noexcept = 0;
-  /// Takes back a stream whose head never came.
-  virtual void dropStream(RequestEvents& stream) noexcept = 0;
-  /// The connection is closed; the host forgets and retires it.
-  virtual void onServerConnectionClosed(H1ServerConnection& connection) noexcept = 0;
-  /// True if connections end after their current answer (drain, or the listener has gone).
-  [[nodiscard]] virtual bool closing(const ConnectionInfo& connection) noexcept = 0;
-
-  net::EventLoop& loop;            ///< The worker's loop.
-  BlockPool& pool;                 ///< The worker's blocks.
-  std::span<char> scratch;         ///< Read buffer, valid within one event.
-  const http::H1Limits& limits;    ///< Bounds of a head.
-  const ServerTimeouts& timeouts;  ///< Bounds of time.
-
- protected:
-  ServerHost(net::EventLoop& the_loop, BlockPool& the_pool, std::span<char> the_scratch,
-             const http::H1Limits& the_limits, const ServerTimeouts& the_timeouts) noexcept
-      : loop(the_loop),
-        pool(the_pool),
-        scratch(the_scratch),
-        limits(the_limits),
-        timeouts(the_timeouts) {}
-  ~ServerHost() = default;
-};
-
 /// Server side of HTTP/1.x on one connection: one stream at a time, pipelined requests wait in
 /// order. Owns no buffer while idle. Registered edge-triggered once; no epoll_ctl, no timer
-/// operation and no allocation per request. Source: RFC 9112. [worker]
-class H1ServerConnection final : public net::EventHandler, public ServerLink, private net::Timer {
+/// operation and no allocation per request. A plain connection that begins with HTTP/2's preface is
+/// handed to ServerHost::onPreface(). Source: RFC 9112. [worker]
+class H1ServerConnection final : public ServerConnection, public ServerLink, private net::Timer {
  public:
   /// Takes a connection whose socket is in the loop, or will be, with this as handler.
   H1ServerConnection(ServerHost& host, Transport transport, const ConnectionInfo& info) noexcept;
@@ -68,16 +26,10 @@ class H1ServerConnection final : public net::EventHandler, public ServerLink, pr
 
   /// Begins; `readable` if bytes may be there already (after a TLS handshake).
   void start(bool readable) noexcept;
-  /// Closes when idle, else after the current answer (drain).
-  void closeWhenIdle() noexcept;
-  /// Closes at once, whatever is under way.
-  void closeNow() noexcept;
+  void closeWhenIdle() noexcept override;
+  void closeNow() noexcept override;
   /// True between requests.
   [[nodiscard]] bool idle() const noexcept { return events_ == nullptr; }
-  /// Membership in the worker's list of connections.
-  H1ServerConnection* prev = nullptr;
-  /// Membership in the worker's list of connections.
-  H1ServerConnection* next = nullptr;
 
   void onEvents(std::uint32_t events) noexcept override;
   void sendContinue() noexcept override;
@@ -106,6 +58,8 @@ class H1ServerConnection final : public net::EventHandler, public ServerLink, pr
   bool readHead() noexcept;
   bool takeHeadBytes() noexcept;
   bool parseHead() noexcept;
+  [[nodiscard]] bool beginsPreface() const noexcept;
+  void handOver() noexcept;
   bool readBody() noexcept;
   std::size_t decode(std::span<char> input, std::uint32_t* progress) noexcept;
   bool lingerRead() noexcept;
@@ -132,6 +86,7 @@ class H1ServerConnection final : public net::EventHandler, public ServerLink, pr
   ConnectionInfo info_;
   StallWatch stall_;
   Phase phase_ = Phase::Idle;
+  bool fresh_ = true;  // no request was served yet
   bool readable_ = false;
   bool half_closed_ = false;  // EPOLLRDHUP seen: a short read is no proof that nothing more comes
   bool reading_ = true;

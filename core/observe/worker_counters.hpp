@@ -102,6 +102,7 @@ class WorkerCounters {
   Counter udp_dropped;            ///< Datagrams that went nowhere.
   Counter filter_faults;          ///< Filter calls that came back as a fault.
   Counter slow_filters;           ///< Filter calls that took over 10 ms.
+  std::array<Counter, 3> floods;  ///< HTTP/2 connections ended for resets, frames, headers.
 
   /// Counters of the rule with this statistics slot. Owner's thread only (allocates on first use).
   [[nodiscard]] RuleCounters& rule(std::uint32_t slot) {

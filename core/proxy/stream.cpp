@@ -9,6 +9,14 @@
 #include "proxy/worker.hpp"
 
 namespace hyperway::proxy {
+namespace {
+
+std::string_view nameOf(http::Version version, std::string_view http2) noexcept {
+  if (version == http::Version::Http2) return http2;
+  return version == http::Version::Http10 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
+}  // namespace
 
 Stream::Stream(Worker& worker, codec::ServerLink& link, std::span<std::byte> room) noexcept
     : worker_(worker),
@@ -231,7 +239,7 @@ void Stream::account(StreamEnd reason) noexcept {
   std::string target(client_path_.empty() ? request_.path : client_path_);
   if (request_.has_query) target.append("?").append(client_query_);
   entry.path = target;
-  entry.protocol = request_.version == http::Version::Http10 ? "HTTP/1.0" : "HTTP/1.1";
+  entry.protocol = nameOf(request_.version, "HTTP/2.0");  // as other servers log it
   entry.listener = listener_key_;
   if (rule_ != nullptr) {
     entry.route = rule_->route_key;
@@ -281,7 +289,7 @@ const StreamInfo& Stream::filterInfo() noexcept {
                                                                   : "http";
     info_->client_authority = client_authority_;
     info_->client_host = request_.host;
-    info_->protocol = request_.version == http::Version::Http10 ? "HTTP/1.0" : "HTTP/1.1";
+    info_->protocol = nameOf(request_.version, "HTTP/2");  // HW_TEXT_PROTOCOL
     info_->peer_address = {peer.peer_text, peer.peer_text_size};
     info_->peer_port = peer.peer.port();
     info_->request_id = request_id_;

@@ -13,6 +13,8 @@
 #include <new>
 #include <utility>
 
+#include "codec/h1_server.hpp"
+#include "codec/h2_server.hpp"
 #include "proxy/acceptor.hpp"
 #include "proxy/handshake.hpp"
 #include "proxy/tcp_flow.hpp"
@@ -186,11 +188,16 @@ void Worker::closeListener(std::uint32_t bind) {
     loop.retire(acceptor.release());
   }
   acceptors_[bind].clear();
+  for (auto* each = connections_; each != nullptr; each = each->next)
+    if (each->connection().bind == bind) each->closeWhenIdle();
   // In a drain connections live on, and are served as before, until their next answer.
   if (!draining_) groups_[bind] = nullptr;
 }
 
-void Worker::drain() { draining_ = true; }
+void Worker::drain() {
+  draining_ = true;
+  for (auto* each = connections_; each != nullptr; each = each->next) each->closeWhenIdle();
+}
 
 void Worker::killAll() {
   for (std::uint32_t bind = 0; bind < acceptors_.size(); ++bind) closeListener(bind);
@@ -230,14 +237,38 @@ bool Worker::mayAccept() const noexcept { return counters_.connections.get() < c
 void Worker::serve(codec::Transport transport, const codec::ConnectionInfo& info, bool readable,
                    bool registered) {
   const int fd = transport.fd();
-  auto* const connection = new codec::H1ServerConnection(*this, std::move(transport), info);
-  pushFront(connections_, *connection);
+  const bool http2 = transport.tls() != nullptr && transport.tls()->alpn() == "h2";
   if (!registered) counters_.connections.add();
   constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  const bool watched =
-      registered ? loop.modify(fd, kEvents, *connection) : loop.add(fd, kEvents, *connection);
-  if (!watched) return connection->closeNow();
-  connection->start(readable);
+  const auto begin = [&](auto* connection, auto&&... arguments) {
+    pushFront<codec::ServerConnection>(connections_, *connection);
+    const bool watched =
+        registered ? loop.modify(fd, kEvents, *connection) : loop.add(fd, kEvents, *connection);
+    if (!watched) return connection->closeNow();
+    connection->start(arguments..., readable);
+  };
+  if (http2)
+    begin(new codec::H2ServerConnection(*this, std::move(transport), info), std::span<char>{});
+  else
+    begin(new codec::H1ServerConnection(*this, std::move(transport), info));
+}
+
+void Worker::onPreface(const codec::ServerConnection& from, codec::Transport transport,
+                       std::span<char> read, bool readable) noexcept {
+  const int fd = transport.fd();
+  auto* const connection =
+      new codec::H2ServerConnection(*this, std::move(transport), from.connection());
+  pushFront<codec::ServerConnection>(connections_, *connection);
+  counters_.connections.add();
+  if (!loop.modify(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *connection))
+    return connection->closeNow();
+  connection->start(read, readable);
+}
+
+void Worker::onMalformed() noexcept { counters_.bad_requests.add(); }
+
+void Worker::onFlood(codec::Flood kind) noexcept {
+  counters_.floods[static_cast<std::size_t>(kind)].add();
 }
 
 void Worker::handshakeBegun(Handshake& handshake) noexcept {
@@ -264,7 +295,7 @@ void Worker::flowDone(TcpFlow& flow) noexcept {
   loop.retire(&flow);
 }
 
-void Worker::onServerConnectionClosed(codec::H1ServerConnection& connection) noexcept {
+void Worker::onServerConnectionClosed(codec::ServerConnection& connection) noexcept {
   unlink(connections_, connection);
   counters_.connections.subtract();
   loop.retire(&connection);

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "codec/h1_server.hpp"
+#include "codec/server_host.hpp"
 #include "net/event_loop.hpp"
 #include "observe/access_log.hpp"
 #include "observe/worker_counters.hpp"
@@ -142,7 +142,11 @@ class Worker final : private WorkerParts, public codec::ServerHost {
 
   codec::RequestEvents* openStream(codec::ServerLink& link) noexcept override;
   void dropStream(codec::RequestEvents& stream) noexcept override;
-  void onServerConnectionClosed(codec::H1ServerConnection& connection) noexcept override;
+  void onServerConnectionClosed(codec::ServerConnection& connection) noexcept override;
+  void onPreface(const codec::ServerConnection& from, codec::Transport transport,
+                 std::span<char> read, bool readable) noexcept override;
+  void onMalformed() noexcept override;
+  void onFlood(codec::Flood kind) noexcept override;
   bool closing(const codec::ConnectionInfo& connection) noexcept override;
 
   /// The worker's parts, for streams.
@@ -203,7 +207,7 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   Stream* streams_ = nullptr;
   std::vector<Waiting> waiting_;
   std::vector<Waiting> routing_;  // those of this turn, while they are routed
-  codec::H1ServerConnection* connections_ = nullptr;
+  codec::ServerConnection* connections_ = nullptr;
   Handshake* handshakes_ = nullptr;
   TcpFlow* flows_ = nullptr;
   std::uint64_t random_state_;

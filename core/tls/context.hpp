@@ -31,7 +31,7 @@ struct CertificateInfo {
 struct ContextOptions {
   /// Offered protocols, best first. A client whose list has none of them is refused
   /// (no_application_protocol, RFC 7301).
-  std::vector<std::string> alpn = {"http/1.1", "http/1.0"};
+  std::vector<std::string> alpn = {"h2", "http/1.1", "http/1.0"};
   bool min_tls13 = false;          ///< Else TLS 1.2 is the least.
   std::string session_id_context;  ///< Sessions and tickets are bound to it (listener and
                                    ///< client-certificate settings).

@@ -89,10 +89,17 @@ class Server final : public ServerHost {
     return streams.emplace_back(std::make_unique<Stream>(link)).get();
   }
   void dropStream(RequestEvents& /*stream*/) noexcept override { streams.pop_back(); }
-  void onServerConnectionClosed(H1ServerConnection& closed) noexcept override {
+  void onServerConnectionClosed(ServerConnection& closed) noexcept override {
     loop_.retire(&closed);
     connection = nullptr;
   }
+  void onPreface(const ServerConnection& /*from*/, Transport transport, std::span<char> read,
+                 bool /*readable*/) noexcept override {
+    preface.assign(read.data(), read.size());
+    handed_over = transport.fd() >= 0;
+  }
+  void onMalformed() noexcept override {}
+  void onFlood(Flood /*kind*/) noexcept override {}
   bool closing(const ConnectionInfo& /*connection*/) noexcept override { return draining; }
 
   /// Lets the client say something, and the connection read it.
@@ -107,6 +114,8 @@ class Server final : public ServerHost {
   std::vector<std::unique_ptr<Stream>> streams;
   bool overloaded = false;
   bool draining = false;
+  std::string preface;
+  bool handed_over = false;
 
  private:
   net::EventLoop loop_;
@@ -252,6 +261,39 @@ TEST_CASE("codec: a connection that should end goes when idle, or after its answ
   idle.streams.at(0)->answer();
   CHECK(idle.wire.hear().find("onnection: close\r\n") != std::string::npos);
   CHECK(idle.wire.ended);
+}
+
+TEST_CASE("codec: HTTP/2's preface as first bytes hands the connection over, wherever it is cut") {
+  constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  for (std::size_t cut = 1; cut < kPreface.size(); ++cut) {
+    CAPTURE(cut);
+    Server server;
+    server.say(kPreface.substr(0, cut));
+    CHECK_FALSE(server.handed_over);
+    server.say(std::string(kPreface.substr(cut)) + "more");
+    CHECK(server.handed_over);
+    CHECK(server.preface == std::string(kPreface) + "more");
+    CHECK(server.streams.empty());
+    CHECK(server.connection == nullptr);
+  }
+}
+
+TEST_CASE("codec: HTTP/2's preface behind a request, or unlike it, is a bad request") {
+  for (const std::string_view bytes :
+       {"PRI * HTTP/2.0\r\n\r\nSMS\r\n\r\n", "PRI * HTTP/2.0\r\nHost: a\r\n\r\n"}) {
+    Server server;
+    server.say(bytes);
+    CHECK_FALSE(server.handed_over);
+    REQUIRE(server.streams.size() == 1);
+    CHECK(server.streams[0]->log == "protocol;");
+  }
+  Server server;
+  server.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  server.streams[0]->answer();
+  server.say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  CHECK_FALSE(server.handed_over);
+  REQUIRE(server.streams.size() == 2);
+  CHECK(server.streams[1]->log == "protocol;");
 }
 
 }  // namespace hyperway::codec
