@@ -54,6 +54,7 @@ class H2ClientConnection final : public ClientConnection, private net::Timer {
     void operator()(nghttp2_session* session) const noexcept;
   };
   enum class Phase : std::uint8_t { Connecting, Handshake, Up, Closed };
+  static constexpr std::size_t kMostGathered = 64 * 1024;  // frames that wait for the socket
 
   // ---- for exchanges ----
   [[nodiscard]] bool settled() const noexcept { return settings_seen_; }

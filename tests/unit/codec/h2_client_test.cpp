@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "h2_frames.hpp"
@@ -20,6 +21,12 @@ using namespace test;  // frames
 /// One exchange that notes what it is told.
 class Exchange final : public ResponseEvents {
  public:
+  Exchange() = default;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  ~Exchange() {  // the link is in our memory
+    if (link != nullptr) link->cancel();
+  }
   http::ResponseHead& responseHead() noexcept override { return head_; }
   Arena& arena() noexcept override { return memory_.arena; }
   http::HeaderMap& responseTrailers() noexcept override { return trailers_; }
@@ -378,7 +385,7 @@ TEST_CASE("codec: a cancelled exchange resets its stream, and the connection liv
   client.ask(gone, "POST", kChunked);
   client.ask(other);
   gone.link->sendBody("never", false);
-  gone.link->cancel();
+  std::exchange(gone.link, nullptr)->cancel();
   client.turn();
   const auto resets = client.hear(kReset);
   REQUIRE(resets.size() == 1);
