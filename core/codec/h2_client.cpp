@@ -160,6 +160,12 @@ bool H2ClientConnection::hasRoom() const noexcept {
          nghttp2_session_check_request_allowed(session) != 0;
 }
 
+/// False once an exchange is over, whatever is in its memory then.
+bool H2ClientConnection::serves(std::int32_t stream, const H2Exchange& exchange) const noexcept {
+  return phase_ != Phase::Closed &&
+         nghttp2_session_get_stream_user_data(session_.get(), stream) == &exchange;
+}
+
 ClientLink& H2ClientConnection::begin(ResponseEvents& events) noexcept {
   events.responseTrailers().clear();
   void* const room = events.arena().allocate(sizeof(H2Exchange), alignof(H2Exchange));

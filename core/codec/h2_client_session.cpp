@@ -165,13 +165,14 @@ struct H2ClientConnection::Callbacks {
     return outcome(connection);
   }
 
-  static int data(nghttp2_session* session, std::uint8_t /*flags*/, std::int32_t stream,
+  static int data(nghttp2_session* session, std::uint8_t flags, std::int32_t stream,
                   const std::uint8_t* bytes, std::size_t size, void* user) {
     H2ClientConnection& connection = self(user);
     // Who does not read must not keep the others waiting: their windows are of their own.
     (void)nghttp2_session_consume_connection(session, size);
     if (H2Exchange* const exchange = exchangeOf(session, stream))
-      exchange->data({reinterpret_cast<char*>(const_cast<std::uint8_t*>(bytes)), size});
+      exchange->data({reinterpret_cast<char*>(const_cast<std::uint8_t*>(bytes)), size},
+                     (flags & NGHTTP2_FLAG_END_STREAM) != 0);
     return outcome(connection);
   }
 
