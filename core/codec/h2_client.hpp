@@ -54,10 +54,12 @@ class H2ClientConnection final : public ClientConnection, private net::Timer {
     void operator()(nghttp2_session* session) const noexcept;
   };
   enum class Phase : std::uint8_t { Connecting, Handshake, Up, Closed };
+  static constexpr std::size_t kMostGathered = 64 * 1024;  // frames that wait for the socket
 
   // ---- for exchanges ----
   [[nodiscard]] bool settled() const noexcept { return settings_seen_; }
   [[nodiscard]] bool offersTunnels() const noexcept;
+  [[nodiscard]] bool serves(std::int32_t stream, const H2Exchange& exchange) const noexcept;
   void submit(H2Exchange& exchange, const http::RequestHead& head,
               const http::H1RequestOut& options) noexcept;
   void reset(H2Exchange& exchange, std::uint32_t code) noexcept;

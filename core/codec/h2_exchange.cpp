@@ -174,13 +174,20 @@ void H2Exchange::headDone(bool end) noexcept {
   events_->onResponseHead(false);
 }
 
-void H2Exchange::data(std::span<char> bytes) noexcept {
+void H2Exchange::data(std::span<char> bytes, bool last_frame) noexcept {
   if (bytes.empty()) return;
   if (phase_ != Phase::Body && phase_ != Phase::Tunnel)
     return protocolError(http::HttpError::BadContentLength);
   if (known_length_) {
     if (bytes.size() > left_) return protocolError(http::HttpError::BadContentLength);
     left_ -= bytes.size();
+    if (left_ == 0 && !last_frame) {
+      // A reset may follow, and nobody could tell any more that the answer was not complete.
+      last_ = bytes.back();
+      holds_last_ = true;
+      bytes = bytes.first(bytes.size() - 1);
+      if (bytes.empty()) return;
+    }
   }
   if (pending_.empty()) arm(limit());
   if (!reading_ || !in_.empty()) return in_.append(host_.pool, {bytes.data(), bytes.size()});
@@ -206,6 +213,7 @@ void H2Exchange::ended() noexcept {
   net::Timer::cancel();
   if (phase_ == Phase::Hold) return release()->onResponseHead(true);
   if (!reading_ || !in_.empty()) {
+    if (std::exchange(holds_last_, false)) in_.append(host_.pool, {&last_, 1});
     held_end_ = true;
     connection_->unlink(*this);
     return;
@@ -236,12 +244,21 @@ void H2Exchange::deliver() noexcept {
 }
 
 void H2Exchange::finish() noexcept {
-  http::HeaderMap* const trailers = trailers_in_ ? &events_->responseTrailers() : nullptr;
+  http::HeaderMap& trailers = events_->responseTrailers();
+  const bool has_trailers = trailers_in_ && trailers.count() != 0;
+  char last = last_;
+  const std::span<char> rest(&last, holds_last_ ? 1 : 0);
+  if (has_trailers && !rest.empty()) {
+    const H2ClientConnection& connection = *connection_;
+    const std::int32_t stream = stream_;
+    events_->onResponseBody(rest, false);
+    if (!connection.serves(stream, *this)) return;  // nobody waits any more
+  }
   ResponseEvents* const events = release();
-  if (trailers != nullptr && trailers->count() != 0)
-    events->onResponseTrailers(*trailers);
+  if (has_trailers)
+    events->onResponseTrailers(trailers);
   else
-    events->onResponseBody({}, true);
+    events->onResponseBody(rest, true);
 }
 
 // ---- the end ----

@@ -58,7 +58,7 @@ class H2Exchange final : public ClientLink, private net::Timer {
   void field(std::string_view name, std::string_view value) noexcept;
   void fieldsDone(bool end) noexcept;
   void headDone(bool end) noexcept;
-  void data(std::span<char> bytes) noexcept;
+  void data(std::span<char> bytes, bool last_frame) noexcept;
   void ended() noexcept;
   // Breaks off, in a context where the stream may be told.
   void broken(Broken how, http::HttpError error) noexcept;
@@ -104,9 +104,11 @@ class H2Exchange final : public ClientLink, private net::Timer {
   Broken how_ = Broken::Reset;
   http::HttpError error_ = http::HttpError::None;
   std::uint8_t interim_ = 0;
+  char last_ = 0;  // the last byte of a body of known length, until the backend says that it ends
   bool reading_ = true;
   bool delivering_ = false;
   bool known_length_ = false;
+  bool holds_last_ = false;
   bool grpc_ = false;
   bool trailers_in_ = false;
   bool request_done_ = false;  // no more is to come from the client

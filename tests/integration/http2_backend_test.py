@@ -105,7 +105,7 @@ class Messages(Http2Case):
             seen["request"] = request
             http2.head(request.stream, 200, [("trailer", "x-sum")])
             http2.body(request.stream, b"part")
-            http2.trailers(request.stream, ("x-sum", "9"), ("content-length", "7"))
+            http2.trailers(request.stream, ("x-sum", "9"), ("x-forwarded-for", "7"))
         self.behave(serving(handler))
         with Client(self.port) as client:
             client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-In\r\n\r\n"
@@ -251,9 +251,10 @@ class Sharing(Http2Case):
         self.behave(script)
         with Client(self.port) as stays:
             stays.request("GET", "/stays")
-            with Client(self.port) as leaves:
-                leaves.request("GET", "/leaves")
-                leaves.head()
+            leaves = Client(self.port)
+            leaves.request("GET", "/leaves")
+            leaves.head()
+            leaves.reset()
             self.assertEqual(stays.response().body, b"8")  # CANCEL
 
     def test_a_slow_reader_holds_a_window_and_nobody_else(self):
@@ -409,6 +410,7 @@ class Hostile(Http2Case):
         "too long": LENGTH + h2b.data(1, b"12345678901", end=True),
         "reset": LENGTH + h2b.data(1, b"12345") + h2b.reset(1, 0),
         "reset at the end": LENGTH + h2b.data(1, b"1234567890") + h2b.reset(1, 2),
+        "reset after all of it": LENGTH + h2b.data(1, b"12345678") + h2b.data(1, b"90") + h2b.reset(1, 0),
         "short and trailers": LENGTH + h2b.data(1, b"1") + h2b.headers(1, ("a", "b"), end=True),
         "trailers without end": h2b.headers(1, *OK) + h2b.data(1, b"1") + h2b.headers(1, ("a", "b")),
         "pseudo trailers": h2b.headers(1, *OK) + h2b.data(1, b"1") + h2b.headers(1, *OK, end=True),

@@ -215,7 +215,10 @@ codec::ClientLink* UpstreamSet::connect(EndpointState& endpoint, codec::Response
 /// The first that has room takes it, so that connections which are not needed get idle and go.
 codec::ClientLink* UpstreamSet::connectHttp2(EndpointState& endpoint,
                                              codec::ResponseEvents& events) noexcept {
-  auto* connection = static_cast<codec::H2ClientConnection*>(endpoint.idle);
+  const auto first = [&endpoint] { return static_cast<codec::H2ClientConnection*>(endpoint.idle); };
+  // One that is about to end has not always said so yet.
+  while (first() != nullptr && !first()->hasRoom()) place(endpoint, *first(), false);
+  codec::H2ClientConnection* connection = first();
   if (connection == nullptr) {
     connection = open<codec::H2ClientConnection>(endpoint);
     if (connection == nullptr) return nullptr;

@@ -6,7 +6,7 @@
 
 #include <array>
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "net/socket.hpp"
@@ -17,6 +17,12 @@ namespace {
 /// Waits for an answer that never comes.
 class Waiting final : public codec::ResponseEvents {
  public:
+  Waiting() = default;
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting() {  // a link of HTTP/2 is in our memory
+    if (link != nullptr) link->cancel();
+  }
   http::ResponseHead& responseHead() noexcept override { return head_; }
   Arena& arena() noexcept override { return arena_; }
   http::HeaderMap& responseTrailers() noexcept override { return trailers_; }
@@ -99,6 +105,7 @@ TEST_CASE("proxy: exchanges of HTTP/2 share a connection, those of HTTP/1 have o
     two.link->cancel();
     CHECK(fixture.report().active == 1);
     three.link->cancel();
+    one.link = two.link = three.link = nullptr;
     CHECK(fixture.report().active == 0);
     CHECK(fixture.report().idle == (http2 ? 1 : 0));
   }
@@ -128,7 +135,7 @@ TEST_CASE("proxy: an endpoint that leaves keeps its connections until their exch
   fixture.set.adopt(0, gone, nullptr);
   CHECK_FALSE(one.broken);
   CHECK(fixture.counters.upstream_connections.get() == 1);
-  one.link->cancel();
+  std::exchange(one.link, nullptr)->cancel();
   CHECK(fixture.counters.upstream_connections.get() == 0);
 }
 
