@@ -129,9 +129,9 @@ class FromTheFront(GatewayCase):
         for port in (80, 9000):
             for sent in bad:
                 with self.subTest(sent), connect(self.gateway.port(port)) as client:
-                    client.sendall(sent)
-                    client.shutdown(socket.SHUT_WR)
-                    with contextlib.suppress(ConnectionResetError):
+                    with contextlib.suppress(OSError):  # A reset, at any time.
+                        client.sendall(sent)
+                        client.shutdown(socket.SHUT_WR)
                         self.assertEqual(client.recv(100), b"")
         self.assertEqual(self.gateway.metric(name) - before, 2 * len(bad))
         self.assertEqual(self.tcp.taken, taken)
@@ -153,7 +153,6 @@ class Strangers(Case):
         with connect(gateway_.port(9000)) as client:
             with contextlib.suppress(OSError):
                 client.sendall(v1())
-            with contextlib.suppress(ConnectionResetError):
                 self.assertEqual(client.recv(10), b"")
         self.assertEqual(gateway_.metric("hyperway_proxy_headers_refused_total"), 1)
         self.assertEqual(server.taken, 0)
@@ -166,7 +165,8 @@ class Strangers(Case):
                       "timeouts": {"handshake": "300ms"}}))
         with connect(gateway_.port(9000)) as client:
             client.sendall(v1()[:10])
-            self.assertEqual(client.recv(10), b"")
+            with contextlib.suppress(ConnectionResetError):
+                self.assertEqual(client.recv(10), b"")
         self.assertEqual(server.taken, 0)
 
 
