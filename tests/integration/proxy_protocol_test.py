@@ -12,9 +12,11 @@ from harness import tls
 from harness.case import Case, GatewayCase, until
 from harness.client import Client
 from harness.flows import Server, connect, named, read_exactly, read_line, tcp_route, tls_route
-from harness.manifests import app, gateway, gateway_class, listener, route, secret
+from harness.http2 import serving
+from harness.manifests import anchors, app, gateway, gateway_class, listener, route, secret, tls_policy
 
 WEB = tls.self_signed("web.example")
+WEB_AUTHORITY = tls.Authority()
 PASSED = tls.self_signed("passed.example")
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 ANNOTATION = "hyperway.arloor.dev/proxy-protocol"
@@ -52,6 +54,25 @@ def tell_header(connection, server):
     connection.sendall(read_line(connection) + b"\n")
 
 
+def http1(connection, server, header=None):
+    """A handler that keeps the header, and answers each request with "ok"."""
+    server.heads.append(header or read_header(connection))
+    while True:
+        if not read_line(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+class Adapter:
+    """A socket as scripts of Backend know it."""
+
+    def __init__(self, connection):
+        self.socket, self.requests = connection, []
+
+    def send(self, raw):
+        """Sends bytes."""
+        self.socket.sendall(raw)
+
+
 class FromTheFront(GatewayCase):
     """Headers that come in."""
 
@@ -83,11 +104,11 @@ class FromTheFront(GatewayCase):
         with raw:
             for part in ([header] if not split else [header[n:n + split] for n in range(0, len(header), split)]):
                 raw.sendall(part)
-            client = context.wrap_socket(raw, server_hostname=sni) if context else raw
-            client.sendall(b"GET /x HTTP/1.1\r\nHost: web.example\r\nConnection: close\r\n\r\n")
-            answer = b""
-            while part := client.recv(1 << 16):
-                answer += part
+            with context.wrap_socket(raw, server_hostname=sni) if context else raw as client:
+                client.sendall(b"GET /x HTTP/1.1\r\nHost: web.example\r\nConnection: close\r\n\r\n")
+                answer = b""
+                while part := client.recv(1 << 16):
+                    answer += part
             self.assertIn(b" 200 ", answer)
             return self.backends["app"].last().get("x-forwarded-for")
 
@@ -190,6 +211,49 @@ class TowardsBackends(Case):
                     client.sendall(b"ping\n")
                     self.assertEqual(read_line(client), b"ping")
                     self.assertEqual(server.heads, [("127.0.0.1", client.getsockname()[1], "127.0.0.1", port)])
+
+    def test_an_http_connection_begins_with_it_and_serves_one_client(self):
+        for version in ("v1", "v2"):
+            server, objects = self.asking(version, http1)
+            with gw.Gateway(gateway_class(), gateway(), *objects, route()) as gateway_, \
+                    Client(gateway_.port()) as one, Client(gateway_.port()) as other:
+                for client in (one, other, one):
+                    self.assertEqual(client.ask("GET", "/").body, b"ok")
+                expected = [("127.0.0.1", client.socket.getsockname()[1], "127.0.0.1", gateway_.port())
+                            for client in (one, other, one)]
+                self.assertEqual((server.heads, server.taken), (expected, 3))
+
+    def test_it_goes_in_front_of_tls(self):
+        context = tls.server_context(WEB_AUTHORITY.issue("app.example"))
+
+        def secure(connection, server):
+            header = read_header(connection)
+            with context.wrap_socket(connection, server_side=True) as inside:
+                http1(inside, server, header)
+        server, objects = self.asking("v2", secure)
+        gateway_ = self.use(gw.Gateway(gateway_class(), gateway([listener(), listener("tcp", 9000, "TCP")]), *objects,
+                                       route(), tcp_route(), anchors("ca", WEB_AUTHORITY.certificate), tls_policy()))
+        with Client(gateway_.port()) as client:
+            self.assertEqual(client.ask("GET", "/").body, b"ok")
+            self.assertEqual(server.heads[-1][1], client.socket.getsockname()[1])
+        with connect(gateway_.port(9000)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b"\r\n\r\nok", client.recv(1000))
+            self.assertEqual(server.heads[-1][1], client.getsockname()[1])
+
+    def test_http2_backends_get_it_too(self):
+        def http2(connection, server):
+            server.heads.append(read_header(connection))
+            serving(lambda session, request: session.answer(request.stream, 200, b"ok"))(Adapter(connection))
+        server, objects = self.asking("v1", http2)
+        objects[0]["spec"]["ports"][0]["appProtocol"] = "kubernetes.io/h2c"
+        gateway_ = self.use(gw.Gateway(gateway_class(), gateway(), *objects, route()))
+        with Client(gateway_.port()) as one, Client(gateway_.port()) as other:
+            for client in (one, other, one):
+                self.assertEqual(client.ask("GET", "/").body, b"ok")
+            self.assertEqual([head[1] for head in server.heads],
+                             [client.socket.getsockname()[1] for client in (one, other, one)])
+        until(lambda: gateway_.metric("hyperway_upstream_connections") == 0)
 
     def test_a_value_that_nobody_knows_is_told_and_nothing_is_sent(self):
         server, objects = self.asking("v3", tell_header)

@@ -14,7 +14,7 @@ from harness import gateway as gw
 from harness import successor, tls
 from harness.case import Case, GatewayCase, patience, until
 from harness.flows import (Server, connect, digest_of, echo, is_reset, named, read_exactly, read_line, reset,
-                           send_pattern, tcp_route)
+                           resets, send_pattern, tcp_route)
 from harness.manifests import (anchors, app, backend_ref, gateway, gateway_class, listener, service, tls_policy)
 
 AUTHORITY = tls.Authority()
@@ -231,8 +231,8 @@ class Choice(TcpCase):
             listeners=[tcp(name, 9000 + n) for n, name in enumerate(lacks)], ready=True)
         self.assertTrue(port)
         for n, name in enumerate(lacks):
-            with self.subTest(name), connect(self.gateway.port(9000 + n)) as client:
-                self.assertTrue(is_reset(client))
+            with self.subTest(name):
+                self.assertTrue(resets(self.gateway.port(9000 + n)))
         self.assertEqual(server.taken, 0)
 
     def test_an_endpoint_that_is_gone_is_passed_over(self):
@@ -263,8 +263,7 @@ class Choice(TcpCase):
     def test_a_backend_whose_certificate_is_not_good_is_not_used(self):
         server = self.use(Server(named("secure"), tls=tls.server_context(tls.self_signed("app.example"))))
         port = self.start(*app("app", server), anchors("ca", AUTHORITY.certificate), tls_policy(), tcp_route())
-        with connect(port) as client:
-            self.assertTrue(is_reset(client))
+        self.assertTrue(resets(port))
         self.assertGreaterEqual(self.gateway.metric("hyperway_upstream_tls_failures_total"), 1)
 
 
@@ -277,7 +276,7 @@ class Life(TcpCase):
             client.sendall(b"before")
             self.assertEqual(read_exactly(client, 6), b"before")
             self.gateway.delete(tcp_route())
-            until(lambda: is_reset_at(port), message="new connections are reset")
+            until(lambda: resets(port, 0.2), message="new connections are reset")
             client.sendall(b"after")
             self.assertEqual(read_exactly(client, 5), b"after")
             self.gateway.apply(gateway([tcp("other", 9001)]))
@@ -341,12 +340,12 @@ class Life(TcpCase):
             self.assertEqual(client.recv(1), b"")
         entry = self.log_entry()
         for key, value in {"protocol": "TCP", "listener": "default/gw/tcp", "route": "default/tcp",
-                           "rule": "default/tcp/0", "upstream": f"127.0.0.1:{self.server.port}",
+                           "rule": "TCPRoute/default/tcp/0", "upstream": f"127.0.0.1:{self.server.port}",
                            "client": "127.0.0.1", "bytes_received": 5, "bytes_sent": 5, "attempts": 1}.items():
             self.assertEqual(entry[key], value, entry)
         self.assertNotIn("status", entry)
         self.assertNotIn("why", entry)
-        self.assertEqual(self.gateway.metric("hyperway_requests_total", route="default/tcp", code="2xx"), 1)
+        self.assertEqual(self.gateway.metric("hyperway_requests_total", route="TCPRoute/default/tcp", code="2xx"), 1)
 
     def test_a_connection_lives_through_the_drain_and_ends_with_its_deadline(self):
         port = self.served(settings={"drain": {"delay": "0s", "deadline": "2s"}})
@@ -394,12 +393,6 @@ class Life(TcpCase):
         with connect(port) as client:
             client.sendall(b"z")
             self.assertEqual(client.recv(1), b"z")
-
-
-def is_reset_at(port):
-    """True if a new connection is reset."""
-    with connect(port) as client:
-        return is_reset(client)
 
 
 def refused(port):

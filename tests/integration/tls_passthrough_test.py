@@ -106,36 +106,33 @@ class OnePort(GatewayCase):
             tls_route("end", ["ended.example"], ["ended"], at("end")),
             route("web", hostnames=["web.example"], parents=at("https")))
 
-    def setUp(self):
-        super().setUp()
-        self.port = self.gateway.port(8443)
-
     def test_each_name_gets_what_its_listener_says(self):
         for name, pair, line in (("passed.example", PASSED, b"passed"), ("ended.example", ENDED, b"ended")):
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 context = tls.client_context(minimum=version, maximum=version)
-                with self.subTest(f"{name} {version}"), shaken(self.port, name, context) as client:
+                with self.subTest(f"{name} {version}"), shaken(self.gateway.port(8443), name, context) as client:
                     self.assertEqual(client.getpeercert(True), tls.der(pair[0]))
                     self.assertEqual(read_line(client), line)
                     client.sendall(b"ping")
                     self.assertEqual(read_exactly(client, 4), b"ping")
-        got = ask(self.port, tls=tls.client_context(), sni="web.example", host="web.example")
+        got = ask(self.gateway.port(8443), tls=tls.client_context(), sni="web.example", host="web.example")
         self.assertEqual((got.status, got.body), (200, b"app"))
 
     def test_any_protocol_may_be_spoken_inside(self):
         for alpn in (["mqtt"], ["h2"], ["http/1.1", "x"]):
-            with self.subTest(alpn), shaken(self.port, "ended.example", tls.client_context(alpn=alpn)) as client:
+            context = tls.client_context(alpn=alpn)
+            with self.subTest(alpn), shaken(self.gateway.port(8443), "ended.example", context) as client:
                 self.assertEqual((client.selected_alpn_protocol(), read_line(client)), (None, b"ended"))
 
     def test_names_are_compared_without_case(self):
         for name in ("PASSED.example", "Passed.EXAMPLE"):
-            with shaken(self.port, name) as client:
+            with shaken(self.gateway.port(8443), name) as client:
                 self.assertEqual(read_line(client), b"passed")
 
     def test_a_name_that_nothing_serves_is_refused_with_an_alert(self):
         for name in ("other.example", "a.nowhere.example", "none.example", None):
             with self.subTest(name):
-                self.assertEqual(failure(self.port, name), UNRECOGNIZED)
+                self.assertEqual(failure(self.gateway.port(8443), name), UNRECOGNIZED)
 
     def test_a_client_hello_may_come_in_single_bytes_and_in_many_records(self):
         for cut in (None, 1, 7, 300):
@@ -143,7 +140,7 @@ class OnePort(GatewayCase):
             sent = outgoing.read()
             if cut:
                 sent = records(sent[5:], cut)
-            with self.subTest(cut), connect(self.port) as client:
+            with self.subTest(cut), connect(self.gateway.port(8443)) as client:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for n in range(0, len(sent), 1 if cut is None else len(sent)):
                     client.sendall(sent[n:n + 1] if cut is None else sent)
@@ -152,7 +149,7 @@ class OnePort(GatewayCase):
     def test_the_same_for_tls_that_we_end(self):
         session, incoming, outgoing = hello("ended.example")
         sent = records(outgoing.read()[5:], 5)
-        with connect(self.port) as client:
+        with connect(self.gateway.port(8443)) as client:
             for n in range(0, len(sent), 3):
                 client.sendall(sent[n:n + 3])
             self.assertEqual(self.finish(client, session, incoming, outgoing), b"ended\n")
@@ -182,7 +179,7 @@ class OnePort(GatewayCase):
         plain = outgoing.read()
         grease = with_extensions(plain, (0x1A1A, b""), (0xFE0D, b"e" * 200), (0xFAFA, b"x"))
         for sent in (plain, grease, records(plain[5:], 100), plain + b"\x17\x03\x03\x00\x05early"):
-            with self.subTest(len(sent)), connect(self.port) as client:
+            with self.subTest(len(sent)), connect(self.gateway.port(8443)) as client:
                 before = len(self.raw.heads)
                 client.sendall(sent)
                 until(lambda: len(self.raw.heads) > before)
@@ -197,7 +194,7 @@ class OnePort(GatewayCase):
         for what, sent in (("HTTP", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), ("zeros", bytes(100)),
                            ("two names", twice), ("a NUL in its name", plain[:name] + b"\0" + plain[name + 1:]),
                            ("too long", b"\x16\x03\x01\x40\x00\x01\x01\x00\x00")):
-            with self.subTest(what), connect(self.port) as client:
+            with self.subTest(what), connect(self.gateway.port(8443)) as client:
                 client.sendall(sent)
                 got = b""
                 with contextlib.suppress(ConnectionResetError):
@@ -207,7 +204,7 @@ class OnePort(GatewayCase):
         self.assertEqual(self.raw.taken, taken)
 
     def test_half_ends_pass_through_tls_that_we_end(self):
-        with shaken(self.port, "ended.example") as client:
+        with shaken(self.gateway.port(8443), "ended.example") as client:
             self.assertEqual(read_line(client), b"ended")
             client.sendall(b"last")
             self.assertEqual(read_exactly(client, 4), b"last")
@@ -222,7 +219,7 @@ class OnePort(GatewayCase):
                 ended.set()
         kept, server.handler = server.handler, until_end
         try:
-            with shaken(self.port, "ended.example") as client:
+            with shaken(self.gateway.port(8443), "ended.example") as client:
                 client.sendall(b"last")
                 client.shutdown(socket.SHUT_WR)  # of the socket alone
                 self.assertTrue(ended.wait(10))
@@ -232,7 +229,7 @@ class OnePort(GatewayCase):
     def test_large_transfers_both_ways_through_both_kinds(self):
         data = b"0123456789abcdef" * (1 << 18)  # 4 MiB
         for name, line in (("passed.example", b"passed"), ("ended.example", b"ended")):
-            with self.subTest(name), shaken(self.port, name) as client:
+            with self.subTest(name), shaken(self.gateway.port(8443), name) as client:
                 self.assertEqual(read_line(client), line)
                 sender = threading.Thread(target=client.sendall, args=(data,), daemon=True)
                 sender.start()

@@ -122,6 +122,15 @@ def is_reset(connection):
         return True
 
 
+def resets(port, timeout=20):
+    """True if a new connection is reset, even before it is known to be up."""
+    try:
+        with connect(port, timeout=timeout) as client:
+            return is_reset(client)
+    except ConnectionResetError:
+        return True
+
+
 def send_pattern(connection, size):
     """Sends `size` bytes that depend on their place; their SHA-256."""
     digest, sent = hashlib.sha256(), 0
