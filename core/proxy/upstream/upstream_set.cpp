@@ -273,7 +273,7 @@ void UpstreamSet::onClientConnectionRoom(codec::ClientConnection& connection,
   }
   place(endpoint, connection, shared.hasRoom() && connection.preface.empty());
   const bool unwanted = endpoint.users == 0 || !connection.preface.empty();
-  if (exchange_over && unwanted && shared.exchanges() == 0) connection.closeNow();
+  if (unwanted && shared.exchanges() == 0) connection.closeNow();
 }
 
 void UpstreamSet::onClientConnectionClosed(codec::ClientConnection& connection,
