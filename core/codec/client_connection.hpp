@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "codec/byte_buffer.hpp"
+#include "codec/transport.hpp"
 #include "http/h1.hpp"
 #include "net/event_loop.hpp"
 #include "tls/client_context.hpp"
@@ -42,9 +44,20 @@ class ClientConnection : public net::EventHandler {
   ClientConnection* next = nullptr;
   /// The pool's: which of its lists that is.
   std::uint8_t place = 0;
+  /// Sent once the connection is up, in front of everything, TLS too: a PROXY header. Whoever has
+  /// one speaks for one client, and so serves one exchange.
+  std::string preface;
 
  protected:
   explicit ClientConnection(void* owner) noexcept : owner_(owner) {}
+  /// Sends the preface, if there is one. False if the socket, which is new, does not take all of
+  /// it.
+  [[nodiscard]] bool sendPreface(Transport& transport) const noexcept {
+    if (preface.empty()) return true;
+    const std::string_view piece = preface;
+    const Transport::Outcome sent = transport.write({&piece, 1});
+    return sent.state == Transport::State::Moved && sent.bytes == preface.size();
+  }
 
  private:
   void* owner_;

@@ -101,6 +101,7 @@ void H1ClientConnection::onEvents(std::uint32_t events) noexcept {
 
 /// The socket is up.
 void H1ClientConnection::connected() noexcept {
+  if (!sendPreface(transport_)) return broken(Broken::Refused, http::HttpError::None);
   if (security_ == nullptr) return established();
   phase_ = Phase::Handshake;
   if (host_.tls != nullptr)

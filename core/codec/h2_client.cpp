@@ -106,6 +106,7 @@ void H2ClientConnection::onEvents(std::uint32_t events) noexcept {
 }
 
 void H2ClientConnection::connected() noexcept {
+  if (!sendPreface(transport_)) return failAll(Broken::Refused, http::HttpError::None);
   if (security_ == nullptr) return established();
   phase_ = Phase::Handshake;
   if (host_.tls != nullptr)

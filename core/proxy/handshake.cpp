@@ -17,8 +17,9 @@
 namespace hyperway::proxy {
 namespace {
 
-// A fatal alert, unrecognized_name (RFC 8446 §6.2), as it is sent before any key is agreed on.
-constexpr char kUnrecognizedName[] = {21, 3, 3, 0, 2, 2, 112};
+// Alerts (RFC 8446 §6.2).
+constexpr char kDecodeError = 50;
+constexpr char kUnrecognizedName = 112;
 
 bool passesThrough(const route::CompiledListener& listener) noexcept {
   return listener.model().protocol == route::Protocol::Tls && listener.model().passthrough;
@@ -126,8 +127,8 @@ void Handshake::headerDone() noexcept {
 
 // ---- ClientHello ----
 
-/// Only to find out whether this connection is to be passed through: whatever else it is, the
-/// session reads the same bytes again, and has the last word.
+/// Only to find out whether this connection is to be passed through: if it is not, the session
+/// reads the same bytes again.
 void Handshake::lookAtHello() noexcept {
   const auto bytes = peek(tls::kMaxClientHelloBytes);
   if (bytes.empty()) return;
@@ -136,30 +137,37 @@ void Handshake::lookAtHello() noexcept {
     if (peer_ended_) closeNow();
     return;
   }
-  if (hello.state == tls::ClientHello::State::Complete) {
-    const std::string name = lowered(hello.server_name);
-    const route::CompiledListener* const listener = listenerOf(name);
-    if (listener != nullptr && passesThrough(*listener)) return passThrough(*listener, name);
-  }
+  if (hello.state == tls::ClientHello::State::Bad) return refuseHello(kDecodeError, bytes.size());
+  const std::string name = lowered(hello.server_name);
+  const route::CompiledListener* const listener = listenerOf(name);
+  if (listener != nullptr && passesThrough(*listener))
+    return passThrough(*listener, name, bytes.size());
   startSession();
   if (over_) return;
   session_->onReadable(peer_ended_);
   shakeHands();
 }
 
-void Handshake::passThrough(const route::CompiledListener& listener,
-                            std::string_view name) noexcept {
+void Handshake::passThrough(const route::CompiledListener& listener, std::string_view name,
+                            std::size_t here) noexcept {
   if (listener.flow(name) == nullptr) {
     worker_.counters().no_route.add();
-    (void)::send(socket_.get(), kUnrecognizedName, sizeof kUnrecognizedName,
-                 MSG_NOSIGNAL | MSG_DONTWAIT);
-    return closeNow();
+    return refuseHello(kUnrecognizedName, here);
   }
   leave();
   info_.secure = false;
   TcpFlow::begin(worker_, codec::Transport(std::move(socket_)), info_, TcpFlow::Kind::Passthrough,
                  name, true);
   worker_.handshakeDone(*this);
+}
+
+/// Closes with a fatal alert, as it is sent before any key is agreed on. What is here is taken
+/// first: closing over unread bytes would be a reset, which may overtake the alert.
+void Handshake::refuseHello(char alert, std::size_t here) noexcept {
+  (void)::recv(socket_.get(), worker_.scratch.data(), here, MSG_DONTWAIT);
+  const char record[] = {21, 3, 3, 0, 2, 2, alert};
+  (void)::send(socket_.get(), record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT);
+  closeNow();
 }
 
 const route::CompiledListener* Handshake::listenerOf(std::string_view sni) const noexcept {

@@ -52,7 +52,9 @@ class Handshake final : public net::EventHandler, private net::Timer, private tl
   void refuseHeader() noexcept;
   void headerDone() noexcept;
   void lookAtHello() noexcept;
-  void passThrough(const route::CompiledListener& listener, std::string_view name) noexcept;
+  void passThrough(const route::CompiledListener& listener, std::string_view name,
+                   std::size_t here) noexcept;
+  void refuseHello(char alert, std::size_t here) noexcept;
   void startSession() noexcept;
   void shakeHands() noexcept;
   void secured() noexcept;

@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "proxy/proxy_header.hpp"
 #include "proxy/worker.hpp"
 
 namespace hyperway::proxy {
@@ -18,13 +19,17 @@ Mirror::Mirror(Worker& worker) noexcept
     : worker_(worker), arena_({}), response_(arena_), trailers_(arena_), late_(*this) {}
 
 Mirror* Mirror::begin(Worker& worker, std::uint32_t slot, std::uint32_t identity,
-                      const http::RequestHead& head, Mirror* others) noexcept {
+                      const http::RequestHead& head, const codec::ConnectionInfo& client,
+                      Mirror* others) noexcept {
   EndpointState* const endpoint = worker.upstreams().choose(slot, identity, nullptr);
   if (endpoint == nullptr) return others;
   worker.counters().mirrors.add();
   auto* const mirror = new Mirror(worker);
   mirror->next_ = others;
-  mirror->up_ = worker.upstreams().connect(*endpoint, *mirror, false);
+  char header[kMaxProxyHeaderOut];
+  const std::size_t header_size =
+      writeProxyHeader(worker.upstreams().proxyHeader(slot), client, header);
+  mirror->up_ = worker.upstreams().connect(*endpoint, *mirror, false, {header, header_size});
   if (mirror->up_ == nullptr) {
     delete mirror;
     return others;

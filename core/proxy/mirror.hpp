@@ -21,7 +21,8 @@ class Mirror final : public codec::ResponseEvents {
   /// as the listener with this identity, in front of `others`; returns the new head of the list, or
   /// `others` if there is no endpoint.
   [[nodiscard]] static Mirror* begin(Worker& worker, std::uint32_t slot, std::uint32_t identity,
-                                     const http::RequestHead& head, Mirror* others) noexcept;
+                                     const http::RequestHead& head,
+                                     const codec::ConnectionInfo& client, Mirror* others) noexcept;
   /// Copies body bytes to all mirrors of the list.
   static void body(Mirror* list, std::string_view data, bool end) noexcept;
   /// The original has ended: mirrors that have the whole request finish by themselves, others are

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/mirror.hpp"
+#include "proxy/proxy_header.hpp"
 #include "proxy/stream.hpp"
 #include "proxy/stream_guard.hpp"
 #include "proxy/worker.hpp"
@@ -90,7 +91,10 @@ void Stream::sendAttempt() noexcept {
       return respondLocal(500, "backend_tls_refused");
     return respondLocal(503, "no_endpoint");
   }
-  up_ = worker_.upstreams().connect(*endpoint_, *this, free_retries_ != 0);
+  char header[kMaxProxyHeaderOut];
+  const std::size_t header_size = writeProxyHeader(
+      worker_.upstreams().proxyHeader(backend_->upstream_number), down_->connection(), header);
+  up_ = worker_.upstreams().connect(*endpoint_, *this, free_retries_ != 0, {header, header_size});
   if (up_ == nullptr) {
     // Not now: a retry ends the chain of backend filters, which may be our caller.
     backoff_ = connect_failed_ = true;
@@ -286,7 +290,8 @@ void Stream::startMirrors() noexcept {
     if (mirror.numerator < mirror.denominator &&
         worker_.random() % mirror.denominator >= mirror.numerator)
       continue;
-    mirrors_ = Mirror::begin(worker_, mirror.upstream->number(), identity_, request_, mirrors_);
+    mirrors_ = Mirror::begin(worker_, mirror.upstream->number(), identity_, request_,
+                             down_->connection(), mirrors_);
   }
 }
 

@@ -179,9 +179,9 @@ void TcpFlow::connected() noexcept {
   if (security == nullptr) return open();
   phase_ = Phase::Handshake;
   backend_->transport.secure(tls::Session::connect(backend_->transport.fd(), *security->context,
-                                                   security->peer, worker_.tlsBuffers()));
+                                                   security->peer, worker_.tlsBuffers(),
+                                                   tls::Alpn::None));
   if (backend_->transport.tls() == nullptr) return attemptFailed("backend_tls_failed");
-  backend_->transport.tls()->offerNoProtocol();
   shakeHands();
 }
 
@@ -199,10 +199,10 @@ void TcpFlow::shakeHands() noexcept {
 /// Tells the backend who the client is, where it asks for that. A socket that is new takes all of
 /// it.
 bool TcpFlow::sendProxyHeader() noexcept {
-  const route::Upstream* const model = worker_.upstreams().model(drawn_->upstream_number);
-  if (model == nullptr || model->proxy_header == route::ProxyHeader::None) return true;
   char header[kMaxProxyHeaderOut];
-  const std::size_t size = writeProxyHeader(model->proxy_header, info_, header);
+  const std::size_t size =
+      writeProxyHeader(worker_.upstreams().proxyHeader(drawn_->upstream_number), info_, header);
+  if (size == 0) return true;
   const std::string_view piece(header, size);
   const auto sent = backend_->transport.write({&piece, 1});
   return sent.state == codec::Transport::State::Moved && sent.bytes == size;

@@ -180,10 +180,9 @@ std::unique_ptr<Session> Session::connect(int fd, const ClientContext& context,
   constexpr unsigned char kHttp2[] = {2, 'h', '2'};
   if (alpn == Alpn::Http2 && SSL_set_alpn_protos(session->ssl_, kHttp2, sizeof kHttp2) != 0)
     return nullptr;
+  if (alpn == Alpn::None && SSL_set_alpn_protos(session->ssl_, nullptr, 0) != 0) return nullptr;
   return session;
 }
-
-void Session::offerNoProtocol() noexcept { SSL_set_alpn_protos(ssl_, nullptr, 0); }
 
 Session::~Session() {
   if (shared_->native->in_owner == this) shared_->native->in_owner = nullptr;

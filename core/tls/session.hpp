@@ -22,6 +22,7 @@ class Session;
 enum class Alpn : std::uint8_t {
   Http1,  ///< What its context says: http/1.1.
   Http2,  ///< h2, and nothing else.
+  None,   ///< Nothing: nobody knows what will be spoken.
 };
 
 /// Outcome of one TLS step.
@@ -85,9 +86,6 @@ class Session {
   [[nodiscard]] static std::unique_ptr<Session> connect(int fd, const ClientContext& context,
                                                         const PeerName& peer, SharedBuffers& shared,
                                                         Alpn alpn = Alpn::Http1);
-  /// Offers no ALPN protocol, whatever the context says: nobody knows what will be spoken. Of the
-  /// side that begins, before handshake().
-  void offerNoProtocol() noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();

@@ -65,6 +65,7 @@ void UpstreamSet::adopt(std::uint32_t slot, std::shared_ptr<const route::Upstrea
   group.secured = std::move(secured);
   group.model = std::move(upstream);
   group.is_secure = group.model && group.model->tls;
+  group.proxy_header = group.model ? group.model->proxy_header : route::ProxyHeader::None;
   group.contexts = std::move(contexts);
   ++group.version;
   forgetLeft();
@@ -195,16 +196,17 @@ Connection* UpstreamSet::open(EndpointState& endpoint) noexcept {
 }
 
 codec::ClientLink* UpstreamSet::connect(EndpointState& endpoint, codec::ResponseEvents& events,
-                                        bool fresh) noexcept {
-  if (endpoint.key->http2) return connectHttp2(endpoint, events);
+                                        bool fresh, std::string_view preface) noexcept {
+  if (endpoint.key->http2) return connectHttp2(endpoint, events, preface);
   codec::H1ClientConnection* connection = nullptr;
-  if (!fresh && endpoint.idle != nullptr) {
+  if (!fresh && preface.empty() && endpoint.idle != nullptr) {
     connection = static_cast<codec::H1ClientConnection*>(endpoint.idle);
     unplace(endpoint, *connection);
     --endpoint.idle_count;
   } else {
     connection = open<codec::H1ClientConnection>(endpoint);
     if (connection == nullptr) return nullptr;
+    connection->preface = preface;
   }
   place(endpoint, *connection, false);
   ++endpoint.active;
@@ -213,16 +215,17 @@ codec::ClientLink* UpstreamSet::connect(EndpointState& endpoint, codec::Response
 }
 
 /// The first that has room takes it, so that connections which are not needed get idle and go.
-codec::ClientLink* UpstreamSet::connectHttp2(EndpointState& endpoint,
-                                             codec::ResponseEvents& events) noexcept {
+codec::ClientLink* UpstreamSet::connectHttp2(EndpointState& endpoint, codec::ResponseEvents& events,
+                                             std::string_view preface) noexcept {
   const auto first = [&endpoint] { return static_cast<codec::H2ClientConnection*>(endpoint.idle); };
   // One that is about to end has not always said so yet.
   while (first() != nullptr && !first()->hasRoom()) place(endpoint, *first(), false);
-  codec::H2ClientConnection* connection = first();
+  codec::H2ClientConnection* connection = preface.empty() ? first() : nullptr;
   if (connection == nullptr) {
     connection = open<codec::H2ClientConnection>(endpoint);
     if (connection == nullptr) return nullptr;
-    place(endpoint, *connection, true);
+    connection->preface = preface;
+    place(endpoint, *connection, preface.empty());
   }
   ++endpoint.active;
   codec::ClientLink& link = connection->begin(events);
@@ -259,7 +262,8 @@ void UpstreamSet::onClientConnectionIdle(codec::ClientConnection& connection) no
   endpoint.failures = 0;
   place(endpoint, connection, true);
   ++endpoint.idle_count;
-  if (endpoint.users == 0 || endpoint.idle_count > kMaxIdle) connection.closeNow();
+  if (endpoint.users == 0 || endpoint.idle_count > kMaxIdle || !connection.preface.empty())
+    connection.closeNow();
 }
 
 void UpstreamSet::onClientConnectionRoom(codec::ClientConnection& connection,
@@ -270,8 +274,9 @@ void UpstreamSet::onClientConnectionRoom(codec::ClientConnection& connection,
     --endpoint.active;
     endpoint.failures = 0;
   }
-  place(endpoint, connection, shared.hasRoom());
-  if (endpoint.users == 0 && shared.exchanges() == 0) connection.closeNow();
+  place(endpoint, connection, shared.hasRoom() && connection.preface.empty());
+  const bool unwanted = endpoint.users == 0 || !connection.preface.empty();
+  if (unwanted && shared.exchanges() == 0) connection.closeNow();
 }
 
 void UpstreamSet::onClientConnectionClosed(codec::ClientConnection& connection,

@@ -109,9 +109,14 @@ class UpstreamSet final : public codec::ClientHost {
                                       const EndpointState* avoid) noexcept;
   /// A link for one exchange, begun with `events`: on a connection that is kept, or new, or shared
   /// with other exchanges (HTTP/2). Null if no descriptor is to be had. `fresh`: not on a kept
-  /// HTTP/1 connection.
+  /// HTTP/1 connection. `preface`: what it begins with (proxyHeader()); if there is something, the
+  /// connection is new, and for this exchange alone.
   [[nodiscard]] codec::ClientLink* connect(EndpointState& endpoint, codec::ResponseEvents& events,
-                                           bool fresh) noexcept;
+                                           bool fresh, std::string_view preface) noexcept;
+  /// What connections to the upstream begin with.
+  [[nodiscard]] route::ProxyHeader proxyHeader(std::uint32_t slot) const noexcept {
+    return slot < groups_.size() ? groups_[slot].proxy_header : route::ProxyHeader::None;
+  }
   /// A socket that is connecting, for a flow, whose connection no pool ever has. The endpoint lives
   /// until rawDone(). Empty: none is to be had, which is counted.
   [[nodiscard]] net::Fd connectRaw(EndpointState& endpoint) noexcept;
@@ -169,6 +174,7 @@ class UpstreamSet final : public codec::ClientHost {
     std::uint64_t version = 0;
     std::uint32_t cursor = 0;
     bool is_secure = false;
+    route::ProxyHeader proxy_header = route::ProxyHeader::None;
     std::shared_ptr<const ContextRow> contexts;
     std::vector<Secured> secured;  // made when first asked for
   };
@@ -183,7 +189,8 @@ class UpstreamSet final : public codec::ClientHost {
   template <class Connection>
   [[nodiscard]] Connection* open(EndpointState& endpoint) noexcept;
   [[nodiscard]] codec::ClientLink* connectHttp2(EndpointState& endpoint,
-                                                codec::ResponseEvents& events) noexcept;
+                                                codec::ResponseEvents& events,
+                                                std::string_view preface) noexcept;
   static void place(EndpointState& endpoint, codec::ClientConnection& connection,
                     bool idle) noexcept;
   static void unplace(EndpointState& endpoint, codec::ClientConnection& connection) noexcept;

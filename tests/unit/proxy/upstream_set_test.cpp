@@ -69,7 +69,7 @@ struct Fixture {
   void connect(Waiting& waiting) {
     EndpointState* const endpoint = set.choose(0, 0, nullptr);
     REQUIRE(endpoint != nullptr);
-    waiting.link = set.connect(*endpoint, waiting, false);
+    waiting.link = set.connect(*endpoint, waiting, false, {});
     REQUIRE(waiting.link != nullptr);
   }
   EndpointReport report() {
