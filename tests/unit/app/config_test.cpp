@@ -331,7 +331,7 @@ TEST_CASE("PROXY headers are expected on ports and from peers that both are name
     const auto problems = problemsOf(text);
     REQUIRE(problems.size() == 1);
     CHECK(problems[0].text() ==
-          "f.yaml:1: /proxy_protocol: must have both \"ports\" and \"trusted\", or nothing");
+          "f.yaml:1: must have both \"ports\" and \"trusted\", or nothing (at /proxy_protocol)");
   }
   CHECK(problemsOf("proxy_protocol: {ports: [0], trusted: [::1]}\n").size() == 1);
 }
