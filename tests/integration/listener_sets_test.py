@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ListenerSets: listeners that others add to a Gateway, served beside its own."""
+import json
 import unittest
 
 from harness import gateway as gw
@@ -8,18 +9,19 @@ from harness.backend import Backend
 from harness.case import Case, until
 from harness.client import Client, ask
 from harness.manifests import app, gateway, gateway_class, grant, listener, listener_set, route, rule, secret
+from harness.ports import free_port
 
 OPEN = {"allowedListeners": {"namespaces": {"from": "All"}}}
 SET = {"name": "set", "kind": "ListenerSet"}
 
 
 class ListenerSets(Case):
-    def start(self, *objects):
+    def start(self, *objects, **kwargs):
         """A Gateway for gw.test that takes all sets, with these objects."""
         self.app, self.other = self.use(Backend("app")), self.use(Backend("other"))
         self.gateway = self.use(gw.Gateway(
             gateway_class(), gateway([listener(hostname="gw.test")], **OPEN), *app("app", self.app),
-            *app("other", self.other), *objects))
+            *app("other", self.other), *objects, **kwargs))
 
     def served_by(self, host, port=80):
         """The name of the backend that answers, or the status."""
@@ -69,6 +71,16 @@ class ListenerSets(Case):
         until(lambda: self.gateway.condition("ListenerSet/team/set", "Programmed")["status"] == "True")
         self.assertEqual(shown("set.test"), tls.der(sets[0]))
         self.assertEqual(shown("gw.test"), tls.der(own[0]))
+
+    def test_the_page_shows_a_sets_listeners_at_their_gateway(self):
+        page = free_port()
+        self.start(listener_set([listener(hostname="set.test"), listener("taken", hostname="gw.test")], namespace="team"),
+                   settings={"admin": {"loopback": f"127.0.0.1:{page}"}})
+        with Client(page) as client:
+            got = client.ask("GET", "/api/gateways", host="localhost")
+        row = next(row for row in json.loads(got.body)["rows"] if row["gateway"] == "default/gw")
+        self.assertEqual([(one["name"], one["health"]) for one in row["listeners"]],
+                         [("http", "ok"), ("team/set/http", "ok"), ("team/set/taken", "failing")])
 
 
 if __name__ == "__main__":
