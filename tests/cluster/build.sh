@@ -81,7 +81,8 @@ case ${2-} in
     go build -ldflags='-s -w' -o "$to/grpc_client" google.golang.org/grpc/interop/client
     go build -ldflags='-s -w' -o "$to/grpc_server" google.golang.org/grpc/interop/server
     go build -ldflags='-s -w' -o "$to/ws_server" github.com/gorilla/websocket/examples/autobahn
-    go build -ldflags='-s -w' -o "$to/ws_bridge" ./ws_bridge
+    # Without the tag its HTTP/2 is net/http's, which sends no extended CONNECT.
+    go build -tags http2legacy -ldflags='-s -w' -o "$to/ws_bridge" ./ws_bridge
     go build -ldflags='-s -w' -o "$to/ws_client" ./ws_client
     rm -rf "$to/python"
     /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \

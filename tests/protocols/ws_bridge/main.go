@@ -24,6 +24,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/http2"
 )
 
 // passed are the fields of the handshake that mean the same in both versions.
@@ -66,10 +68,13 @@ func copyFields(to, from http.Header) {
 
 // toHTTP2 answers an Upgrade when the server has agreed to the CONNECT that stands for it.
 func toHTTP2(server *url.URL, host string) http.HandlerFunc {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: host}}
+	// net/http's own transport takes no field that begins with a colon.
+	transport := &http2.Transport{AllowHTTP: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: host}}
+	if server.Scheme == "http" {
+		transport.DialTLSContext = func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, sending := io.Pipe()
 		target := *r.URL
