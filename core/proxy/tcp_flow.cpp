@@ -79,6 +79,7 @@ void TcpFlow::route() noexcept {
   if (listener == nullptr) return finish(FlowOutcome::Unserved, "no_listener");
   listener_key_ = listener->model().key;
   identity_ = listener->identity();
+  passes_ = listener->model().passthrough;
   rule_slot_ = listener->flow(name_);
   if (rule_slot_ == nullptr) {
     worker_.counters().no_route.add();
@@ -176,7 +177,8 @@ void TcpFlow::onBackendEvents(std::uint32_t events) noexcept {
 void TcpFlow::connected() noexcept {
   if (!sendProxyHeader()) return attemptFailed("connect_failed");
   const codec::ClientSecurity* const security = endpoint_->key->security.get();
-  if (security == nullptr) return open();
+  // What passes through is TLS already, of the client's own.
+  if (security == nullptr || passes_) return open();
   phase_ = Phase::Handshake;
   backend_->transport.secure(tls::Session::connect(backend_->transport.fd(), *security->context,
                                                    security->peer, worker_.tlsBuffers(),

@@ -99,6 +99,7 @@ class TcpFlow final : public net::EventHandler {
   codec::ConnectionInfo info_;
   std::string name_;
   TablePin* pin_ = nullptr;
+  bool passes_ = false;  // bytes of a passthrough listener
   std::string_view listener_key_;
   std::string listener_copy_;                                              // once unpinned
   const std::shared_ptr<const route::CompiledRule>* rule_slot_ = nullptr;  // in the pinned table
