@@ -24,7 +24,7 @@ MIB = 1 << 20
 class Requests(GatewayCase):
     @classmethod
     def make(cls):
-        return gw.simple(cls.backend("app", handler=echo), access_log={"path": "stdout", "format": "json"})
+        return gw.simple(cls.backend("app", handler=echo), access_log={"format": "json"})
 
     def client(self, **kwargs):
         return self.use(FrameClient(self.port, **kwargs))
@@ -145,8 +145,7 @@ class Requests(GatewayCase):
             got = client.ask()
             self.assertEqual((got.status, bytes(got.body), got.ended), (200, b"part", False))
             self.assertEqual(got.reset, f.INTERNAL_ERROR)
-            self.app.script = None
-            self.assertEqual(client.ask().status, 200)
+            self.assertTrue(client.alive(), "others of its connection go on")
 
     def test_no_route_and_bad_paths_are_answered_on_their_stream(self):
         client = self.client()
@@ -183,9 +182,9 @@ class Requests(GatewayCase):
     def test_curl_speaks_it_by_prior_knowledge(self):
         curl = shutil.which("curl")
         self.assertIsNotNone(curl, "curl is needed")
-        out = subprocess.run([curl, "-sS", "--http2-prior-knowledge", "-H", "Host: example.com", "-d", "x" * 200000,
+        out = subprocess.run([curl, "-sS", "--http2-prior-knowledge", "-H", "Host: example.com", "--data-binary", "@-",
                               "-w", "%{http_version} %{http_code}", f"http://127.0.0.1:{self.port}/c"],
-                             capture_output=True, text=True, timeout=20, check=True).stdout
+                             input="x" * 200000, capture_output=True, text=True, timeout=20, check=True).stdout
         self.assertTrue(out.endswith("2 200"), out)
         self.assertIn('"body_bytes": 200000', out)
 
