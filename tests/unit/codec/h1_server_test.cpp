@@ -278,6 +278,15 @@ TEST_CASE("codec: HTTP/2's preface as first bytes hands the connection over, whe
   }
 }
 
+TEST_CASE("codec: what begins like no HTTP at all is closed without an answer") {
+  Server server;
+  server.say("INVALID CONNECTION PREFACE\r\n\r\n");
+  CHECK(server.wire.hear().empty());
+  CHECK(server.wire.ended);
+  CHECK(server.streams.empty());
+  CHECK(server.connection == nullptr);
+}
+
 TEST_CASE("codec: HTTP/2's preface behind a request, or unlike it, is a bad request") {
   for (const std::string_view bytes :
        {"PRI * HTTP/2.0\r\n\r\nSMS\r\n\r\n", "PRI * HTTP/2.0\r\nHost: a\r\n\r\n"}) {
