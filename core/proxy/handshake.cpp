@@ -17,9 +17,8 @@
 namespace hyperway::proxy {
 namespace {
 
-// Alerts (RFC 8446 §6.2).
+// An alert (RFC 8446 §6.2).
 constexpr char kDecodeError = 50;
-constexpr char kUnrecognizedName = 112;
 
 bool passesThrough(const route::CompiledListener& listener) noexcept {
   return listener.model().protocol == route::Protocol::Tls && listener.model().passthrough;
@@ -137,23 +136,22 @@ void Handshake::lookAtHello() noexcept {
     if (peer_ended_) closeNow();
     return;
   }
-  if (hello.state == tls::ClientHello::State::Bad) return refuseHello(kDecodeError, bytes.size());
+  if (hello.state == tls::ClientHello::State::Bad) return refuseHello(bytes.size(), kDecodeError);
   const std::string name = lowered(hello.server_name);
   const route::CompiledListener* const listener = listenerOf(name);
-  if (listener != nullptr && passesThrough(*listener))
-    return passThrough(*listener, name, bytes.size());
+  const bool passes = listener != nullptr && passesThrough(*listener);
+  if (listener == nullptr || (passes && listener->flow(name) == nullptr)) {
+    worker_.counters().no_route.add();
+    return refuseHello(bytes.size());
+  }
+  if (passes) return passThrough(name);
   startSession();
   if (over_) return;
   session_->onReadable(peer_ended_);
   shakeHands();
 }
 
-void Handshake::passThrough(const route::CompiledListener& listener, std::string_view name,
-                            std::size_t here) noexcept {
-  if (listener.flow(name) == nullptr) {
-    worker_.counters().no_route.add();
-    return refuseHello(kUnrecognizedName, here);
-  }
+void Handshake::passThrough(std::string_view name) noexcept {
   leave();
   info_.secure = false;
   TcpFlow::begin(worker_, codec::Transport(std::move(socket_)), info_, TcpFlow::Kind::Passthrough,
@@ -161,12 +159,14 @@ void Handshake::passThrough(const route::CompiledListener& listener, std::string
   worker_.handshakeDone(*this);
 }
 
-/// Closes with a fatal alert, as it is sent before any key is agreed on. What is here is taken
-/// first: closing over unread bytes would be a reset, which may overtake the alert.
-void Handshake::refuseHello(char alert, std::size_t here) noexcept {
+/// Closes, with a fatal alert as it is sent before any key is agreed on, if there is one: where TLS
+/// passes through nobody here speaks it, so a name that nothing serves gets none (Gateway API,
+/// TLSRouteHostnameIntersection). What is here is taken first: closing over unread bytes would be a
+/// reset, which may overtake the alert.
+void Handshake::refuseHello(std::size_t here, char alert) noexcept {
   (void)::recv(socket_.get(), worker_.scratch.data(), here, MSG_DONTWAIT);
   const char record[] = {21, 3, 3, 0, 2, 2, alert};
-  (void)::send(socket_.get(), record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (alert != 0) (void)::send(socket_.get(), record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT);
   closeNow();
 }
 

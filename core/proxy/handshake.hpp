@@ -52,9 +52,8 @@ class Handshake final : public net::EventHandler, private net::Timer, private tl
   void refuseHeader() noexcept;
   void headerDone() noexcept;
   void lookAtHello() noexcept;
-  void passThrough(const route::CompiledListener& listener, std::string_view name,
-                   std::size_t here) noexcept;
-  void refuseHello(char alert, std::size_t here) noexcept;
+  void passThrough(std::string_view name) noexcept;
+  void refuseHello(std::size_t here, char alert = 0) noexcept;
   void startSession() noexcept;
   void shakeHands() noexcept;
   void secured() noexcept;
