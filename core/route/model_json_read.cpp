@@ -491,7 +491,16 @@ std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& pro
   });
   for (auto& [key, listener] : listeners) content.model.listeners.push_back(std::move(listener));
   RouteReader routes;
-  spec.eachObject("httpRoutesV1", [&](const Node& node) { routes.add(node); });
+  const auto add = [&](const Node& node) { routes.add(node); };
+  spec.eachObject("httpRoutesV1", add);
+  if (const std::string text = spec.text("content"); !text.empty()) {
+    dom::parser inner;
+    dom::object members;
+    if (inner.parse(text).get_object().get(members) != simdjson::SUCCESS)
+      spec.wrong("content", "has to be the text of a JSON object");
+    else
+      Node(members, spec.where() / "content", problems).eachObject("httpRoutesV1", add);
+  }
   routes.finish(content.model);
   return content;
 }

@@ -183,7 +183,9 @@ std::string partBody(const Settings& settings, const Content& content, const Con
   member(out, "controllerName", settings.controller_name);
   member(out, "partOf", settings.name);
   member(out, "checksum", part.checksum);
-  return out + R"(,"httpRoutesV1":[)" + content.routesOf(part) + "]}}";
+  // As text: an API server goes through each field of a list several times.
+  member(out, "content", R"({"httpRoutesV1":[)" + content.routesOf(part) + "]}");
+  return out + "}}";
 }
 
 std::string statusBody(const Settings& settings, const Content& content, const Observed& index,
@@ -295,7 +297,7 @@ std::vector<std::string> backendNamespacesOf(std::string_view spec) {
 
 std::map<std::string, Entry> entriesOf(std::string_view spec) {
   std::map<std::string, Entry> out;
-  const Value value = valueOf(spec);
+  const Value value = valueOf(spec), content = valueOf(textOf(value, "content"));
   const auto add = [&](const std::string& key, const Value& element) {
     Entry& entry = out[key];
     entry.text += (entry.text.empty() ? "" : ",") + k8s_client::toText(element);
@@ -303,9 +305,10 @@ std::map<std::string, Entry> entriesOf(std::string_view spec) {
   };
   if (const Value* listeners = value.find("listeners"))
     for (const Value& listener : listeners->items()) add(textOf(listener, "name"), listener);
-  if (const Value* rules = value.find("httpRoutesV1"))
-    for (const Value& rule : rules->items())
-      add("HTTPRoute/" + textOf(rule, "routeNamespace") + '/' + textOf(rule, "routeName"), rule);
+  for (const Value* from : {&value, &content})
+    if (const Value* rules = from->find("httpRoutesV1"))
+      for (const Value& rule : rules->items())
+        add("HTTPRoute/" + textOf(rule, "routeNamespace") + '/' + textOf(rule, "routeName"), rule);
   return out;
 }
 

@@ -116,11 +116,11 @@ class SnapshotTest(unittest.TestCase):
         self.assertEqual((len(before - parts()), len(parts() - before)), (1, 1))
         victim = sorted(parts())[0]
         uid = self.cluster.get(f"{SNAPSHOTS}/{victim}")["metadata"]["uid"]
-        self.cluster.request("PATCH", f"{SNAPSHOTS}/{victim}", {"spec": {"httpRoutesV1": []}},
+        self.cluster.request("PATCH", f"{SNAPSHOTS}/{victim}", {"spec": {"content": ""}},
                              "application/merge-patch+json")
         self.cluster.until("the part is made anew", lambda: (
             self.cluster.get(f"{SNAPSHOTS}/{victim}")["metadata"]["uid"] != uid), seconds=5)
-        self.assertTrue(self.cluster.get(f"{SNAPSHOTS}/{victim}")["spec"]["httpRoutesV1"])
+        self.assertTrue(self.cluster.get(f"{SNAPSHOTS}/{victim}")["spec"]["content"])
         for name in [*names, "one-more"]:
             self.cluster.request("DELETE", f"{ROUTES}/{name}")
         self.cluster.until("it is one object again", lambda: self.index()["spec"].get("parts", []) == [])
