@@ -103,13 +103,13 @@ std::string Cache::tryCommit() {
   if (replaced && isAnothers()) {
     // What we know stays with us, for the case that it ends before we do.
     off_ = pending_.size() > kMostPending;
-    if (off_) pending_ = {};
+    if (off_) pending_ = std::string();  // "= {}" keeps its room
     return {};
   }
   const bool anew = file_ < 0 || outdated_secret_ || replaced;
   std::string wrong = anew ? writeAnew() : write(pending_ + kCommit + '\n');
   // With what it has room for: the first commit is a thousand times as large as others.
-  if (wrong.empty()) pending_ = {};
+  if (wrong.empty()) pending_ = std::string();
   if (wrong.empty() && written_ > 2 * live_ + kLeast) wrong = writeAnew();
   if (wrong.empty()) return wrong;
   // What is in the file stays, and is the beginning of the next one.
@@ -118,7 +118,7 @@ std::string Cache::tryCommit() {
   if (pending_.size() > kMostPending) {
     off_ = true;
     wrong += ", and is not tried again: too much has changed since";
-    pending_ = {};
+    pending_ = std::string();
   }
   return wrong;
 }
