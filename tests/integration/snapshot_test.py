@@ -366,6 +366,7 @@ class Snapshots(Case):
         self.controller()
         until(self.snapshot)
         self.assertEqual(self.cluster.asked("GET", "/endpointslices"), 0)
+        until(lambda: self.cluster.status("GatewayClass", "hyperway", "").get("conditions"))
         self.assertEqual([c for c in self.cluster.status("GatewayClass", "hyperway", "")["conditions"]
                           if c["type"].endswith("KindsMissing") and c["status"] == "True"], [])
 
