@@ -357,11 +357,11 @@ void raiseDescriptorLimit() {
 
 // What is large goes back to the system when it is freed. By itself glibc moves its bounds up to
 // the largest block that was ever freed, at most 32 MiB: after one large list such blocks come from
-// the heaps, of which each thread has its own and keeps twice as much that is free. Reading a part
-// of a snapshot takes less than this, so an edit asks the system for nothing.
+// the heaps, of which each thread has its own and keeps twice as much that is free. Of a heap's end
+// no more than half a MiB stays after a peak.
 void giveBackLargeBlocks() {
   (void)::mallopt(M_MMAP_THRESHOLD, 1 << 20);
-  (void)::mallopt(M_TRIM_THRESHOLD, 2 << 20);
+  (void)::mallopt(M_TRIM_THRESHOLD, 512 << 10);
 }
 
 }  // namespace

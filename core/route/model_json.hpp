@@ -28,7 +28,7 @@
 /// `unresolved`, `filters[]`,
 ///   `tls{hostname,caCertificates[]?,wellKnownCACertificates?,subjectAltNames[]?,refused?}`;
 /// - spec: `parts[]{name,checksum}` where the routes are in objects of their own, and in those
-///   `partOf` (docs/snapshots.md);
+///   `partOf` and `content`, the JSON text of an object with `httpRoutesV1` (docs/snapshots.md);
 /// - mirror: `fraction{numerator,denominator}` where `fractionPercent` is not exact.
 ///
 /// Never written: endpoints, certificates, keys. Mirrors whose backend did not resolve do nothing

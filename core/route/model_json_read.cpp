@@ -533,8 +533,19 @@ std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& pro
   });
   for (auto& [key, listener] : listeners) content.model.listeners.push_back(std::move(listener));
   RouteReader routes;
-  for (const RouteKind kind : kRouteKinds)
-    spec.eachObject(listOf(kind), [&](const Node& node) { routes.add(node, kind); });
+  const auto add_all = [&](const Node& from) {
+    for (const RouteKind kind : kRouteKinds)
+      from.eachObject(listOf(kind), [&](const Node& node) { routes.add(node, kind); });
+  };
+  add_all(spec);
+  if (const std::string text = spec.text("content"); !text.empty()) {
+    dom::parser inner;
+    dom::object members;
+    if (inner.parse(text).get_object().get(members) != simdjson::SUCCESS)
+      spec.wrong("content", "has to be the text of a JSON object");
+    else
+      add_all(Node(members, spec.where() / "content", problems));
+  }
   routes.finish(content.model);
   return content;
 }

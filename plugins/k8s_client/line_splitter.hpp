@@ -41,7 +41,7 @@ class LineSplitter {
   /// True if the stream may end here: a line without its newline was cut off.
   [[nodiscard]] bool atLineStart() const noexcept { return rest_.empty(); }
   /// Begins a new stream.
-  void clear() { rest_ = {}; }
+  void clear() { std::string().swap(rest_); }
 
  private:
   static constexpr std::size_t kKeep = std::size_t{64} << 10;

@@ -19,8 +19,8 @@ struct ListPageReader::Impl {
 ListPageReader::ListPageReader() : impl_(std::make_unique<Impl>()) {}
 ListPageReader::~ListPageReader() = default;
 
-std::string pagePath(const std::string& path, const std::string& next) {
-  const std::string limit = std::to_string(kPageSize);
+std::string pagePath(const std::string& path, const std::string& next, int size) {
+  const std::string limit = std::to_string(size);
   std::string out = withQuery(path, {{"limit", limit}});
   return next.empty() ? out : withQuery(std::move(out), {{"continue", next}});
 }

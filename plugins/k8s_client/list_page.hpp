@@ -8,8 +8,10 @@
 
 namespace hyperway::k8s_client {
 
-/// Objects in a page of a list.
+/// Objects in a page of a list …
 inline constexpr int kPageSize = 500;
+/// … and in one of a poll beside a watch, which is in no hurry.
+inline constexpr int kPollPageSize = 100;
 
 /// What a page says beside its objects.
 struct ListPage {
@@ -19,7 +21,8 @@ struct ListPage {
 };
 
 /// Path of a page: `path` (which may have a query) with limit, and with continue if `next` is set.
-[[nodiscard]] std::string pagePath(const std::string& path, const std::string& next);
+[[nodiscard]] std::string pagePath(const std::string& path, const std::string& next,
+                                   int size = kPageSize);
 
 /// Reads pages one object at a time, without a tree. Keeps its buffers from call to call.
 class ListPageReader {

@@ -11,6 +11,9 @@ namespace {
 constexpr unsigned kFailuresBeforeList = 5;
 // A list that takes long is repeated more seldom: at most one part in so many of the time.
 constexpr int kListShare = 20;
+// Between two pages of a poll a server has so many times as long as one took to itself.
+constexpr int kPauseShare = 3;
+constexpr Duration kMostPause = std::chrono::milliseconds(500);
 // Objects of a page that are worked on before events get their turn: about a tenth of a
 // millisecond.
 constexpr std::size_t kSlice = 50;
@@ -126,7 +129,8 @@ void Reflector::list() {
 
 void Reflector::askPage() {
   Request request;
-  request.path = pagePath(options_.path, next_page_);
+  request.path = pagePath(options_.path, next_page_, stream_ != 0 ? kPollPageSize : kPageSize);
+  page_asked_ = api_.now();
   if (options_.metadata_only) request.accept = kMetadataList;
   api_.call(std::move(request), [this, alive = alive_](Reply reply) {
     if (*alive) onPage(std::move(reply));
@@ -167,7 +171,13 @@ void Reflector::takeSome() {
 void Reflector::endPage() {
   if (!page_readable_) return listFailed(invalid("an object in the list cannot be read"));
   if (next_page_.empty()) return endList();
-  askPage();
+  // A poll is not to keep the server from what somebody waits for.
+  const Duration pause = stream_ != 0 ? (api_.now() - page_asked_) * kPauseShare : Duration{0};
+  if (pause <= Duration{0}) return askPage();
+  page_timer_ = api_.after(std::min<Duration>(pause, kMostPause), [this] {
+    page_timer_ = 0;
+    askPage();
+  });
 }
 
 void Reflector::listFailed(const Error& error) {
@@ -192,7 +202,7 @@ void Reflector::listFailed(const Error& error) {
 
 // Its buffers are several times as large as what was read.
 void Reflector::dropPage() {
-  page_ = {};
+  page_ = std::vector<std::string_view>();
   page_reader_.reset();
 }
 
@@ -216,7 +226,7 @@ void Reflector::endList() {
     observer_.onRemoved(at->first);
     at = known_.erase(at);
   }
-  removed_ = {};
+  decltype(removed_)().swap(removed_);
   listing_ = false;
   listed_ = true;
   list_failures_ = 0;

@@ -141,6 +141,7 @@ class Reflector final : private StreamHandler {
   std::size_t page_at_ = 0;                    // the next of them
   bool page_readable_ = true;
   Api::Id page_timer_ = 0;
+  TimePoint page_asked_{};
   std::optional<TimePoint> last_list_;
   TimePoint list_began_{};
   unsigned list_failures_ = 0;

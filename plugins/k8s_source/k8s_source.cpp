@@ -38,6 +38,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t kBatchBytes = std::size_t{512} << 10;
 // How long stop() waits for the Lease to be given up.
 constexpr auto kReleaseLimit = 2s;
+// A status is not what somebody waits for who has changed a route: a controller's snapshot goes
+// first.
+constexpr auto kStatusRest = 50ms;
 
 std::string hostName() {
   char name[256] = {};
@@ -355,6 +358,7 @@ class K8sSource::Cluster final : public Follower {
   StatusWriter::Options writerOptions() {
     StatusWriter::Options out;
     out.controller_name = settings_.controller_name;
+    out.rest = kStatusRest;
     out.path = [this](const ObjectId& id) -> std::string {
       const auto found = followed_.find(id.kind);
       if (found == followed_.end() || !found->second->has(id.name_space + '/' + id.name)) return {};

@@ -124,7 +124,7 @@ void StatusWriter::consider(Entry& entry) {
   if (!active_ || entry.busy || entry.queued || entry.timer != 0 || !differs(entry)) return;
   const auto now = api_.now();
   if (now - entry.last_write >= kBurstEnds) entry.burst = 0;
-  Duration wait{0};
+  Duration wait = options_.rest;
   if (entry.burst > 0) {
     const auto gap = std::min<std::chrono::milliseconds>(
         options_.first_gap * (1U << std::min(entry.burst - 1, 10U)), options_.most_gap);

@@ -43,6 +43,7 @@ class StatusWriter {
     /// was told of this object before, and it was not written since.
     std::function<void(const ObjectId&, Result, const k8s_client::Error& error, bool known)> report;
     std::size_t parallel = 16;                      ///< Objects under way at once.
+    std::chrono::milliseconds rest{0};              ///< Before the first write of an object.
     std::chrono::milliseconds first_gap{100};       ///< Between two writes of an object …
     std::chrono::milliseconds most_gap{2000};       ///< … which doubles up to this.
     std::chrono::milliseconds first_refused{1000};  ///< Until a refused write is tried again …

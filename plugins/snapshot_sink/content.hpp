@@ -30,12 +30,12 @@ inline constexpr std::array<RouteList, 5> kRouteLists{{{"HTTPRoute", "httpRoutes
 /// How routes are cut. Bytes of text.
 struct Cut {
   std::size_t inline_most = 32 << 10;  ///< Above it, routes go into parts …
-  std::size_t part_most = 64 << 10;  ///< … none of which is larger, as long as it can be halved.
-  unsigned most_bits = 10;           ///< At most 2^most_bits parts.
-  std::size_t part_least = 8 << 10;  ///< What is smaller is not halved.
+  std::size_t part_most = 128 << 10;  ///< … none of which is larger, as long as it can be halved.
+  unsigned most_bits = 10;            ///< At most 2^most_bits parts.
+  std::size_t part_least = 16 << 10;  ///< What is smaller is not halved.
   /// An edit rewrites one part, and the index with the names of all: both cost a server the same
   /// where a part has the square root of this times all bytes.
-  std::size_t balance = 128;
+  std::size_t balance = 512;
 };
 
 /// The listeners and routes of a snapshot as texts, and how they are cut into parts

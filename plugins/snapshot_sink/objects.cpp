@@ -188,10 +188,14 @@ std::string partBody(const Settings& settings, const Content& content, const Con
   member(out, "controllerName", settings.controller_name);
   member(out, "partOf", settings.name);
   member(out, "checksum", part.checksum);
+  // As text: an API server goes through each field of a list several times.
+  std::string lists;
   for (const RouteList& list : kRouteLists)
     if (const std::string routes = content.routesOf(part, list.kind);
         !routes.empty() || &list == &kRouteLists.front())
-      appendList(out, list, routes);
+      appendList(lists, list, routes);
+  lists.front() = '{';  // in place of a comma
+  member(out, "content", lists + '}');
   return out + "}}";
 }
 
@@ -304,7 +308,7 @@ std::vector<std::string> backendNamespacesOf(std::string_view spec) {
 
 std::map<std::string, Entry> entriesOf(std::string_view spec) {
   std::map<std::string, Entry> out;
-  const Value value = valueOf(spec);
+  const Value value = valueOf(spec), content = valueOf(textOf(value, "content"));
   const auto add = [&](const std::string& key, const Value& element) {
     Entry& entry = out[key];
     entry.text += (entry.text.empty() ? "" : ",") + k8s_client::toText(element);
@@ -312,12 +316,13 @@ std::map<std::string, Entry> entriesOf(std::string_view spec) {
   };
   if (const Value* listeners = value.find("listeners"))
     for (const Value& listener : listeners->items()) add(textOf(listener, "name"), listener);
-  for (const RouteList& list : kRouteLists)
-    if (const Value* rules = value.find(list.name))
-      for (const Value& rule : rules->items())
-        add(std::string(list.kind) + '/' + textOf(rule, "routeNamespace") + '/' +
-                textOf(rule, "routeName"),
-            rule);
+  for (const Value* from : {&value, &content})
+    for (const RouteList& list : kRouteLists)
+      if (const Value* rules = from->find(list.name))
+        for (const Value& rule : rules->items())
+          add(std::string(list.kind) + '/' + textOf(rule, "routeNamespace") + '/' +
+                  textOf(rule, "routeName"),
+              rule);
   return out;
 }
 

@@ -15,14 +15,16 @@ constexpr auto kGather = 2ms;        // changes that come together are written t
 constexpr std::size_t kAtOnce = 16;  // parts under way
 // Removals are in no hurry. Each costs a server as much as the write of a part, so they wait for a
 // second without one; but not for ever, and not all of them.
-constexpr std::size_t kRemovalsAtOnce = 2, kMostUnused = 512;
-constexpr k8s_client::Duration kQuiet = 1s, kUnusedMost = 300s;
+constexpr std::size_t kRemovalsAtOnce = 2, kMostUnused = 512, kFarTooMany = 2048;
+constexpr k8s_client::Duration kQuiet = 1s, kUnusedMost = 300s, kRemovalGap = 100ms;
 constexpr auto kUnused = 60s;  // a part lives on for readers that have the old index
 // Who makes many routes one after the other has nearly all parts changed at any time. After a round
 // with more parts than these, the server is left to others for as long as the round took.
 constexpr std::size_t kFewParts = 8;
 constexpr k8s_client::Duration kMostPause = 2s;
 constexpr auto kStatusGap = 1s;
+// Data planes read what was written just then, and that is what somebody waits for.
+constexpr auto kStatusRest = 200ms;
 constexpr auto kPods = 30s;  // between two looks whether data planes are still there
 constexpr auto kRefusedAgain = 30s;
 // What somebody else undoes is put right at once so often, and then ever more seldom.
@@ -443,6 +445,7 @@ void Writer::learn(std::string_view spec) {
 // Nothing but this part waits for it.
 void Writer::removePart(const std::string& name, Part& part) {
   ++removing_;
+  last_removed_ = api_.now();
   part.removing = true;
   api_.call(k8s_client::removeRequest(path(name), part.uid), then([this, name](Reply reply) {
               --removing_;
@@ -560,8 +563,11 @@ void Writer::failed(const std::string& what, const Error& error) {
 void Writer::writeStatus() {
   const bool right = index_->status_checksum == content_.checksum() &&
                      index_->status_generation == index_->generation;
+  if (right) status_due_.reset();
   if (right || status_flying_) return;
-  if (status_not_before_ > api_.now()) return wakeAt(status_not_before_);
+  if (!status_due_) status_due_ = std::max(status_not_before_, api_.now() + kStatusRest);
+  if (*status_due_ > api_.now()) return wakeAt(*status_due_);
+  status_due_.reset();
   status_flying_ = true;
   status_not_before_ = api_.now() + kStatusGap;
   const std::string body = statusBody(settings_, content_, *index_, listener_.now());
@@ -593,9 +599,9 @@ void Writer::collect(const std::vector<Content::Part>& parts,
     stuck = stuck || part.failures > 0;
     if (part.deleting || part.removing) continue;
     if (!part.unused_since) part.unused_since = now;
-    const auto quiet = ++unused > kMostUnused
-                           ? now
-                           : std::min(last_written_ + kQuiet, *part.unused_since + kUnusedMost);
+    auto quiet = std::min(last_written_ + kQuiet, *part.unused_since + kUnusedMost);
+    if (++unused > kMostUnused) quiet = std::min(quiet, last_removed_ + kRemovalGap);
+    if (unused > kFarTooMany) quiet = now;
     const auto due = std::max({*part.unused_since + kUnused, part.not_before, quiet});
     if (due > now) {
       wakeAt(due);

@@ -162,7 +162,7 @@ class Writer {
   std::int64_t settled_generation_ = 0;
   std::string settled_spec_, updated_at_, updated_for_;
   std::optional<Round> round_;
-  k8s_client::TimePoint next_round_{}, last_written_{};
+  k8s_client::TimePoint next_round_{}, last_written_{}, last_removed_{};
   std::size_t flying_ = 0;    // answers that the next step waits for
   std::size_t removing_ = 0;  // parts whose removal is under way
   unsigned failures_ = 0;
@@ -173,6 +173,7 @@ class Writer {
 
   bool status_flying_ = false;
   k8s_client::TimePoint status_not_before_{};
+  std::optional<k8s_client::TimePoint> status_due_;
   std::set<std::string> gone_pods_;  // "namespace/name"
   std::size_t pods_asked_ = 0;       // answers under way
   bool asking_ = false;              // the next look at Pods is due some time

@@ -103,13 +103,14 @@ std::string Cache::tryCommit() {
   if (replaced && isAnothers()) {
     // What we know stays with us, for the case that it ends before we do.
     off_ = pending_.size() > kMostPending;
-    if (off_) pending_ = {};
+    if (off_) std::string().swap(pending_);
     return {};
   }
   const bool anew = file_ < 0 || outdated_secret_ || replaced;
   std::string wrong = anew ? writeAnew() : write(pending_ + kCommit + '\n');
-  // With what it has room for: the first commit is a thousand times as large as others.
-  if (wrong.empty()) pending_ = {};
+  // With what it has room for, which an assignment keeps: the first commit is a thousand times as
+  // large as others.
+  if (wrong.empty()) std::string().swap(pending_);
   if (wrong.empty() && written_ > 2 * live_ + kLeast) wrong = writeAnew();
   if (wrong.empty()) return wrong;
   // What is in the file stays, and is the beginning of the next one.
@@ -118,7 +119,7 @@ std::string Cache::tryCommit() {
   if (pending_.size() > kMostPending) {
     off_ = true;
     wrong += ", and is not tried again: too much has changed since";
-    pending_ = {};
+    std::string().swap(pending_);
   }
   return wrong;
 }

@@ -99,12 +99,14 @@ class SnapshotTest(unittest.TestCase):
                 self.assertEqual(status, 422)
 
     def test_a_large_configuration_goes_into_parts(self):
-        names = [f"many-{i}" for i in range(120)]
-        for name in names:
+        def large(name):
             route = shop.redirect(name)
             route["spec"]["rules"][0]["matches"] = [
                 {"path": {"type": "PathPrefix", "value": f"/{j}/" + "x" * 100}} for j in range(8)]
-            self.assertEqual(self.cluster.request("POST", ROUTES, route)[0], 201)
+            return route
+        names = [f"many-{i}" for i in range(120)]
+        for name in names:
+            self.assertEqual(self.cluster.request("POST", ROUTES, large(name))[0], 201)
 
         def parts():
             return {part["name"] for part in self.index()["spec"]["parts"]}
@@ -112,16 +114,21 @@ class SnapshotTest(unittest.TestCase):
         self.cluster.until("the last one is served", lambda: (
             shop.ask(self.address, names[-1] + ".example", "/3/" + "x" * 100, port=80)[0] == 302))
         before = parts()
-        self.add("one-more")
+        edited = large(names[7])
+        edited["spec"]["rules"][0]["filters"][0]["requestRedirect"]["statusCode"] = 301
+        self.assertEqual(self.cluster.request("PATCH", f"{ROUTES}/{names[7]}", {"spec": edited["spec"]},
+                                              "application/merge-patch+json")[0], 200)
+        self.cluster.until("the edit is served", lambda: (
+            shop.ask(self.address, names[7] + ".example", "/3/" + "x" * 100, port=80)[0] == 301))
         self.assertEqual((len(before - parts()), len(parts() - before)), (1, 1))
         victim = sorted(parts())[0]
         uid = self.cluster.get(f"{SNAPSHOTS}/{victim}")["metadata"]["uid"]
-        self.cluster.request("PATCH", f"{SNAPSHOTS}/{victim}", {"spec": {"httpRoutesV1": []}},
+        self.cluster.request("PATCH", f"{SNAPSHOTS}/{victim}", {"spec": {"content": ""}},
                              "application/merge-patch+json")
         self.cluster.until("the part is made anew", lambda: (
             self.cluster.get(f"{SNAPSHOTS}/{victim}")["metadata"]["uid"] != uid), seconds=5)
-        self.assertTrue(self.cluster.get(f"{SNAPSHOTS}/{victim}")["spec"]["httpRoutesV1"])
-        for name in [*names, "one-more"]:
+        self.assertTrue(self.cluster.get(f"{SNAPSHOTS}/{victim}")["spec"]["content"])
+        for name in names:
             self.cluster.request("DELETE", f"{ROUTES}/{name}")
         self.cluster.until("it is one object again", lambda: self.index()["spec"].get("parts", []) == [])
         self.assertTrue(self.served("first"))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a data plane of mode A takes for each route of its snapshot, with the Service and the EndpointSlice behind it."""
+import json
 import unittest
 
 from harness import gateway as gw
@@ -50,7 +51,8 @@ class SnapshotMemory(Case):
             begin = (end - 1) // PART * PART
             part = f"snap-{begin}-{end}"
             self.cluster.apply(snapshot(part, {"checksum": part, "partOf": "snap",
-                                               "httpRoutesV1": [entry(i) for i in range(begin, end)]}))
+                                               "content": json.dumps({"httpRoutesV1": [
+                                                   entry(i) for i in range(begin, end)]}, separators=(",", ":"))}))
             self.parts[begin] = part
             parts = [{"name": name, "checksum": name} for name in self.parts.values()]
             self.cluster.apply(snapshot("snap", {

@@ -262,9 +262,9 @@ class Snapshots(Case):
         self.cluster.delete(self.snapshot(victim))
         until(lambda: self.snapshot(victim), 2)
         edited = json.loads(json.dumps(self.snapshot(victim)))
-        edited["spec"]["httpRoutesV1"] = []
+        edited["spec"]["content"] = ""
         self.cluster.apply(edited)
-        until(lambda: self.snapshot(victim)["spec"]["httpRoutesV1"], 2)
+        until(lambda: self.snapshot(victim)["spec"]["content"], 2)
         self.assertEqual(self.snapshot(victim)["metadata"]["generation"], 1)
 
     def test_a_route_that_the_server_refuses_holds_up_no_other(self):
@@ -366,6 +366,7 @@ class Snapshots(Case):
         self.controller()
         until(self.snapshot)
         self.assertEqual(self.cluster.asked("GET", "/endpointslices"), 0)
+        until(lambda: self.cluster.status("GatewayClass", "hyperway", "").get("conditions"))
         self.assertEqual([c for c in self.cluster.status("GatewayClass", "hyperway", "")["conditions"]
                           if c["type"].endswith("KindsMissing") and c["status"] == "True"], [])
 

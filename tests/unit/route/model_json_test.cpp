@@ -290,6 +290,40 @@ TEST_CASE("A TLS listener passes through only if it says so, and no other listen
   CHECK(read(R"("protocol":"UDP")").binds.at(0).udp);
 }
 
+TEST_CASE("The routes of a part are read from its text, and from its lists") {
+  const std::string entry = R"({"id":"n/r/0:g:gw:l","routeNamespace":"n","routeName":"r",)"
+                            R"("gatewayNamespace":"g","gatewayName":"gw","listenerName":"l"})";
+  const auto quoted = [](const std::string& text) {
+    std::string out = "\"";
+    for (const char c : text) {
+      if (c == '"') out += '\\';
+      out += c;
+    }
+    return out + '"';
+  };
+  const auto pointerOf = [](const std::string& spec) {
+    Problems problems;
+    (void)readSnapshot(R"({"spec":)" + spec + "}", problems);
+    return problems.failed() ? problems.list().front().pointer : "";
+  };
+  const std::string text = quoted(R"({"httpRoutesV1":[)" + entry + "]}");
+  for (const std::string& spec :
+       {R"({"content":)" + text + "}", R"({"httpRoutesV1":[)" + entry + "]}"}) {
+    CAPTURE(spec);
+    Problems problems;
+    const auto content = readSnapshot(R"({"spec":)" + spec + "}", problems);
+    REQUIRE(content);
+    CHECK_FALSE(problems.failed());
+    REQUIRE(content->model.routes.size() == 1);
+    CHECK(content->model.routes[0].key == "HTTPRoute/n/r");
+  }
+  CHECK(pointerOf(R"({"content":"{"})") == "/spec/content");
+  CHECK(pointerOf(R"({"content":"[]"})") == "/spec/content");
+  CHECK(pointerOf(R"({"content":1})") == "/spec/content");
+  CHECK(pointerOf(R"({"content":)" + quoted(R"({"httpRoutesV1":[1]})") + "}") ==
+        "/spec/content/httpRoutesV1/0");
+}
+
 TEST_CASE("A snapshot of an older writer reads as what it meant") {
   const char* const kOld = R"({"apiVersion":"hyperway.arloor.dev/v1alpha1","kind":"RouteSnapshot",
     "spec":{"controllerName":"c","checksum":"12","unknown":{"a":[1]},

@@ -332,6 +332,30 @@ TEST_CASE("A poll beside the watch tells what the watch missed, and nothing twic
   CHECK(world.watchesFrom("10"));
 }
 
+TEST_CASE("A poll asks for small pages and leaves the server time between them") {
+  World world;
+  world.begin();
+  world.api.pass(30s);
+  REQUIRE(world.api.calls.size() == 1);
+  CHECK(world.api.calls.front().request.path == "/api/v1/things?limit=100");
+  world.api.pass(10ms);
+  world.api.answer(page(24, {object("a", 3)}, "more"));
+  CHECK(world.api.calls.empty());
+  world.api.pass(29ms);
+  CHECK(world.api.calls.empty());
+  world.send(event("ADDED", object("b", 25)));  // It waits for nothing.
+  CHECK(world.notes.take() == List{"+n/b@25"});
+  world.api.pass(1ms);
+  REQUIRE(world.api.calls.size() == 1);
+  CHECK(world.api.calls.front().request.path == "/api/v1/things?limit=100&continue=more");
+  world.api.pass(20s);
+  world.api.answer(page(24, {object("c", 7)}, "more"));
+  world.api.pass(500ms);
+  REQUIRE(world.api.calls.size() == 1);
+  world.api.answer(page(24, {}));
+  CHECK(world.notes.take() == List{"+n/c@7", "listed"});
+}
+
 TEST_CASE("A poll that fails once is no trouble; twice it is, and the watch goes on") {
   World world;
   world.begin();

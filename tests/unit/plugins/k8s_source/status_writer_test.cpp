@@ -28,8 +28,9 @@ std::string object(int version, const std::string& its_status) {
 }
 
 struct World {
-  World() {
+  explicit World(std::chrono::milliseconds rest = 0ms) {
     StatusWriter::Options options;
+    options.rest = rest;
     options.controller_name = "us/here";
     options.path = [this](const StatusWriter::ObjectId& id) {
       return there ? "/" + id.key() : std::string();
@@ -81,6 +82,20 @@ struct World {
 };
 
 }  // namespace
+
+TEST_CASE("A status waits for what goes first, once, and with what changes meanwhile") {
+  World world(50ms);
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, "{}");
+  world.writer->desire(world.gateway, status("A"));
+  world.api.pass(49ms);
+  CHECK(world.asked() == "nothing");
+  world.writer->desire(world.gateway, status("B"));
+  world.api.pass(1ms);
+  world.writeOne("{}", status("B"));
+  CHECK(world.results == std::vector{Result::Written});
+  CHECK(world.asked() == "nothing");
+}
 
 TEST_CASE("What differs is read, merged and written with the version that was read") {
   World world;

@@ -48,6 +48,9 @@ TEST_CASE("An index has the contract's fields, and routes or the names of parts"
   CHECK(part.find(R"("hyperway.arloor.dev/snapshot":"snap")") != std::string::npos);
   CHECK(part.find(R"("uid":"uid-1")") != std::string::npos);
   CHECK(part.find(R"("partOf":"snap")") != std::string::npos);
+  // Its routes are one text, which costs a server little.
+  CHECK(part.find(R"("content":"{\"httpRoutesV1\":[{)") != std::string::npos);
+  CHECK(part.find(R"("httpRoutesV1":)") == std::string::npos);
   k8s_client::ObjectText object;
   CHECK(object.read(body));
   CHECK(object.read(part));

@@ -217,6 +217,50 @@ TEST_CASE("No write waits for the removal of a part, nor for its answer") {
   CHECK(world.next("PATCH", "/snap").find(R"("x":"b")") != std::string::npos);
 }
 
+TEST_CASE("Where there are many of them, parts are removed ten a second between writes") {
+  World world;
+  for (int i = 0; i < 600; ++i)
+    world.lists["parts"].push_back(R"({"metadata":{"namespace":"ns","name":"snap-0-)" +
+                                   std::to_string(i) +
+                                   R"(","uid":"p","generation":1,"resourceVersion":"1"}})");
+  world.begin();
+  int removed = 0;
+  const auto edit = [&](int number) {
+    Batch batch = routes({"a"});
+    batch.routes[0].text = "{\"x\":" + std::to_string(number) + "}";
+    world.take(batch);
+    world.takeIndex();
+    if (!world.next("PATCH", "/status").empty()) world.api.refuse(503);
+    while (!world.nextWith("DELETE", "/snap-0-").empty()) {
+      world.api.answer("{}");
+      world.pass(1ms);
+      ++removed;
+    }
+  };
+  for (int i = 0; i < 260; ++i) {
+    edit(i);
+    world.pass(200ms);
+  }
+  CHECK(removed == 0);  // Readers may need them for a minute.
+  for (int i = 0; i < 100; ++i) {
+    edit(1000 + i);
+    world.pass(200ms);
+  }
+  CHECK(removed > 40);
+  CHECK(removed <= 220);
+}
+
+TEST_CASE("The snapshot's status waits until data planes have read what was written") {
+  World world;
+  world.begin();
+  world.take(routes({"a"}));
+  world.takeIndex();
+  world.pass(150ms);
+  CHECK(world.next("PATCH", "/status").empty());
+  world.pass(60ms);
+  CHECK_FALSE(world.next("PATCH", "/status").empty());
+}
+
 TEST_CASE("Parts are removed in a second without a write, and in five minutes without such a one") {
   World world;
   world.lists["parts"] = {
@@ -436,7 +480,8 @@ TEST_CASE(
   CHECK(world.refusals < 12);
   for (int i = 0; i < 40; ++i) {
     CAPTURE(i);
-    const std::string text = "{\"x\":\"r" + std::to_string(i) + "\"}";
+    // A part has its routes as text.
+    const std::string text = R"({\"x\":\"r)" + std::to_string(i) + R"(\"})";
     CHECK(std::any_of(world.taken_parts.begin(), world.taken_parts.end(),
                       [&](const auto& part) { return part.find(text) != std::string::npos; }));
   }

@@ -2,6 +2,7 @@
 #include "cache.hpp"
 
 #include <doctest/doctest.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,20 @@ TEST_CASE("A cache gives back what was there at the last commit") {
   struct stat info {};
   REQUIRE(::stat(folder.file().c_str(), &info) == 0);
   CHECK((info.st_mode & 0777U) == 0600U);
+}
+
+TEST_CASE("What was written takes no memory any more") {
+  const Folder folder;
+  Cache cache(folder.file());
+  const auto used = [] {
+    const auto info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const std::string text(100'000, 'x');
+  const auto before = used();
+  for (int i = 0; i < 100; ++i) cache.put("Service", "ns/a", text);
+  CHECK(cache.commit(at).empty());
+  CHECK(used() < before + 1'000'000);
 }
 
 TEST_CASE("A cache belongs to the process that wrote it last, as long as that one lives") {
