@@ -98,13 +98,15 @@ def suite_command(suite, tests, arguments, report):
     if skipped:
         command.append("-skip-tests=" + ",".join(skipped))
     command += arguments.flags
-    # The suite reads the features before it waits for the GatewayClass.
-    wait = ('"$0" kubectl-main wait --for=condition=Accepted gatewayclass/hyperway --timeout=120s && '
-            'exec "$@"')
+    # The suite reads the features before it waits for the GatewayClass. A wait also ends, as if time were up, when the API server
+    # closes its watch: it does while it takes in a new definition.
+    wait = ('cluster=$0; until_is() { for _ in 1 2 3 4; do "$cluster" kubectl-main wait --for=condition=$1 $2 --timeout=60s && return; done; '
+            'return 1; }; until_is Accepted gatewayclass/hyperway && ')
     if arguments.shape == "snapshot-deployed" and not arguments.kubeconfig:
         # A Gateway with an autoscaler comes and goes: what hyperway may do with those is used in the run.
-        wait = ('"$0" kubectl-main wait --for=condition=Programmed gateway/scaled --timeout=120s && '
-                '"$0" kubectl-main delete gateway/scaled configmap/scaled && ') + wait
+        wait = wait + ('until_is Programmed gateway/scaled && '
+                       '"$cluster" kubectl-main delete gateway/scaled configmap/scaled && ')
+    wait += 'exec "$@"'
     return ["sh", "-c", wait, os.path.join(arguments.build, "cluster"), *command]
 
 
