@@ -18,16 +18,12 @@ constexpr std::size_t kGatherBytes = 12 * 1024;  // up to here copying beats a s
 constexpr std::size_t kLingerBytes = 1024 * 1024;
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";  // RFC 9113 §3.4
 
-/// True for a first line of three words whose last does not even begin like HTTP's version: whoever
+/// True for a first line of three words without a slash in any, which HTTP's would have: whoever
 /// speaks it would not understand an answer. A preface that only resembles HTTP/2's has to be
 /// closed like that (RFC 9113 §3.4).
 bool isOtherProtocol(std::string_view line) noexcept {
   line = line.substr(0, line.find('\r'));
-  const std::size_t last = line.rfind(' ');
-  if (last == std::string_view::npos || std::count(line.begin(), line.end(), ' ') != 2)
-    return false;
-  const char first = line.size() > last + 1 ? line[last + 1] : 'H';
-  return first != 'H' && first != 'h';
+  return std::count(line.begin(), line.end(), ' ') == 2 && line.find('/') == std::string_view::npos;
 }
 
 }  // namespace
