@@ -12,6 +12,7 @@ than the log. With --only, tests whose whole name the expression matches are jud
 """
 import argparse
 import json
+import os
 import re
 import sys
 
@@ -223,7 +224,9 @@ def main(argv):
     for line in remarks(suite, later, run):
         print(line)
     bad = deviations(suite, later, run)
-    if arguments.report:
+    if arguments.report and not os.path.exists(arguments.report):
+        bad.append(f"REPORT  {arguments.report} was not written")
+    elif arguments.report:
         with open(arguments.report, encoding="utf-8") as file:
             bad += report_deviations(suite, later, yaml.safe_load(file))
     if run.ended is None:

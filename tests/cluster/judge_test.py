@@ -170,6 +170,8 @@ class Judge(unittest.TestCase):
             with self.subTest(changes):
                 self.assertEqual(len(self.report(changes)), 1)
         self.assertEqual(len(judge.report_deviations(SUITE, (), {})), len(judge.PROFILES))
+        status, said = self.run_main(log(GOOD), "--report", "/nowhere/report.yaml")
+        self.assertEqual((status, said.splitlines()[0]), (1, "REPORT  /nowhere/report.yaml was not written"))
 
     def test_what_is_left_for_later_may_be_skipped_in_the_report(self):
         skipped = {"result": "partial", "skippedTests": ["GRPCRouteWeight"], "unsupportedFeatures": ["GRPCRoute"]}

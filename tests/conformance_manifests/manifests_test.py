@@ -3,7 +3,8 @@
 
 Each expect/NAME.yaml belongs to tests/NAME.yaml of the module and has two parts:
   expect: from "Kind namespace/name" to its status, in short form: conditions as "True Reason",
-          listeners and parents with theirs. All objects whose status the manifest brings or changes.
+          listeners and parents with theirs, `sets` how many ListenerSets a Gateway has. All objects
+          whose status the manifest brings or changes.
   steps:  what the Go test changes on the way: `merge`, from object to a JSON merge patch, `anchors`,
           ConfigMaps with trust anchors that it makes, or `remove`; and the statuses that differ after
           that.
@@ -154,8 +155,11 @@ class World:
             return out
 
         short = conditions(status) if "conditions" in status else {}
-        if "listeners" in status:
+        if "addresses" in status:
             short["addresses"] = len(status["addresses"])
+        if "attachedListenerSets" in status:
+            short["sets"] = status["attachedListenerSets"]
+        if "listeners" in status:
             short["listeners"] = {}
             for listener in status["listeners"]:
                 kinds = [kind["kind"] for kind in listener["supportedKinds"]]
