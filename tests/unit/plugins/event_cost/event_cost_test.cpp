@@ -90,15 +90,19 @@ class World {
   // A poll of the Services is due, and answered but for its last page, which has one of them.
   void pollButForTheEnd() {
     api_.pass(std::chrono::seconds(30));
-    std::erase_if(api_.calls,
-                  [](const auto& call) { return !call.request.path.starts_with("/Service"); });
+    const auto forget_others = [this] {
+      std::erase_if(api_.calls,
+                    [](const auto& call) { return !call.request.path.starts_with("/Service"); });
+    };
+    forget_others();
     std::string items;
     int count = 0;
     for (const auto& [name, text] : services_) {
       items += (items.empty() ? "" : ",") + text;
       if (++count % k8s_client::kPageSize != 0) continue;
       api_.answer(page(std::exchange(items, {}), "more"));
-      api_.pass(std::chrono::seconds(0));
+      api_.pass(std::chrono::milliseconds(500));  // the longest pause between two pages
+      forget_others();
       REQUIRE(api_.calls.size() == 1);
     }
     last_page_ = page(items, "");
