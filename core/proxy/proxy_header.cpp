@@ -67,10 +67,10 @@ std::optional<std::uint16_t> port(std::string_view text) noexcept {
 }
 
 ProxyHeaderIn parseLine(std::string_view text) noexcept {
-  const std::size_t end = text.substr(0, kMaxLine).find("\r\n");
-  if (end == std::string_view::npos)
-    return {text.size() < kMaxLine && text.find('\n') == std::string_view::npos ? State::NeedMore
-                                                                                : State::Bad};
+  const std::size_t lf = text.substr(0, kMaxLine).find('\n');
+  if (lf == std::string_view::npos) return {text.size() < kMaxLine ? State::NeedMore : State::Bad};
+  if (text[lf - 1] != '\r') return bad();  // a line that two readers could end in two places
+  const std::size_t end = lf - 1;
   ProxyHeaderIn header{State::Complete, end + 2};
   std::string_view line = text.substr(kWord.size(), end - kWord.size());
   const std::string_view family = takeWord(line);

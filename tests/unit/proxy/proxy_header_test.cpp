@@ -116,6 +116,7 @@ TEST_CASE("what is no header, or not exactly one, is refused") {
            std::string("PROXY TCP4 192.0.2.1 10.0.0.1 1 2 3\r\n"),
            std::string("PROXY TCP4 192.0.2.1 10.0.0.1 1\r\n"),
            std::string("PROXY TCP4 192.0.2.1 10.0.0.1 1 2\n"),
+           std::string("PROXY UNKNOWN a\nb\r\n"),
            std::string("PROXY TCP4 192.0.2.1 10.0.0.1 01 2\r\n"),
            std::string("PROXY TCP4 192.0.2.1 10.0.0.1 +1 2\r\n"),
            std::string("PROXY TCP4 192.0.2.1 10.0.0.1 1 65536\r\n"),
