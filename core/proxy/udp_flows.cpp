@@ -70,7 +70,7 @@ void UdpFlows::close(std::uint32_t bind, bool linger) noexcept {
   }
   binds_[bind].listeners.clear();
   if (linger) {
-    lingering_ = true;
+    lingering_since_ = worker_.loop.now();
     endIdle();
   } else {
     for (UdpSession* each = newest_; each != nullptr;) {
@@ -241,7 +241,7 @@ UdpSession* UdpFlows::begin(const UdpListener& listener, const UdpKey& key,
   worker_.counters().udp_begun.add();
   by_key_.emplace(key, session.get());
   pushFront(*session);
-  if (!idle_.armed()) idle_.set(worker_.loop.timers(), worker_.loop.now() + idleLimit());
+  if (!idle_.armed()) idle_.set(worker_.loop.timers(), endOf(*oldest_));
   return session.release();
 }
 
@@ -327,15 +327,16 @@ void UdpFlows::endOldest() noexcept {
   end(*oldest_, FlowOutcome::Cut, "too many sessions");
 }
 
-std::chrono::milliseconds UdpFlows::idleLimit() const noexcept {
-  return lingering_ ? std::min(worker_.settings().udp_idle, kLinger) : worker_.settings().udp_idle;
+net::TimePoint UdpFlows::endOf(const UdpSession& session) const noexcept {
+  const std::chrono::milliseconds idle = worker_.settings().udp_idle;
+  if (!lingering_since_) return session.last() + idle;
+  return std::max(session.last(), *lingering_since_) + std::min(idle, kLinger);
 }
 
 void UdpFlows::endIdle() noexcept {
-  const std::chrono::milliseconds limit = idleLimit();
-  while (oldest_ != nullptr && oldest_->last() + limit <= worker_.loop.now())
+  while (oldest_ != nullptr && endOf(*oldest_) <= worker_.loop.now())
     end(*oldest_, FlowOutcome::Served, {});
-  if (oldest_ != nullptr) idle_.set(worker_.loop.timers(), oldest_->last() + limit);
+  if (oldest_ != nullptr) idle_.set(worker_.loop.timers(), endOf(*oldest_));
 }
 
 void UdpFlows::killAll() noexcept {

@@ -98,7 +98,7 @@ class UdpFlows {
   void endIdle() noexcept;
   void dropRule(std::unique_ptr<UdpRule> rule) noexcept;
   void leaveRule(UdpRule& rule) noexcept;
-  [[nodiscard]] std::chrono::milliseconds idleLimit() const noexcept;
+  [[nodiscard]] net::TimePoint endOf(const UdpSession& session) const noexcept;
   void pushFront(UdpSession& session) noexcept;
   void unlink(UdpSession& session) noexcept;
 
@@ -109,7 +109,7 @@ class UdpFlows {
   std::unordered_map<UdpKey, UdpSession*, Hash> by_key_;
   UdpSession* newest_ = nullptr;  // the last used
   UdpSession* oldest_ = nullptr;
-  bool lingering_ = false;  // an address was closed in a drain
+  std::optional<net::TimePoint> lingering_since_;  // an address was closed in a drain
   MemberTimer<UdpFlows, &UdpFlows::endIdle> idle_;
 };
 
