@@ -69,7 +69,7 @@ class Stream final : public RequestEvents {
   void onRequestFlush() noexcept override { require(!over_); }
   void onRequestBroken(Broken /*how*/, http::HttpError /*error*/) noexcept override {
     require(!over_);
-    ended_ = true;
+    ended_ = broken_ = true;
     if (!answered_) answer();
   }
   void onRequestRaw() noexcept override { std::abort(); }
@@ -120,7 +120,7 @@ class Stream final : public RequestEvents {
     answered_ = true;
     http::ResponseHead head(arena_);
     head.status = 200;
-    if (!head_.upgrade.empty()) {
+    if (!head_.upgrade.empty() && !broken_) {
       tunnel_ = true;
       ended_ = false;
       head.status = 101;
@@ -166,6 +166,7 @@ class Stream final : public RequestEvents {
   std::uint64_t bytes_ = 0;
   bool begun_ = false;
   bool ended_ = false;
+  bool broken_ = false;
   bool answered_ = false;
   bool tunnel_ = false;
   bool over_ = false;

@@ -38,7 +38,7 @@ class Play {
       case 3:
       case 4:
         ask(how % kClients, how);
-        answer(backend, how / kBackends);
+        answer(backend, static_cast<unsigned>(how / kBackends));
         break;
       case 5: backend.close(); break;
       case 6: backend.reopen(); break;
