@@ -13,6 +13,7 @@ import harness
 import shop
 from shop import ACCOUNT, GATEWAY_API, conditions
 
+NEWER = {"ListenerSet", "TCPRoute", "TLSRoute", "UDPRoute"}  # that came to the standard channel after v1.4
 FULL = bool(os.environ.get("HYPERWAY_FULL"))
 CONTROLLER = "hyperway.arloor.dev/gateway-controller"
 MISSING = "hyperway.arloor.dev/KindsMissing"
@@ -76,14 +77,14 @@ class CrdVersionsTest(unittest.TestCase):
     """A Gateway and its routes, the same with each version of the definitions."""
 
     def test_the_standard_channel_of_v1_1(self):
-        self.check("build/cluster/crds-1.1.0/standard", missing={"BackendTLSPolicy"})
+        self.check("build/cluster/crds-1.1.0/standard", missing={"BackendTLSPolicy"} | NEWER)
 
     if FULL:
         def test_the_experimental_channel_of_v1_1(self):
-            self.check("build/cluster/crds-1.1.0/experimental", policy_version="v1alpha3")
+            self.check("build/cluster/crds-1.1.0/experimental", missing={"ListenerSet"}, policy_version="v1alpha3")
 
         def test_the_standard_channel_of_v1_4(self):
-            self.check("build/cluster/crds-1.4.0/standard")
+            self.check("build/cluster/crds-1.4.0/standard", missing=NEWER)
 
         def test_the_standard_channel_of_v1_6(self):
             self.check("build/cluster/crds-1.6.3/standard")
@@ -134,7 +135,7 @@ class CrdVersionsTest(unittest.TestCase):
         self.assertEqual({k: v[0] for k, v in conditions(listener).items()},
                          {"Accepted": "True", "Programmed": "True", "ResolvedRefs": "True"} | (
                              {"Conflicted": "False"} if "Conflicted" in conditions(listener) else {}))
-        self.assertEqual([k["kind"] for k in listener["supportedKinds"]], ["HTTPRoute"])
+        self.assertEqual([k["kind"] for k in listener["supportedKinds"]], ["HTTPRoute", "GRPCRoute"])
         for resource, name, wanted in [
                 ("httproutes", "shop", {"Accepted": "True", "ResolvedRefs": "True"}),
                 ("httproutes", "wrong", {"Accepted": "False", "ResolvedRefs": "False"}),

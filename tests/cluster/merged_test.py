@@ -79,6 +79,25 @@ spec:
     hostname: encrypted.example
     caCertificateRefs: [{group: "", kind: ConfigMap, name: authority}]
 """
+# One of each kind that nothing else here brings: that it has no place at the Gateway is told in its status as well.
+OTHER_KINDS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: other, namespace: default}
+spec:
+  parentRef: {name: first}
+  listeners:
+  - {name: http, port: 82, protocol: HTTP}
+""" + "".join(f"""---
+apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: other, namespace: default}}
+spec:
+  parentRefs: [{{name: first}}]
+  {hosts}
+  rules:
+  - backendRefs: [{{name: encrypted, port: 443}}]
+""" for kind, hosts in (("GRPCRoute", ""), ("TLSRoute", "hostnames: [other.example]"), ("TCPRoute", ""), ("UDPRoute", "")))
 
 
 class MergedTest(unittest.TestCase):
@@ -140,6 +159,7 @@ class MergedTest(unittest.TestCase):
             granted = rights.granted(yaml.safe_load_all(file))
         self.assertTrue(granted)
         self.cluster.apply(ENCRYPTED)
+        self.cluster.apply(OTHER_KINDS)
 
         def findings():
             return rights.findings(granted, self.cluster.audit(ACCOUNT))
