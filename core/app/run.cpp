@@ -227,14 +227,17 @@ class Runner {
     process_.log().write(LogLevel::Info, "upgraded: process " + pid + " (hyperway " +
                                              upgrade_->version() +
                                              ") serves; this one drains its connections");
-    upgrade_requests_.answer({200, "text/plain",
-                              "upgraded: process " + pid + " (hyperway " + upgrade_->version() +
-                                  ") serves\nprocess " + own() + " (hyperway " + request_.version +
-                                  ") ends when its connections have\n"});
     const auto end = Clock::now() + process_.settings().drain_deadline;
     for (bool told = false, asked = false;;) {
       const bool closed = process_.stoppedAccepting();
-      if (closed && !std::exchange(told, true)) upgrade_->tellClosed();
+      if (closed && !std::exchange(told, true)) {
+        upgrade_->tellClosed();
+        // Not before: whoever connects after the answer is the new process's.
+        upgrade_requests_.answer({200, "text/plain",
+                                  "upgraded: process " + pid + " (hyperway " + upgrade_->version() +
+                                      ") serves\nprocess " + own() + " (hyperway " +
+                                      request_.version + ") ends when its connections have\n"});
+      }
       if (closed && process_.idle()) return;
       if (Clock::now() >= end) break;
       // Our parent learns of its child only when we have ended.
@@ -244,7 +247,7 @@ class Runner {
                                                   "service can be started again");
         return;
       }
-      if (upgrade_requests_.take())
+      if (told && upgrade_requests_.take())
         upgrade_requests_.answer({409, "text/plain", "process " + pid + " serves here by now\n"});
       switch (signals_.wait(std::chrono::milliseconds(20))) {
         case SIGTERM:
