@@ -43,6 +43,10 @@ ProxySink::ProxySink(Environment environment)
   compiler_.statsSlots().onReuse([this](std::uint32_t number) {
     for (const auto& worker : workers_) worker->counters().forget(number);
   });
+  // Until then a request under an older table may still choose among its endpoints.
+  compiler_.upstreamSlots().onFree([this](std::uint32_t number) {
+    toAll([number](Worker& worker) { worker.adoptUpstream(number, nullptr, nullptr); });
+  });
 }
 
 ProxySink::~ProxySink() { stop(); }
@@ -153,7 +157,10 @@ void ProxySink::postUpstreams(const route::Compiler::Outcome& outcome) {
     BackendContexts::Identities identities{nullptr};
     for (const auto& slot : compiler_.identitySlots().list()) {
       if (slot->number() + 1 >= identities.size()) identities.resize(slot->number() + 2);
-      identities[slot->number() + 1] = compiler_.certificate(slot->key());
+      // One that is gone is still shown by whoever is under an older table.
+      auto& identity = identities[slot->number() + 1];
+      identity = compiler_.certificate(slot->key());
+      if (!identity) identity = backend_contexts_.identity(slot->number() + 1, slot->key());
     }
     postContexts(backend_contexts_.setIdentities(std::move(identities)));
   }
@@ -402,6 +409,7 @@ bool ProxySink::idle() const noexcept {
 
 void ProxySink::stop() {
   if (std::exchange(stopped_, true)) return;
+  compiler_.upstreamSlots().onFree({});
   for (const auto& worker : workers_) worker->join();
 }
 

@@ -334,6 +334,7 @@ void Compiler::State::publish(bool listeners_changed, Outcome& outcome) {
 void Compiler::State::postUpstreams(const std::set<std::string>& changed,
                                     const std::vector<SlotMap::SlotPtr>& new_slots,
                                     Outcome& outcome) const {
+  std::set<SlotMap::SlotPtr> gone;  // but somebody has the number
   const auto post = [&](const SlotMap::SlotPtr& slot) {
     std::shared_ptr<const Upstream> upstream = upstreams.find(slot->key());
     if (!upstream) {
@@ -347,8 +348,17 @@ void Compiler::State::postUpstreams(const std::set<std::string>& changed,
   for (const SlotMap::SlotPtr& slot : new_slots) post(slot);
   for (const std::string& key : changed) {
     const SlotMap::SlotPtr slot = upstream_slots.find(key);
-    if (slot && std::find(new_slots.begin(), new_slots.end(), slot) == new_slots.end()) post(slot);
+    if (!slot || std::find(new_slots.begin(), new_slots.end(), slot) != new_slots.end()) continue;
+    if (upstreams.find(key))
+      post(slot);
+    else
+      gone.insert(slot);
   }
+  if (gone.empty()) return;
+  for (const RecordPtr& record : routes)
+    record->forEachUpstream([&](const SlotMap::SlotPtr& slot) {
+      if (gone.erase(slot) != 0) post(slot);
+    });
 }
 
 Compiler::Compiler() : state_(std::make_unique<State>()) {

@@ -30,7 +30,9 @@ class Compiler {
   struct Outcome {
     std::shared_ptr<const RouteTable> table;  ///< Null if listeners and routes did not change.
     /// Upstreams that changed and that a slot exists for, now or through this batch: post these
-    /// before the table.
+    /// before the table. Without those that went and that no route names any more: requests under
+    /// the table before may still be on their way there, until its number is free
+    /// (SlotMap::onFree).
     std::vector<std::pair<SlotMap::SlotPtr, std::shared_ptr<const Upstream>>> upstreams;
     /// Keys of listeners whose certificates or client validation changed or which are new: rebuild
     /// their TLS contexts.

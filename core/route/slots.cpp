@@ -9,6 +9,7 @@ SlotMap::Slot::Slot(SlotMap& owner, std::uint32_t number, std::string key)
 SlotMap::Slot::~Slot() {
   owner_->by_key_.erase(owner_->by_key_.find(std::string_view(key_)));
   owner_->free_.push_back(number_);
+  if (owner_->on_free_) owner_->on_free_(number_);
 }
 
 SlotMap::SlotPtr SlotMap::find(const std::string& key) const {

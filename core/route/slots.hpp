@@ -44,6 +44,8 @@ class SlotMap {
   /// Called with a number that is about to stand for another key than before, on the control
   /// thread: nobody has it at that moment.
   using OnReuse = std::function<void(std::uint32_t number)>;
+  /// Called with a number that nobody holds any more, on the control thread.
+  using OnFree = std::function<void(std::uint32_t number)>;
 
   SlotMap() = default;
   SlotMap(const SlotMap&) = delete;
@@ -51,6 +53,8 @@ class SlotMap {
 
   /// Sets who is told of reuse; before the first acquire().
   void onReuse(OnReuse told) { on_reuse_ = std::move(told); }
+  /// Sets who is told of what gets free; empty for nobody.
+  void onFree(OnFree told) { on_free_ = std::move(told); }
   /// The slot of `key`, a new one if nobody holds it. The map must outlive all slots.
   [[nodiscard]] SlotPtr acquire(const std::string& key);
   /// The slot of `key` if somebody holds it, else null.
@@ -81,6 +85,7 @@ class SlotMap {
   std::unordered_set<const Slot*, Hash, Equal> by_key_;
   std::vector<std::uint32_t> free_;
   OnReuse on_reuse_;
+  OnFree on_free_;
   std::uint32_t next_ = 0;
 };
 

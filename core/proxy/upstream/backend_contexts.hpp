@@ -37,6 +37,13 @@ class BackendContexts {
   /// Takes what listeners show from now on. Returns the rows of upstreams that have others than
   /// before.
   [[nodiscard]] Rows setIdentities(Identities identities);
+  /// What is shown under that number, or null if it is another certificate than that of `key`.
+  [[nodiscard]] std::shared_ptr<const route::Certificate> identity(std::size_t number,
+                                                                   std::string_view key) const {
+    const bool is_it =
+        number < identities_.size() && identities_[number] && identities_[number]->key == key;
+    return is_it ? identities_[number] : nullptr;
+  }
   /// The row of an upstream that is new or has changed; null if it is reached in plain text, or is
   /// gone, or must not be reached.
   [[nodiscard]] std::shared_ptr<const ContextRow> rowOf(const route::SlotMap::SlotPtr& slot,

@@ -302,6 +302,28 @@ TEST_CASE("Endpoints take the short way: no table for them, and only for upstrea
   CHECK(compiler.upstream("default/a:80") == nullptr);
 }
 
+TEST_CASE("An upstream goes with its number, not with the route that named it") {
+  Compiler compiler;
+  std::vector<std::uint32_t> freed;
+  compiler.upstreamSlots().onFree([&](std::uint32_t number) { freed.push_back(number); });
+  Rule rule;
+  rule.backends = {backend("a")};
+  ModelBatch batch = batchOf(rule);
+  batch.upstreams = {upstream("default/a:80", {{"10.0.0.1", 80}})};
+  (void)compiler.apply(batch);
+  const std::uint32_t number = onlyRule(compiler).backends[0].upstream->number();
+  std::shared_ptr<const RouteTable> held = compiler.current();  // a worker's, until it has the next
+  rule.backends = {backend("b")};
+  batch = batchOf(rule);
+  batch.upstreams = {upstream("default/b:80", {{"10.0.0.2", 80}})};
+  batch.removed_upstreams = {"default/a:80"};
+  CHECK(keysOf(compiler.apply(batch)) == std::vector<std::string>{"default/b:80"});
+  CHECK(freed.empty());
+  held.reset();
+  CHECK(freed == std::vector<std::uint32_t>{number});
+  compiler.upstreamSlots().onFree({});
+}
+
 TEST_CASE("A number is given out again only when no table knows it") {
   Compiler compiler;
   Rule rule;
