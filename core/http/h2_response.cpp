@@ -4,27 +4,12 @@
 #include <algorithm>
 
 #include "http/char_class.hpp"
+#include "http/h2_request.hpp"
 
 namespace hyperway::http {
 namespace {
 
 constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 §6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE
-
-// RFC 9113 §8.2.2.
-bool isConnectionField(FieldId id) noexcept {
-  switch (id) {
-    case FieldId::Connection:
-    case FieldId::KeepAlive:
-    case FieldId::ProxyConnection:
-    case FieldId::TransferEncoding:
-    case FieldId::Upgrade: return true;
-    default: return false;
-  }
-}
-
-bool hasUpperCase(std::string_view name) noexcept {
-  return std::any_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
-}
 
 }  // namespace
 
@@ -65,7 +50,7 @@ HttpError H2ResponseReader::field(std::string_view name, std::string_view value)
   if (++count_ > limits_->fields) return HttpError::TooManyFields;
   if (name == ":status") return status(value);
   if (head_ != nullptr && head_->status == 0) return HttpError::BadStatusLine;
-  if (!isValidFieldName(name) || hasUpperCase(name)) return HttpError::BadFieldName;
+  if (!isValidH2Name(name)) return HttpError::BadFieldName;
   if (!isValidFieldValue(value)) return HttpError::BadFieldValue;
   const FieldId id = fieldId(name);
   if (isConnectionField(id)) return HttpError::BadConnection;
