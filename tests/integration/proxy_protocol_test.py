@@ -13,7 +13,7 @@ from harness.case import Case, GatewayCase, until
 from harness.client import Client
 from harness.flows import Server, connect, named, read_exactly, read_line, tcp_route, tls_route
 from harness.http2 import serving
-from harness.manifests import anchors, app, gateway, gateway_class, listener, route, secret, tls_policy
+from harness.manifests import anchors, app, gateway, gateway_class, listener, route, rule, secret, tls_policy
 
 WEB = tls.self_signed("web.example")
 WEB_AUTHORITY = tls.Authority()
@@ -194,10 +194,10 @@ class Strangers(Case):
 class TowardsBackends(Case):
     """Headers that go out."""
 
-    def asking(self, version, handler):
+    def asking(self, version, handler, name="app"):
         """A Service whose endpoints ask for a header."""
         server = self.use(Server(handler))
-        objects = app("app", server)
+        objects = app(name, server)
         objects[0]["metadata"]["annotations"] = {ANNOTATION: version}
         return server, objects
 
@@ -254,6 +254,18 @@ class TowardsBackends(Case):
             self.assertEqual([head[1] for head in server.heads],
                              [client.socket.getsockname()[1] for client in (one, other, one)])
         until(lambda: gateway_.metric("hyperway_upstream_connections") == 0)
+
+    def test_a_mirror_gets_it_too(self):
+        server, copy = self.asking("v2", http1, "copy")
+        plain = self.use(Server(lambda connection, server: http1(connection, server, "none")))
+        gateway_ = self.use(gw.Gateway(
+            gateway_class(), gateway(), *app("app", plain), *copy,
+            route(rules=[rule(["app"], None, [{"type": "RequestMirror", "requestMirror": {
+                "backendRef": {"name": "copy", "port": 8080}}}])])))
+        with Client(gateway_.port()) as client:
+            self.assertEqual(client.ask("GET", "/").body, b"ok")
+            until(lambda: server.heads)
+            self.assertEqual(server.heads, [("127.0.0.1", client.socket.getsockname()[1], "127.0.0.1", gateway_.port())])
 
     def test_a_value_that_nobody_knows_is_told_and_nothing_is_sent(self):
         server, objects = self.asking("v3", tell_header)
