@@ -94,7 +94,6 @@ void H2ClientConnection::onEvents(std::uint32_t events) noexcept {
     if (phase_ == Phase::Closed) return;
   } else if ((events & EPOLLOUT) != 0 && blocked_) {
     write();
-    if (!blocked_) drained();
     schedule();
   }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) == 0) return;
@@ -278,7 +277,9 @@ void H2ClientConnection::write() noexcept {
     stall_.begin();
     arm(StallWatch::interval(host_.timeouts.write));
   }
-  if (was && !blocked_) rearm();
+  if (!was || blocked_) return;
+  rearm();
+  drained();  // whoever called us: the socket's own word comes too late to find us blocked
 }
 
 /// There is room in the socket: all requests may go on.

@@ -10,8 +10,9 @@
 namespace hyperway::codec {
 namespace {
 
-constexpr std::uint8_t kMaxInterim = 16;  // each takes memory of the stream
-constexpr std::uint32_t kCancel = 8;      // RFC 9113 §7
+constexpr std::uint8_t kMaxInterim = 16;          // each takes memory of the stream
+constexpr std::size_t kDeliverBytes = 16 * 1024;  // then the stream may say that it is enough
+constexpr std::uint32_t kCancel = 8;              // RFC 9113 §7
 constexpr std::uint32_t kProtocolError = 1;
 
 }  // namespace
@@ -226,7 +227,7 @@ void H2Exchange::deliver() noexcept {
   if (delivering_ || events_ == nullptr) return;
   delivering_ = true;
   while (reading_ && events_ != nullptr && !in_.empty()) {
-    const std::string_view waiting = in_.view();
+    const std::string_view waiting = in_.view().substr(0, kDeliverBytes);
     const std::size_t size = waiting.size();
     events_->onResponseBody({const_cast<char*>(waiting.data()), size}, false);
     if (events_ == nullptr) break;

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,6 +40,7 @@ class Exchange final : public ResponseEvents {
   }
   void onResponseBody(std::span<char> data, bool end) noexcept override {
     body.append(data.data(), data.size());
+    if (pause) link->setReading(false);
     if (!end) return;
     log += "body end;";
     link = nullptr;
@@ -70,6 +72,7 @@ class Exchange final : public ResponseEvents {
   std::string body;
   int flushes = 0;
   int drained = 0;
+  bool pause = false;
   ClientLink* link = nullptr;
 
  private:
@@ -128,6 +131,11 @@ class Client final : public ClientHost {
     turn();
   }
   void turn() { loop_.turn(0); }
+  /// A turn in which something happens behind its events.
+  void inTurn(std::function<void()> what) {
+    loop_.post(std::move(what));
+    turn();
+  }
   /// Frames that came at the backend.
   std::vector<FrameReader::Frame> hear() { return reader.read(wire.hear()); }
   /// Of these, those of that type.
@@ -412,6 +420,10 @@ TEST_CASE("codec: who does not read is given no more than a window, and keeps no
   CHECK(slow.log == "200;");
   CHECK(fast.log == "200 end;");
   for (const auto& update : client.hear(kWindow)) CHECK(update.stream != 1);
+  slow.pause = true;  // whoever has enough gets no more of what waits
+  slow.link->setReading(true);
+  CHECK(slow.body.size() <= 5 + 16 * 1024);
+  slow.pause = false;
   slow.link->setReading(true);
   CHECK(slow.log == "200;body end;");
   CHECK(slow.body.size() == 5 + 160000 + 4);
@@ -454,6 +466,26 @@ TEST_CASE("codec: a request waits for the backend's windows, and is told when it
   REQUIRE(frames.size() == 2);
   CHECK(frames[0].payload == "abcdef");
   CHECK(frames[1].flags == kEndStream);
+}
+
+TEST_CASE("codec: a request that the socket held back is told, whoever finds room in it first") {
+  Client client(settings({{4, 1 << 30}}) + frame(kWindow, 0, 0, number(1 << 30, 4)));
+  Exchange exchange;
+  client.ask(exchange, "POST", kChunked);
+  const std::string chunk(16000, 'x');
+  while (exchange.link->queued() == 0) {
+    exchange.link->sendBody(chunk, false);
+    client.turn();
+  }
+  exchange.drained = 0;
+  // Room comes after the loop has asked for events and before the end of its turn.
+  client.inTurn([&] {
+    client.hear();
+    exchange.link->sendBody("y", false);
+  });
+  client.turn();
+  CHECK(exchange.drained == 1);
+  CHECK(exchange.link->queued() == 0);
 }
 
 TEST_CASE("codec: a WebSocket to HTTP/2 is an extended CONNECT, where the backend offers it") {
