@@ -155,9 +155,16 @@ void H2ClientConnection::settingsCame() noexcept {
 bool H2ClientConnection::hasRoom() const noexcept {
   if (phase_ == Phase::Closed || going_away_) return false;
   nghttp2_session* const session = session_.get();
-  return count_ < nghttp2_session_get_remote_settings(session,
-                                                      NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) &&
+  const std::uint32_t most =
+      nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  return count_ < (settings_seen_ ? most : std::min(most, expected_)) &&
          nghttp2_session_check_request_allowed(session) != 0;
+}
+
+std::uint32_t H2ClientConnection::allowed() const noexcept {
+  if (!settings_seen_ || phase_ == Phase::Closed) return 0;
+  return nghttp2_session_get_remote_settings(session_.get(),
+                                             NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 /// False once an exchange is over, whatever is in its memory then.

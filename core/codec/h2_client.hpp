@@ -38,6 +38,10 @@ class H2ClientConnection final : public ClientConnection, private net::Timer {
   [[nodiscard]] bool start() noexcept;
   /// True if another exchange may begin: the backend allows one more, and goes on.
   [[nodiscard]] bool hasRoom() const noexcept;
+  /// Exchanges at a time that the backend's SETTINGS allow; 0: they have not come.
+  [[nodiscard]] std::uint32_t allowed() const noexcept;
+  /// As many at a time until they come, since another connection to it was allowed no more.
+  void expect(std::uint32_t exchanges) noexcept { expected_ = exchanges; }
   /// Begins an exchange; the link's calls follow. Only if there is room.
   [[nodiscard]] ClientLink& begin(ResponseEvents& events) noexcept;
   /// Exchanges under way.
@@ -109,6 +113,7 @@ class H2ClientConnection final : public ClientConnection, private net::Timer {
   std::uint64_t heard_ = 0;  // reads that brought something
   std::uint64_t heard_at_look_ = 0;
   std::uint32_t count_ = 0;
+  std::uint32_t expected_ = UINT32_MAX;
   std::uint32_t noise_ = 0;
   Phase phase_ = Phase::Connecting;
   bool connected_ = false;

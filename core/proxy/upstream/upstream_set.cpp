@@ -225,6 +225,8 @@ codec::ClientLink* UpstreamSet::connectHttp2(EndpointState& endpoint, codec::Res
     connection = open<codec::H2ClientConnection>(endpoint);
     if (connection == nullptr) return nullptr;
     connection->preface = preface;
+    // Else a burst on new connections is refused again and again where the backend allows few.
+    if (endpoint.allowed != 0) connection->expect(endpoint.allowed);
     place(endpoint, *connection, preface.empty());
   }
   ++endpoint.active;
@@ -273,6 +275,8 @@ void UpstreamSet::onClientConnectionRoom(codec::ClientConnection& connection,
   if (exchange_over) {
     --endpoint.active;
     endpoint.failures = 0;
+  } else if (const std::uint32_t allowed = shared.allowed(); allowed != 0) {
+    endpoint.allowed = allowed;
   }
   place(endpoint, connection, shared.hasRoom() && connection.preface.empty());
   const bool unwanted = endpoint.users == 0 || !connection.preface.empty();

@@ -59,6 +59,7 @@ struct EndpointState {
   std::uint32_t active = 0;                 ///< Exchanges and flows under way.
   std::uint32_t raw = 0;                    ///< Of these, flows: connections that no pool has.
   std::uint32_t failures = 0;               ///< Connects that failed in a row.
+  std::uint32_t allowed = 0;                ///< Exchanges on one of HTTP/2, as it said; 0: not yet.
   std::uint32_t users = 0;                  ///< Upstreams that list it; 0: leaving.
   net::TimePoint ejected_until{};           ///< Not chosen before, if there is another.
   std::string_view failure;      ///< Why TLS or HTTP/2 failed, as last logged; static text.

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -124,6 +125,22 @@ TEST_CASE("proxy: a connection of HTTP/2 that takes no more gets another one bes
   for (const auto& waiting : many) CHECK(waiting->broken);
   CHECK(fixture.counters.upstream_connections.get() == 0);
   CHECK(fixture.report().active == 0);
+}
+
+TEST_CASE(
+    "proxy: a new connection of HTTP/2 is asked for no more than the backend allowed before") {
+  Fixture fixture(route::UpstreamProtocol::Http2);
+  std::array<Waiting, 5> all;
+  fixture.connect(all[0]);
+  fixture.loop.turn(1000);  // until it is up
+  const net::Fd backend(::accept(fixture.listener.get(), nullptr, nullptr));
+  constexpr std::string_view kTwoStreams("\0\0\6\4\0\0\0\0\0\0\3\0\0\0\2", 15);
+  REQUIRE(::send(backend.get(), kTwoStreams.data(), kTwoStreams.size(), MSG_NOSIGNAL) == 15);
+  EndpointState& endpoint = *fixture.set.choose(0, 0, nullptr);
+  for (int i = 0; i < 100 && endpoint.allowed == 0; ++i) fixture.loop.turn(10);
+  CHECK(endpoint.allowed == 2);
+  for (std::size_t i = 1; i < all.size(); ++i) fixture.connect(all[i]);
+  CHECK(fixture.counters.upstream_connections.get() == 3);
 }
 
 TEST_CASE("proxy: an endpoint that leaves keeps its connections until their exchanges are over") {
