@@ -17,7 +17,8 @@ class FloodWatch {
  public:
   static constexpr std::uint32_t kResets = 200;            ///< In kResetWindow, both directions.
   static constexpr std::chrono::seconds kResetWindow{10};  ///< Begins with the first of them.
-  static constexpr std::uint32_t kIdleFrames = 1000;       ///< Without progress in between.
+  static constexpr std::uint32_t kIdleFrames = 1000;       ///< In kIdleWindow, without progress.
+  static constexpr std::chrono::seconds kIdleWindow{300};  ///< Begins with the first of them.
   static constexpr std::size_t kContinuationBytes = 256 * 1024;  ///< Of one header block.
   static constexpr std::uint32_t kContinuations = 64;            ///< Frames of one header block.
 
@@ -30,8 +31,14 @@ class FloodWatch {
     return ++resets_ <= kResets;
   }
   /// A frame came that moves nothing on: control frames, empty DATA, unknown types. False: too
-  /// many.
-  [[nodiscard]] bool idleFrame() noexcept { return ++idle_frames_ <= kIdleFrames; }
+  /// many. Who keeps a silent stream's connection alive by PING may do so for as long as it lasts.
+  [[nodiscard]] bool idleFrame(net::TimePoint now) noexcept {
+    if (idle_frames_ == 0 || now - first_idle_ >= kIdleWindow) {
+      first_idle_ = now;
+      idle_frames_ = 0;
+    }
+    return ++idle_frames_ <= kIdleFrames;
+  }
   /// A request came, or bytes of its body.
   void progress() noexcept { idle_frames_ = 0; }
   /// Bytes of an answer left: clients give windows back for them, some in small steps.
@@ -40,8 +47,8 @@ class FloodWatch {
     windows_ = std::min(windows_ + 2 + bytes / 1024, kMostWindows);
   }
   /// A WINDOW_UPDATE came. False: too many that nothing asked for.
-  [[nodiscard]] bool windowUpdate() noexcept {
-    if (windows_ == 0) return idleFrame();
+  [[nodiscard]] bool windowUpdate(net::TimePoint now) noexcept {
+    if (windows_ == 0) return idleFrame(now);
     --windows_;
     return true;
   }
@@ -57,6 +64,7 @@ class FloodWatch {
   static constexpr std::size_t kMostWindows = 1 << 20;
 
   net::TimePoint first_reset_;
+  net::TimePoint first_idle_;
   std::size_t windows_ = 0;
   std::size_t continuation_bytes_ = 0;
   std::uint32_t resets_ = 0;

@@ -25,6 +25,8 @@ namespace {
 constexpr std::size_t kSendAt = 48 * 1024;  // with one more frame it still fits a 64 KiB buffer
 constexpr std::size_t kDeliverBytes = 16 * 1024;
 constexpr std::size_t kLingerBytes = 1024 * 1024;
+constexpr std::size_t kTurnBytes = 4 * BlockPool::kBlockBytes;  // read before others get their turn
+constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 constexpr std::size_t kHeadBombFactor = 2;  // a head this far above its limit is no mistake
 constexpr std::size_t kMaxContinuations = FloodWatch::kContinuations + 1;  // ours is asked first
 constexpr std::size_t kMaxSentHead = 1 << 20;
@@ -149,6 +151,10 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
   [[nodiscard]] bool usable() const noexcept {
     return events_ != nullptr && !closed_ && !aborted_ && owner_.phase_ != Phase::Closed;
   }
+  /// All that was announced is here, and the end of the stream is not: see body().
+  [[nodiscard]] bool holdsEnd() const noexcept {
+    return has_length_ && body_bytes_ == length_ && !end_pending_;
+  }
   void deliver() noexcept;
   void finishRequest() noexcept;
   void resume() noexcept;
@@ -202,7 +208,10 @@ void H2ServerConnection::Link::open() noexcept {
 }
 
 void H2ServerConnection::Link::field(std::string_view name, std::string_view value) noexcept {
-  if (events_ == nullptr) return;
+  if (events_ == nullptr) {  // nobody reads it, but a bomb is to be seen
+    trailer_bytes_ += name.size() + value.size() + 1;
+    return;
+  }
   if (!head_done_) return reader_->field(name, value);
   if (trailer_error_ == http::HttpError::None)
     trailer_error_ = http::takeH2Trailer(name, value, events_->requestTrailers(), trailer_bytes_);
@@ -276,7 +285,10 @@ void H2ServerConnection::Link::bodyDone() noexcept {
 
 void H2ServerConnection::Link::trailersDone() noexcept {
   remote_ended_ = true;
-  if (events_ == nullptr || request_done_) return;
+  if (events_ == nullptr) return;
+  // RFC 9113 §8.5: behind a CONNECT's head there are bytes alone.
+  if (tunnel_asked_) return cut(NGHTTP2_PROTOCOL_ERROR);
+  if (request_done_) return;
   if (trailer_error_ != http::HttpError::None) {
     request_done_ = true;
     owner_.touch(*this);
@@ -290,7 +302,7 @@ void H2ServerConnection::Link::trailersDone() noexcept {
 void H2ServerConnection::Link::deliver() noexcept {
   if (delivering_) return;  // the outer call goes on
   delivering_ = true;
-  const bool held = has_length_ && body_bytes_ == length_ && !end_pending_;  // see body()
+  const bool held = holdsEnd();
   while (events_ != nullptr && reading_ && !held && !in_.empty()) {
     const std::string_view piece = in_.view().substr(0, kDeliverBytes);
     events_->onRequestBody({const_cast<char*>(piece.data()), piece.size()}, false);
@@ -518,9 +530,11 @@ void H2ServerConnection::Link::give(std::size_t size) noexcept {
   if (size != 0) owner_.floods_.sent(size);
 }
 
-/// Our END_STREAM is out: what the client still sends is nobody's business (RFC 9113 §8.1).
+/// Our END_STREAM is out: what the client still sends is nobody's business (RFC 9113 §8.1), but
+/// through a tunnel, whose directions end one by one.
 void H2ServerConnection::Link::endSent() noexcept {
-  if (!remote_ended_) (void)nghttp2_submit_rst_stream(owner_.session_, 0, id_, NGHTTP2_NO_ERROR);
+  if (!remote_ended_ && !tunnel_)
+    (void)nghttp2_submit_rst_stream(owner_.session_, 0, id_, NGHTTP2_NO_ERROR);
 }
 
 void H2ServerConnection::Link::reset(std::uint32_t code) noexcept {
@@ -539,6 +553,7 @@ void H2ServerConnection::Link::cut(std::uint32_t code) noexcept {
 void H2ServerConnection::Link::abort() noexcept {
   if (aborted_) return;
   events_ = nullptr;  // the stream knows
+  reader_ = nullptr;
   if (closed_) return owner_.bury(*this);
   aborted_ = true;
   cancel();
@@ -563,7 +578,8 @@ void H2ServerConnection::Link::closed() noexcept {
   owner_.noteClosed(static_cast<std::uint32_t>(id_), !remote_ended_);
   cancel();
   const bool complete = local_ended_ && out_.empty() && lent_.empty();
-  if (events_ != nullptr && complete) return;  // streamDone() is under way
+  const bool other_way = tunnel_ && !request_done_;          // is still open, and ends with it
+  if (events_ != nullptr && complete && !other_way) return;  // streamDone() is under way
   forgetBytes();
   RequestEvents* const events = std::exchange(events_, nullptr);
   owner_.bury(*this);
@@ -598,7 +614,8 @@ void H2ServerConnection::Link::onTimer() noexcept {
   if (events_ == nullptr) return;
   if (tunnel_) return cut(NGHTTP2_CANCEL);
   if (request_done_) return;
-  if (!reading_ || !in_.empty()) return arm(timeouts().body);  // our own back-pressure
+  const bool waits_for_us = !reading_ || (!in_.empty() && !holdsEnd());
+  if (waits_for_us) return arm(timeouts().body);
   request_done_ = true;
   events_->onRequestBroken(Broken::Timeout, http::HttpError::None);
 }
@@ -704,8 +721,9 @@ struct H2ServerConnection::Callbacks {
     H2ServerConnection& self = of(user);
     Link* const link = find(session, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
-      const bool ours =
-          frame->rst_stream.error_code == NGHTTP2_NO_ERROR || (link != nullptr && link->aborted());
+      const std::uint32_t code = frame->rst_stream.error_code;
+      const bool ours = code == NGHTTP2_NO_ERROR || code == NGHTTP2_CONNECT_ERROR ||
+                        (link != nullptr && link->aborted());
       if (!ours && !self.floods_.reset(self.host_.loop.now())) self.flood(Flood::Resets);
       return 0;
     }
@@ -834,12 +852,20 @@ void H2ServerConnection::process() noexcept {
   if (phase_ == Phase::Linger) return lingerRead();
   processing_ = true;
   char* const block = host_.pool.take();
+  std::size_t taken = 0;
   while (readable_ && !blocked_ && phase_ == Phase::Open) {
+    // What frames set off (resets, above all) is sent and counted at the turn's end only, and who
+    // sends fast enough would put that off for ever. Asking for events anew brings us back.
+    if (taken >= kTurnBytes) {
+      if (!host_.loop.modify(transport_.fd(), kEvents, *this)) gone();
+      break;
+    }
     const Transport::Outcome got = transport_.read(block, BlockPool::kBlockBytes);
     if (got.state == Transport::State::Again) {
       readable_ = false;
     } else if (got.state == Transport::State::Moved) {
       if (got.drained && !half_closed_) readable_ = false;
+      taken += got.bytes;
       feed({block, got.bytes});
     } else {
       gone();
@@ -920,15 +946,17 @@ bool H2ServerConnection::admit() noexcept {
       (static_cast<std::uint32_t>(byte(5)) << 24 | static_cast<std::uint32_t>(byte(6)) << 16 |
        static_cast<std::uint32_t>(byte(7)) << 8 | byte(8)) &
       0x7fffffff;
+  const net::TimePoint now = host_.loop.now();
   head_frame_ = type == NGHTTP2_HEADERS || type == NGHTTP2_CONTINUATION;
   if (head_frame_) block_open_ = (flags & NGHTTP2_FLAG_END_HEADERS) == 0;
   if (type == NGHTTP2_HEADERS) {
     floods_.headBegins();
-    head_since_ = host_.loop.now();
+    head_since_ = now;
   }
   if (type == NGHTTP2_CONTINUATION) {
     if (!floods_.continuation(payload_left_)) flood(Flood::Headers);
-  } else if (!(type == NGHTTP2_WINDOW_UPDATE ? floods_.windowUpdate() : floods_.idleFrame())) {
+  } else if (!(type == NGHTTP2_WINDOW_UPDATE ? floods_.windowUpdate(now)
+                                             : floods_.idleFrame(now))) {
     flood(Flood::Frames);
   }
   if (phase_ != Phase::Open) return false;
@@ -941,7 +969,9 @@ bool H2ServerConnection::admit() noexcept {
   // RFC 9113 §5.1, §5.1.1: nothing comes behind the end of a stream, and numbers do not go back.
   const bool known =
       std::find(closed_streams_.begin(), closed_streams_.end(), id) != closed_streams_.end();
-  terminate(known || type == NGHTTP2_DATA ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR);
+  // Of a stream that ended long ago DATA may be late, and is passed over.
+  if (!known && type == NGHTTP2_DATA) return true;
+  terminate(known ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR);
   return false;
 }
 

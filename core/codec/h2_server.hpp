@@ -106,7 +106,7 @@ class H2ServerConnection final : public ServerConnection, private net::Timer {
   std::uint32_t highest_stream_ = 0;  // that the client began
   // Streams that ended lately. What still comes on one that we reset was on its way.
   std::array<std::uint32_t, 16> closed_streams_{};
-  std::array<std::uint32_t, 64> forgiven_streams_{};
+  std::array<std::uint32_t, 2 * kMaxStreams> forgiven_streams_{};
   std::uint32_t closed_count_ = 0;
   std::uint32_t forgiven_count_ = 0;
   Phase phase_ = Phase::Open;

@@ -434,6 +434,50 @@ TEST_CASE("codec: frames behind a stream's end end the connection, late ones of 
   CHECK(server.goaway() == -1);
 }
 
+TEST_CASE("codec: late frames of as many streams as there may be end no connection") {
+  Server server;
+  std::string begun;
+  for (std::uint32_t i = 0; i < H2ServerConnection::kMaxStreams; ++i)
+    begun += headers(2 * i + 1, request("POST", "/"), false);
+  server.say(begun);
+  REQUIRE(server.streams.size() == H2ServerConnection::kMaxStreams);
+  for (const auto& stream : server.streams) stream->answer("early");
+  server.turn();
+  std::string late;
+  for (std::uint32_t i = 0; i < H2ServerConnection::kMaxStreams; ++i)
+    late += data(2 * i + 1, "on its way") + headers(2 * i + 1, {{"sum", "1"}});
+  server.say(late);
+  CHECK(server.goaway() == -1);
+  CHECK(server.floods.empty());
+}
+
+TEST_CASE("codec: a turn takes its share of what a client sends, however much is there") {
+  Server server;
+  std::string all;
+  for (const std::uint32_t stream : {1, 3}) {
+    all += headers(stream, request("POST", "/"), false);
+    for (int i = 0; i < 6; ++i) all += data(stream, std::string(10000, 'x'));
+  }
+  server.say(all);
+  const auto taken = [&] {
+    std::size_t sum = 0;
+    for (const auto& stream : server.streams) sum += stream->body.size();
+    return sum;
+  };
+  CHECK(taken() < 70000);
+  server.turn();
+  CHECK(taken() == 120000);
+}
+
+TEST_CASE("codec: PINGs add up to a flood only where they come fast") {
+  FloodWatch watch;
+  net::TimePoint now{};
+  for (int i = 0; i < 10000; ++i, now += std::chrono::seconds{10}) REQUIRE(watch.idleFrame(now));
+  now += std::chrono::hours{1};
+  for (std::uint32_t i = 0; i < FloodWatch::kIdleFrames; ++i) REQUIRE(watch.idleFrame(now));
+  CHECK_FALSE(watch.idleFrame(now));
+}
+
 TEST_CASE("codec: windows given back for a large answer are no flood") {
   Server server;
   server.say(window(0, 1 << 30) + frame(kSettings, 0, 0, std::string("\0\4", 2) + word(1 << 30)));
@@ -495,6 +539,68 @@ TEST_CASE("codec: a WebSocket by extended CONNECT is an upgrade inside, and 200 
   server.turn();
   CHECK(server.ended(3));
   CHECK(server.connection->idle());
+}
+
+/// A tunnel on stream 1 that both sides have opened.
+Stream& openTunnel(Server& server) {
+  FieldLines lines = request("CONNECT", "/ws");
+  lines.insert(lines.begin(), {":protocol", "websocket"});
+  server.say(headers(1, lines, false));
+  Stream& stream = *server.streams.back();
+  http::ResponseHead& head = stream.response();
+  head.status = 101;
+  head.framing = {http::BodyKind::Tunnel, 0};
+  head.upgrade = "websocket";
+  const auto accept = http::webSocketAccept(stream.head.fields.find("sec-websocket-key")->value());
+  head.fields.add("Sec-WebSocket-Accept", {accept.data(), accept.size()});
+  stream.link.sendHead(head, false);
+  stream.link.flush();
+  stream.link.setReading(true);
+  server.turn();
+  return stream;
+}
+
+TEST_CASE("codec: a tunnel whose backend ends first goes on until its client ends or resets it") {
+  for (const bool resets : {false, true}) {
+    CAPTURE(resets);
+    Server server;
+    Stream& stream = openTunnel(server);
+    stream.link.sendBody("bye", true);
+    stream.link.flush();
+    server.turn();
+    CHECK(server.bodyOf(1) == "bye");
+    CHECK(server.ended(1));
+    CHECK(server.resetOf(1) == -1);
+    CHECK(stream.log == "GET /ws end;");
+    if (resets) {
+      server.say(reset(1, 8));
+      CHECK(stream.log == "GET /ws end;gone;");
+    } else {
+      server.say(data(1, "last words") + data(1, "", true));
+      CHECK(stream.body == "last words");
+      CHECK(stream.log == "GET /ws end;body end;");
+      stream.link.streamDone();
+    }
+    server.turn();
+    CHECK(server.connection->idle());
+  }
+}
+
+TEST_CASE("codec: trailers in a tunnel reset it and reach nobody") {
+  for (const bool open : {true, false}) {
+    CAPTURE(open);
+    Server server;
+    if (open) {
+      openTunnel(server);
+    } else {
+      FieldLines lines = request("CONNECT", "/ws");
+      lines.insert(lines.begin(), {":protocol", "websocket"});
+      server.say(headers(1, lines, false));
+    }
+    server.say(headers(1, {{"x", "1"}}));
+    CHECK(server.resetOf(1) == 1);
+    CHECK(server.streams[0]->log == "GET /ws end;gone;");
+  }
 }
 
 TEST_CASE("codec: a backend that is no WebSocket server opens no tunnel over HTTP/2") {
@@ -653,6 +759,13 @@ TEST_CASE("codec: HTTP/2 clients that are silent, drip or take nothing are cut")
     server.streams[0]->answer("late");
     server.turn();
     CHECK(server.resetOf(1) == 0);
+  }
+  SUBCASE("a body that is all there, and whose end stalls") {
+    Server server(brief);
+    server.say(headers(1, request("POST", "/", {{"content-length", "5"}}), false) +
+               data(1, "12345"));
+    CHECK(wait(server, [&] { return server.streams[0]->log == "POST /;timeout;"; }));
+    CHECK(server.streams[0]->body.empty());
   }
   SUBCASE("an answer that is not taken") {
     Server server(brief);
