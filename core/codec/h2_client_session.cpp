@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "base/bytes.hpp"
@@ -20,6 +21,9 @@ namespace {
 constexpr std::uint32_t kStreamWindow = 256 * 1024;  // what an answer that is not read may hold
 constexpr std::int32_t kConnectionWindow = 4 << 20;  // given back at once: nobody waits for others
 constexpr std::uint32_t kStreamsBeforeSettings = 100;  // RFC 9113 §6.5.2 recommends no fewer
+// By default nghttp2 sends no head above 64 KiB, and takes none in more than nine frames.
+constexpr std::size_t kMaxSentHead = 1 << 20;
+constexpr std::size_t kMaxContinuations = 64;
 
 nghttp2_nv pair(std::string_view name, std::string_view value, std::uint8_t flags = 0) noexcept {
   const auto* const n = reinterpret_cast<const std::uint8_t*>(name.data());
@@ -282,6 +286,8 @@ bool H2ClientConnection::makeSession() noexcept {
     nghttp2_option_set_no_auto_window_update(options, 1);
     nghttp2_option_set_no_closed_streams(options, 1);
     nghttp2_option_set_peer_max_concurrent_streams(options, kStreamsBeforeSettings);
+    nghttp2_option_set_max_send_header_block_length(options, kMaxSentHead);
+    nghttp2_option_set_max_continuations(options, kMaxContinuations);
     if (nghttp2_session_client_new2(&session, callbacks, this, options) != 0) session = nullptr;
   }
   nghttp2_option_del(options);
@@ -305,7 +311,9 @@ void H2ClientConnection::submit(H2Exchange& exchange, const http::RequestHead& h
   const bool tunnel = !options.upgrade.empty();
   FieldList list(arena, lines.size() + 10);
   list.add(":method", tunnel ? std::string_view("CONNECT") : head.method);
-  if (tunnel) list.add(":protocol", options.upgrade);
+  // HTTP/1 compares it without case (RFC 9110 §7.8); who speaks HTTP/2 may not.
+  const std::string protocol = lowered(options.upgrade);
+  if (tunnel) list.add(":protocol", protocol);
   list.add(":scheme", security_ != nullptr ? "https" : "http");
   if (!options.authority.empty()) list.add(":authority", options.authority);
   std::string_view path = head.path;

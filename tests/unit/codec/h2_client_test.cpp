@@ -183,6 +183,19 @@ TEST_CASE(
         "content-type: application/grpc+proto\ncontent-length: 3\nte: trailers\n");
 }
 
+TEST_CASE("codec: a head of any length that a client may send goes on to HTTP/2") {
+  Client client;
+  for (int i = 0; i < 20; ++i)
+    client.fields.emplace_back("x-" + std::to_string(i), std::string(3500, 'a'));
+  Exchange exchange;
+  client.ask(exchange);
+  client.turn();
+  int continuations = 0;
+  for (const auto& each : client.hear()) continuations += each.type == kContinuation ? 1 : 0;
+  CHECK(continuations >= 2);
+  CHECK(exchange.log.empty());
+}
+
 TEST_CASE("codec: many exchanges share a connection, and each gets its own answer") {
   Client client;
   Exchange one, two, three;
@@ -494,7 +507,7 @@ TEST_CASE("codec: a WebSocket to HTTP/2 is an extended CONNECT, where the backen
     client.fields = {{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
                      {"Sec-WebSocket-Version", "13"}};
     Exchange exchange;
-    client.ask(exchange, "GET", {}, "websocket");
+    client.ask(exchange, "GET", {}, "WebSocket");
     const auto heads = client.hear(kHeaders);
     REQUIRE(heads.size() == 1);
     CHECK(heads[0].flags == kEndHeaders);
