@@ -20,9 +20,8 @@ struct nghttp2_session;
 namespace hyperway::codec {
 
 /// Server side of HTTP/2 on one connection: a ServerLink for each stream of the client's. Frames
-/// and HPACK are nghttp2's; what a request may look like is http::H2RequestReader's. Reads go
-/// through the worker's scratch buffer, and what a turn of the loop gathers leaves with one send at
-/// its end. Bodies of requests wait in their stream's window (64 KiB) while nobody reads them, and
+/// and HPACK are nghttp2's; what a request may look like is http::H2RequestReader's. A turn of the
+/// loop reads 64 KiB at most, and what it gathers leaves with one send at its end. Bodies of requests wait in their stream's window (64 KiB) while nobody reads them, and
 /// share the connection's (1 MiB); answers wait at their stream while the client gives no window.
 /// Source: RFC 9113, RFC 8441. [worker]
 class H2ServerConnection final : public ServerConnection, private net::Timer {
