@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2 by hostile frames: nothing of them reaches a backend, and the client hears the right error."""
+import contextlib
 import struct
+import threading
 import time
 import unittest
 
 from harness import frames as f
 from harness import gateway as gw
+from harness import probes
 from harness.backend import answer
-from harness.case import GatewayCase
+from harness.case import GatewayCase, patience
 from harness.frames import FrameClient, block, data, frame, headers, literal, request_lines, reset, settings, window
 
 PROTOCOL, FLOW, CLOSED, SIZE, COMPRESSION = (
@@ -271,16 +274,48 @@ class Floods(GatewayCase):
     """RELIABILITY: resets, control frames, header blocks; each ended and counted, and few requests get through."""
 
     limit_seconds = 60
+    QUICK = "/quick"  # of other clients
 
     @classmethod
     def make(cls):
         def slow(request):
-            time.sleep(0.05)
+            if request.target != cls.QUICK:
+                time.sleep(0.05)
             return answer(200, "late")
         return gw.simple(cls.backend("app", handler=slow))
 
+    @contextlib.contextmanager
+    def bounded(self):
+        """RELIABILITY: memory grows by 16 MiB at most, and another client waits no more than half a second."""
+        def rss():
+            return probes.memory(self.gateway.pid)["rss"]
+        self.assertEqual(self.quick(), 200)
+        before, peak, waits, over = rss(), [0], [], threading.Event()
+
+        def watch():
+            while not over.wait(0.02):
+                peak[0] = max(peak[0], rss())
+                begin = time.monotonic()
+                self.quick()
+                waits.append(time.monotonic() - begin)
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        grown = (max(peak[0], rss()) - before) / (1 << 20)
+        self.assertLessEqual(grown, 16 * {"": 1, "address": 4, "thread": 6}[gw.sanitized()], "RSS grew, in MiB")
+        self.assertLessEqual(max(waits, default=0), 0.5 * patience(), "another client waited")
+
     def flood(self, kind, pieces, limit):
         """Sends pieces until the gateway ends the connection; returns how many went out."""
+        with self.bounded():
+            return self.sent(kind, pieces, limit)
+
+    def sent(self, kind, pieces, limit):
+        """The flood itself."""
         before = self.gateway.metric("hyperway_http2_floods_total", kind=kind)
         sent = 0
         with FrameClient(self.port) as client:
@@ -291,7 +326,7 @@ class Floods(GatewayCase):
                 sent += 1
             self.assertIn(client.end(), (f.ENHANCE_YOUR_CALM, None), client.frames[-3:])
         self.assertEqual(self.gateway.metric("hyperway_http2_floods_total", kind=kind), before + 1)
-        self.assertLessEqual(len(self.app.requests), 200)
+        self.assertLessEqual(len([r for r in self.app.requests if r.target != self.QUICK]), 200)
         self.assertEqual(self.quick(), 200)
         return sent
 
@@ -312,7 +347,7 @@ class Floods(GatewayCase):
     def quick(self):
         """Another client is served."""
         with FrameClient(self.port) as client:
-            return client.ask().status
+            return client.ask(path=self.QUICK).status
 
     def numbers(self):
         """Stream ids of a client."""

@@ -360,8 +360,14 @@ class GoingAway(Http2Case):
                 self.assertEqual(len(seen), requests)
 
     def test_refusals_without_end_are_502(self):
-        self.behave(serving(lambda http2, request: http2.send(h2b.reset(request.stream, 7))))
+        refused = []
+
+        def handler(http2, request):
+            refused.append(request.stream)
+            http2.send(h2b.reset(request.stream, 7))
+        self.behave(serving(handler))
         self.assertEqual(ask(self.port).status, 502)
+        self.assertEqual(len(refused), 6)
         self.logged("backend_refused")
 
 

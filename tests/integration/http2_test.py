@@ -417,6 +417,9 @@ class Tunnels(GatewayCase):
         client = self.open()
         client.until(lambda c: 1 in c.answers and c.answers[1].ended)
         self.assertEqual(bytes(client.answers[1].body), b"bye")
+        self.assertIsNone(client.answers[1].reset)
+        client.send(data(1, b"last words", end=True))
+        until(lambda: self.gateway.metric("hyperway_requests_active") == 0, message="no stream is left")
 
     def test_a_refusal_is_an_answer(self):
         def script(connection):
