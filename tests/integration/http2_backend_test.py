@@ -236,6 +236,8 @@ class Sharing(Http2Case):
         for thread in threads:
             thread.join()
         self.assertEqual(statuses, [200] * 4)
+        self.behave(serving(echo))
+        self.assertEqual(ask(self.port).status, 200)  # and is believed when it allows more again
 
     def test_a_client_that_leaves_costs_others_nothing(self):
         def script(connection):

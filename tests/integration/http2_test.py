@@ -311,7 +311,7 @@ class Memory(Case):
                         gateway(listeners=[listener("plain", 80), listener(
                             "secure", 443, protocol="HTTPS", certificates=["cert"])]),
                         secret("cert", certificate, key), *app("app", self.use(Backend("app"))), route()) as process:
-            for port, context, most in ((80, None, 32), (443, tls.client_context(alpn=["h2"]), 48)):
+            for port, context, most in ((80, None, 16), (443, tls.client_context(alpn=["h2"]), 48)):
                 def connect():
                     client = self.use(FrameClient(process.port(port), tls=context,
                                                   sni="example.com" if context else None))
