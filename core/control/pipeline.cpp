@@ -47,7 +47,7 @@ class Trimming {
   }
 
  private:
-  static constexpr std::size_t kEnough = std::size_t{1} << 20;
+  static constexpr std::size_t kEnough = std::size_t{256} << 10;
   static constexpr std::size_t kObject = 256;  // of an object without its text
   // Not at once: sinks still work on it, and more may come. But it may come for ever.
   static constexpr std::chrono::seconds kDelay{1}, kMostDelay{30};
