@@ -207,7 +207,7 @@ class K8sSource::Cluster final : public Follower {
     references_.put(kind.kind, object.key(), object.nameSpace(), object.member("spec"));
     if (kind.has_status && settings_.statuses)
       writer_.observe({std::string(kind.kind), object.nameSpace(), object.name()},
-                      object.member("status"));
+                      object.member("status"), object.resourceVersion());
     if (upserts_.size() >= kBatchBytes) publish(0);
   }
 

@@ -18,6 +18,9 @@ using namespace std::chrono_literals;
 // Quiet for so long, and the next write of an object need not wait.
 constexpr auto kBurstEnds = 5s;
 
+// What was seen of so many objects last is kept for the write that it may lead to.
+constexpr std::size_t kRecent = 64, kMostRecentBytes = std::size_t{16} << 10;
+
 // Only these have lists in which others have entries of their own; a condition without its writer
 // cannot be told from one that is still meant.
 bool isShared(std::string_view kind) {
@@ -92,8 +95,10 @@ void StatusWriter::desire(const ObjectId& id, std::optional<std::string> status)
   pump();
 }
 
-void StatusWriter::observe(const ObjectId& id, std::string_view status) {
-  Entry& entry = entries_[id.key()];
+void StatusWriter::observe(const ObjectId& id, std::string_view status, std::string_view version) {
+  const std::string key = id.key();
+  Entry& entry = entries_[key];
+  remember(key, version, status);
   if (entry.id.kind.empty()) entry.id = id;
   entry.gone = false;
   entry.seen = true;
@@ -102,7 +107,19 @@ void StatusWriter::observe(const ObjectId& id, std::string_view status) {
   pump();
 }
 
+void StatusWriter::remember(const std::string& key, std::string_view version,
+                            std::string_view status) {
+  recent_.erase(key);
+  if (version.empty() || status.size() > kMostRecentBytes) return;
+  recent_[key] = {std::string(version), std::string(status)};
+  recent_keys_.push_back(key);
+  if (recent_keys_.size() <= kRecent) return;
+  recent_.erase(recent_keys_.front());
+  recent_keys_.pop_front();
+}
+
 void StatusWriter::forget(const ObjectId& id) {
+  recent_.erase(id.key());
   const auto found = entries_.find(id.key());
   if (found == entries_.end()) return;
   if (found->second.timer != 0) api_.cancel(found->second.timer);
@@ -177,6 +194,9 @@ void StatusWriter::begin(Entry& entry) {
   if (request.path.empty()) return;  // Gone, or no longer served: nobody waits for its status.
   entry.busy = true;
   ++under_way_;
+  // If it has changed since, the server says so, and it is read.
+  if (const auto recent = recent_.extract(entry.id.key()); !recent.empty())
+    return write(entry, recent.mapped().version, recent.mapped().status);
   api_.call(std::move(request), [this, alive = alive_, key = entry.id.key()](Reply reply) {
     if (*alive) onRead(key, std::move(reply));
   });
@@ -197,15 +217,15 @@ void StatusWriter::onRead(const std::string& key, Reply reply) {
   const std::string_view status = object_.member("status");
   entry.seen_print = fingerprint(parseJson(status), options_.controller_name);
   if (!active_ || !differs(entry)) return finish(entry);
-  write(entry);
+  write(entry, object_.resourceVersion(), status);
 }
 
-void StatusWriter::write(Entry& entry) {
-  const Value current = parseJson(object_.member("status"));
+void StatusWriter::write(Entry& entry, std::string_view version, std::string_view status) {
+  const Value current = parseJson(status);
   Value desired = desiredStatus(entry.desired, options_.controller_name);
   if (entry.features != Features::Objects) desired = withFeatures(desired, entry.features);
   std::string body = R"({"metadata":{"resourceVersion":)";
-  k8s_client::appendText(body, object_.resourceVersion());
+  k8s_client::appendText(body, version);
   body += R"(},"status":)";
   k8s_client::appendValue(body,
                           mergedStatus(current, desired, options_.controller_name, options_.now()));

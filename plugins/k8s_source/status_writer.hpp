@@ -62,8 +62,9 @@ class StatusWriter {
   /// The status that the object should have. Nothing: it is no longer ours; what we wrote into
   /// lists that we share with others is taken back.
   void desire(const ObjectId& id, std::optional<std::string> status);
-  /// The status that the object has, as JSON; empty: none.
-  void observe(const ObjectId& id, std::string_view status);
+  /// The status that the object has, as JSON (empty: none), and its resourceVersion: who is to be
+  /// written next is not read before, if this was among the last to come. Empty: always read.
+  void observe(const ObjectId& id, std::string_view status, std::string_view version = {});
   /// The object is gone.
   void forget(const ObjectId& id);
   /// Objects whose status differs from what it should be.
@@ -93,6 +94,11 @@ class StatusWriter {
     k8s_client::Api::Id timer = 0;
   };
 
+  // What the watch said of an object a moment ago.
+  struct Recent {
+    std::string version, status;
+  };
+
   // Objects of a kind that we may not write.
   struct Denied {
     std::deque<std::string> keys;  // the next to be tried first
@@ -107,8 +113,9 @@ class StatusWriter {
   void enqueue(const std::string& key, k8s_client::Duration delay);
   void pump();
   void begin(Entry& entry);
+  void remember(const std::string& key, std::string_view version, std::string_view status);
   void onRead(const std::string& key, k8s_client::Reply reply);
-  void write(Entry& entry);
+  void write(Entry& entry, std::string_view version, std::string_view status);
   void onWritten(const std::string& key, k8s_client::Reply reply);
   void tell(Entry& entry, Result result, const k8s_client::Error& error);
   void retry(Entry& entry);
@@ -127,6 +134,8 @@ class StatusWriter {
   std::unordered_map<std::string, Entry> entries_;
   std::unordered_map<std::string, Denied> denied_;  // by kind, for ever
   std::deque<std::string> queue_;
+  std::unordered_map<std::string, Recent> recent_;  // of some entries
+  std::deque<std::string> recent_keys_;             // the oldest first; some are used or gone
   std::size_t under_way_ = 0;
   std::size_t pending_ = 0;
   bool active_ = false;

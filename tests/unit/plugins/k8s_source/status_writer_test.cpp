@@ -117,6 +117,36 @@ TEST_CASE("What differs is read, merged and written with the version that was re
   CHECK(world.asked() == "nothing");
 }
 
+TEST_CASE("What the watch has just shown is written without a read, and read if it changed since") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, R"({"conditions":[{"type":"x/Theirs","status":"True"}]})",
+                        "41");
+  world.writer->desire(world.gateway, status("A"));
+  REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+  CHECK(world.api.calls.front().request.body.find(R"("resourceVersion":"41"})") !=
+        std::string::npos);
+  CHECK(world.api.calls.front().request.body.find("x/Theirs") != std::string::npos);
+  world.api.refuse(409);
+  world.api.pass(60ms);
+  REQUIRE(world.asked() == "GET /Gateway/n/g");
+  world.api.answer(object(43, "{}"));
+  REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+  CHECK(world.api.calls.front().request.body.find(R"("resourceVersion":"43"})") !=
+        std::string::npos);
+  world.api.answer(object(44, status("A")));
+  CHECK(world.results == std::vector{Result::Conflict, Result::Written});
+  // Of many, only the last to come are remembered.
+  for (int i = 0; i < 100; ++i)
+    world.writer->observe({"Gateway", "n", "g" + std::to_string(i)}, "{}", "50");
+  world.writer->desire({"Gateway", "n", "g0"}, status("A"));
+  CHECK(world.asked() == "GET /Gateway/n/g0");
+  world.api.answer(object(50, "{}"));
+  world.api.answer(object(51, status("A")));
+  world.writer->desire({"Gateway", "n", "g99"}, status("A"));
+  CHECK(world.asked() == "PATCH /Gateway/n/g99/status");
+}
+
 TEST_CASE("Who does not hold the Lease writes nothing; who gets it writes what differs") {
   World world;
   world.writer->observe(world.gateway, status("A"));
