@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 #include "digest.hpp"
 #include "k8s_client/gateway_names.hpp"
@@ -136,14 +137,12 @@ std::string indexSpec(const Settings& settings, const Content& content) {
   out += R"(,"listeners":[)" + content.listeners() + ']';
   for (const RouteList& list : kRouteLists)
     appendList(out, list, content.isInline() ? content.routes(list.kind) : "");
-  out += R"(,"parts":[)";
-  for (const Content::Part& part : content.parts()) {
-    out += out.back() == '[' ? "{" : ",{";
-    member(out, "name", part.name);
-    member(out, "checksum", part.checksum);
-    out += '}';
-  }
-  out += R"(],"routeDiagnostics":[)" + content.routeDiagnostics();
+  // As one text, a line each: a list of a hundred costs a server as much as all else of an edit.
+  std::string names;
+  for (const Content::Part& part : content.parts())
+    names += (names.empty() ? "" : "\n") + part.name;
+  member(out, "partNames", names);
+  out += R"(,"parts":[],"routeDiagnostics":[)" + content.routeDiagnostics();
   out += R"(],"gatewayListenerStatuses":[)" + content.listenerStatuses();
   out += R"(],"gatewayClassStatuses":[)" + content.classStatuses() + ']';
   if (settings.owner) {
@@ -358,6 +357,8 @@ std::vector<std::string> partNamesOf(std::string_view spec) {
   const Value value = valueOf(spec);
   if (const Value* parts = value.find("parts"))
     for (const Value& part : parts->items()) out.push_back(textOf(part, "name"));
+  std::istringstream names(textOf(value, "partNames"));
+  for (std::string name; names >> name;) out.push_back(name);
   return out;
 }
 

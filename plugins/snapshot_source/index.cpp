@@ -3,6 +3,8 @@
 
 #include <simdjson.h>
 
+#include <sstream>
+
 #include "hyperway/sdk/json.hpp"
 #include "k8s_client/json_text.hpp"
 
@@ -28,7 +30,7 @@ std::map<std::string_view, std::string> membersOf(std::string_view spec) {
     std::string_view key, value;
     if (field.unescaped_key().get(key) != simdjson::SUCCESS) break;
     for (const std::string_view wanted :
-         {"checksum", "listeners", "parts", "partOf", "backendNamespaces"}) {
+         {"checksum", "listeners", "parts", "partNames", "partOf", "backendNamespaces"}) {
       if (key != wanted) continue;
       if (simdjson::to_json_string(field.value()).get(value) != simdjson::SUCCESS) return out;
       out[wanted] = value;
@@ -68,6 +70,9 @@ std::optional<Index> readIndex(const k8s_client::ObjectText& object) {
   for (const Value& one : namespaces.items()) out.namespaces.insert(one.text());
   for (const Value& part : parts.items())
     out.parts[textOf(part, "name")] = textOf(part, "checksum");
+  // NAME-BUCKET-CHECKSUM, each.
+  std::istringstream names(member("partNames").text());
+  for (std::string name; names >> name;) out.parts[name] = name.substr(name.rfind('-') + 1);
   for (const Value& listener : listeners.items()) {
     if (const Value* tls = listener.find("tls"))
       if (const Value* references = tls->find("certificateRefs"))

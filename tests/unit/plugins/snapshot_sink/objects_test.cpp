@@ -33,12 +33,16 @@ TEST_CASE("An index has the contract's fields, and routes or the names of parts"
         std::string::npos);
   CHECK(small.find(R"("listeners":[{"name":"ns/gw/a"}])") != std::string::npos);
   CHECK(small.find(R"("httpRoutesV1":[{"x":"x"})") != std::string::npos);
-  CHECK(small.find(R"("parts":[])") != std::string::npos);
+  CHECK(small.find(R"("partNames":"","parts":[])") != std::string::npos);
   // An index that somebody made a part is none for readers.
   CHECK(small.find(R"("partOf":"")") != std::string::npos);
   const Content large = content(1000);
   const std::string spec = indexSpec(settings(), large);
   CHECK(spec.find(R"("httpRoutesV1":[])") != std::string::npos);
+  // One text, which costs a server little. A list is read as well.
+  CHECK(spec.find(R"("partNames":"snap-)") != std::string::npos);
+  CHECK(spec.find(R"("parts":[])") != std::string::npos);
+  CHECK(partNamesOf(R"({"parts":[{"name":"x","checksum":"1"}]})") == std::vector<std::string>{"x"});
   for (const auto& name : partNamesOf(spec)) CHECK(name.starts_with("snap-"));
   CHECK(partNamesOf(spec).size() == large.parts().size());
   const std::string body = indexBody(settings(), spec, "2026-01-02T03:04:05Z");

@@ -31,6 +31,12 @@ TEST_CASE("An index names its parts, the Secrets of its listeners, and where bac
   CHECK(index->checksum == "c");
   CHECK(index->generation == 4);
   CHECK(index->parts == std::map<std::string, std::string>{{"p", "1"}, {"q", "2"}});
+  const auto by_text =
+      readIndex(read(R"({"metadata":{"name":"snap","namespace":"ns"},"spec":{"checksum":"c",)"
+                     R"("partNames":"snap-0-1a\nsnap-1f-2b"}})"));
+  REQUIRE(by_text);
+  CHECK(by_text->parts ==
+        std::map<std::string, std::string>{{"snap-0-1a", "1a"}, {"snap-1f-2b", "2b"}});
   CHECK(index->secrets == std::set<std::string>{"x/one", "x/three", "y/two"});
   CHECK(index->namespaces == std::set<std::string>{"shop", "web"});
   CHECK(index->text.find("status") == std::string::npos);
