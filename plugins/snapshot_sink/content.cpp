@@ -129,9 +129,11 @@ std::string Content::listenerStatuses() const {
   return out;
 }
 
+bool Content::hasAllDiagnostics() const noexcept { return diagnostic_bytes_ <= kMostDiagnostics; }
+
 std::string Content::routeDiagnostics() const {
   std::string out;
-  if (diagnostic_bytes_ <= kMostDiagnostics) {
+  if (hasAllDiagnostics()) {
     for (const auto& [key, text] : statuses_)
       if (isRoute(key)) append(out, text);
     return out;

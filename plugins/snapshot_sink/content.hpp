@@ -117,6 +117,8 @@ class Content {
   /// Elements of `routeDiagnostics`: of all routes if there is room, else of those that are not
   /// well, as far as there is.
   [[nodiscard]] std::string routeDiagnostics() const;
+  /// True if there is room for those of all routes.
+  [[nodiscard]] bool hasAllDiagnostics() const noexcept;
   /// Namespaces of the backends of all routes.
   [[nodiscard]] std::set<std::string> namespaces() const;
   /// Number of elements of all lists of routes.

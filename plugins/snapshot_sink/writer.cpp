@@ -11,12 +11,13 @@ using k8s_client::Error;
 using k8s_client::Reply;
 using namespace std::chrono_literals;
 
-constexpr auto kGather = 2ms;        // changes that come together are written together
+// Where the index says what statuses say, an edit is written together with what it makes of them.
+constexpr auto kGather = 2ms;
 constexpr std::size_t kAtOnce = 16;  // parts under way
 // Removals are in no hurry. Each costs a server as much as the write of a part, so they wait for a
 // second without one; but not for ever, and not all of them.
 constexpr std::size_t kRemovalsAtOnce = 2, kMostUnused = 512, kFarTooMany = 2048;
-constexpr k8s_client::Duration kQuiet = 1s, kUnusedMost = 300s, kRemovalGap = 100ms;
+constexpr k8s_client::Duration kQuiet = 1s, kUnusedMost = 300s, kRemovalGap = 250ms;
 constexpr auto kUnused = 60s;  // a part lives on for readers that have the old index
 // Who makes many routes one after the other has nearly all parts changed at any time. After a round
 // with more parts than these, the server is left to others for as long as the round took.
@@ -134,7 +135,7 @@ void Writer::take(std::uint64_t generation, Batch batch) {
   has_batch_ = true;
   // What was refused may be fine now.
   if (differs) not_before_ = {};
-  changed(kGather);
+  changed(content_.hasAllDiagnostics() ? kGather : 0ms);
 }
 
 // Something was left out, or put back.
@@ -593,6 +594,7 @@ void Writer::collect(const std::vector<Content::Part>& parts,
   const auto now = api_.now();
   bool stuck = false;
   std::size_t unused = 0;
+  std::optional<k8s_client::TimePoint> next;
   for (auto& [name, part] : parts_) {
     if (named.contains(name) || part.uid.empty()) continue;
     part.accepted = false;
@@ -604,11 +606,12 @@ void Writer::collect(const std::vector<Content::Part>& parts,
     if (unused > kFarTooMany) quiet = now;
     const auto due = std::max({*part.unused_since + kUnused, part.not_before, quiet});
     if (due > now) {
-      wakeAt(due);
+      next = next ? std::min(*next, due) : due;
     } else if (removing_ < kRemovalsAtOnce) {
       removePart(name, part);
     }
   }
+  if (next) wakeAt(*next);
   if (!stuck) tell("remove", "");
   std::erase_if(made_, [&](const auto& one) { return now - one.second.last > kLeftAlone; });
   asked_before_.clear();
