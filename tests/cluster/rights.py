@@ -61,7 +61,8 @@ def is_denied(event):
 
 
 def used(events):
-    """The rights that requests needed: a patch that made its object also needed "create"."""
+    """The rights that requests needed: a patch that made its object also needed "create", and who writes a status reads
+    the object whenever somebody else was first, which no run can be sure to show."""
     rights = set()
     for event in events:
         right = request_of(event)
@@ -70,6 +71,8 @@ def used(events):
         rights.add(right)
         if right[2] == "patch" and event.get("responseStatus", {}).get("code") == 201:
             rights.add((*right[:2], "create"))
+        if right[2] == "patch" and right[1].endswith("/status"):
+            rights.add((right[0], right[1].removesuffix("/status"), "get"))
     return rights
 
 

@@ -63,11 +63,11 @@ class Rights(unittest.TestCase):
                 return rights.main([log, manifest, "ns/me"]), out.getvalue().splitlines()
 
     def test_rights_that_are_all_used_and_enough_pass(self):
-        self.assertEqual(self.judge(ALL), (0, ["ns/me: 3 requests, 3 rights used"]))
+        self.assertEqual(self.judge(ALL), (0, ["ns/me: 3 requests, 4 rights used"]))
 
     def test_a_verb_that_nobody_needed_fails(self):
         self.assertEqual(self.judge(ALL[1:]), (1, ["UNUSED  list services, in ClusterRole reader",
-                                                   "ns/me: 2 requests, 2 rights used"]))
+                                                   "ns/me: 2 requests, 3 rights used"]))
 
     def test_a_refused_request_fails_and_is_no_use_of_a_right(self):
         status, lines = self.judge(ALL[1:] + 2 * [event("list", "services", code=403, decision="forbid")])
@@ -76,7 +76,11 @@ class Rights(unittest.TestCase):
 
     def test_an_apply_that_makes_its_object_needs_create_too(self):
         status, lines = self.judge([ALL[0], ALL[2], event("patch", "services", code=201)])
-        self.assertEqual((status, lines), (0, ["ns/me: 3 requests, 4 rights used"]))
+        self.assertEqual((status, lines), (0, ["ns/me: 3 requests, 5 rights used"]))
+
+    def test_who_writes_a_status_may_read_the_object(self):
+        self.assertIn(("gateway.networking.k8s.io", "gateways", "get"), rights.used(ALL))
+        self.assertNotIn(("", "services", "get"), rights.used(ALL))
 
     def test_a_right_that_is_given_on_need_not_be_used(self):
         role = {"kind": "Role", "metadata": {"name": "a", "annotations": {rights.GIVEN: "services"}},
