@@ -248,15 +248,34 @@ void TcpFlow::pump(Direction& way, Side& from, Side& to) noexcept {
     }
     if (!from.readable) break;
     if (way.bytes - before >= kTurnBytes) {
-      // Others first: asking for events anew brings us back in the next turn.
-      net::EventHandler& handler =
-          &from == &client_ ? static_cast<net::EventHandler&>(*this) : *backend_;
-      if (!worker_.loop.modify(from.transport->fd(), kEvents, handler)) broken(from);
+      watch(from, kEvents);  // others first: asking for events anew brings us back in the next turn
       break;
     }
     taken = take(way, from, to);
   }
-  if (phase_ != Phase::Over) settle(way, way.bytes - before);
+  if (phase_ == Phase::Over) return;
+  settle(way, way.bytes - before);
+  mute(way, from);
+}
+
+void TcpFlow::watch(Side& side, std::uint32_t events) noexcept {
+  net::EventHandler& handler =
+      &side == &client_ ? static_cast<net::EventHandler&>(*this) : *backend_;
+  side.muted = (events & EPOLLIN) == 0;
+  if (!worker_.loop.modify(side.transport->fd(), events, handler)) broken(side);
+}
+
+/// While a slow target holds a large transfer up, each segment that still comes from the source
+/// would wake us for nothing. Measured on uploads by TLS passthrough: 15 turns of the loop for a
+/// MiB, and HAProxy, which does the same, 1.3.
+void TcpFlow::mute(const Direction& way, Side& from) noexcept {
+  const bool is_held = !way.queue.empty() || way.pipe;
+  if (is_held && way.bulk && !way.ended && from.transport->tls() == nullptr) {
+    from.readable = true;  // for all that we will hear
+    if (!from.muted) watch(from, kEvents & ~std::uint32_t{EPOLLIN});
+  } else if (from.muted && !from.readable) {
+    watch(from, kEvents);  // tells, too, of what has come since we looked
+  }
 }
 
 /// Sends what is queued. True if nothing is left, and more may be read.

@@ -59,6 +59,7 @@ class TcpFlow final : public net::EventHandler {
     bool readable = false;
     bool half_closed = false;  // its peer has ended or broke: a short read is not the last one
     bool notified = false;     // close_notify is out
+    bool muted = false;        // the loop does not tell that it is readable
   };
   // The bytes of one direction.
   struct Direction {
@@ -84,6 +85,8 @@ class TcpFlow final : public net::EventHandler {
   void open() noexcept;
   [[nodiscard]] bool sendProxyHeader() noexcept;
   void pump(Direction& way, Side& from, Side& to) noexcept;
+  void watch(Side& side, std::uint32_t events) noexcept;
+  void mute(const Direction& way, Side& from) noexcept;
   [[nodiscard]] bool deliver(Direction& way, Side& to) noexcept;
   [[nodiscard]] Take take(Direction& way, Side& from, Side& to) noexcept;
   [[nodiscard]] Take splice(Direction& way, Side& from) noexcept;

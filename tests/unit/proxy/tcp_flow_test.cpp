@@ -274,6 +274,31 @@ TEST_CASE("who reads slowly is waited for, and little is kept meanwhile") {
   CHECK(same);
 }
 
+TEST_CASE("what comes for a target that takes nothing wakes nobody") {
+  World world;
+  world.settings().flow_idle = std::chrono::minutes(1);
+  world.start();
+  const net::Fd client = world.connect();
+  const net::Fd backend = world.accept();
+  const std::string block = pattern(256 * 1024);
+  constexpr std::chrono::milliseconds kWait{5};
+  std::size_t sent = 0;
+  int unheard = 0;  // turns that slept through their wait, though bytes had come
+  while (unheard < 5) {
+    const ssize_t put =
+        ::send(backend.get(), block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    REQUIRE_MESSAGE((put > 0 || sent == 0), "all is full, and each byte was told of");
+    if (put > 0) sent += static_cast<std::size_t>(put);
+    const auto before = std::chrono::steady_clock::now();
+    world.worker().loop.turn(static_cast<int>(kWait.count()));
+    if (put > 0 && std::chrono::steady_clock::now() - before >= kWait) ++unheard;
+  }
+  ::shutdown(backend.get(), SHUT_WR);
+  Seen at_client;
+  CHECK(world.seesEnd(client, at_client));
+  CHECK(at_client.bytes.size() == sent);
+}
+
 TEST_CASE("a reset is passed on as a reset, from either side") {
   for (const bool by_client : {true, false}) {
     CAPTURE(by_client);
