@@ -18,9 +18,11 @@ constexpr std::uint16_t kMostAttempts = 3;  // nothing was delivered: as HTTP wi
 // What one direction moves before others get their turn.
 constexpr std::uint64_t kTurnBytes = 4U << 20;
 
-// A turn that moves less by splice is not worth the pipe; after some of them bytes are copied
-// again. Messages below the read buffer's size never see one.
-constexpr std::uint64_t kSmallTurn = 48 * 1024;
+// A read of so much begins to splice, turns below the other figure end it: measured on loopback,
+// both cost the same at 16 to 24 KiB a turn if the bytes are in the cache, and splicing less if
+// not. Records of TLS are of 16 KiB, so what passes through in bulk must not count as small.
+constexpr std::size_t kBulkRead = 32 * 1024;
+constexpr std::uint64_t kSmallTurn = 16 * 1024;
 constexpr std::uint8_t kMostSmallTurns = 4;
 
 constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -315,7 +317,7 @@ TcpFlow::Take TcpFlow::take(Direction& way, Side& from, Side& to) noexcept {
     case codec::Transport::State::Moved: break;
   }
   if (got.drained && !from.half_closed) from.readable = false;
-  if (got.bytes == worker_.scratch.size()) way.bulk = true;
+  if (got.bytes >= kBulkRead) way.bulk = true;
   std::string_view piece(worker_.scratch.data(), got.bytes);
   const codec::Transport::Outcome sent = to.transport->write({&piece, 1});
   if (sent.state == codec::Transport::State::Moved) {
