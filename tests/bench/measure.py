@@ -201,25 +201,29 @@ def h2load(port, count, shape, pin):
             "rps": float(speed.group(1))}
 
 
+def load(scenario, spec, count, pin):
+    """Runs so many requests of a scenario's load; gives what the client counted."""
+    if scenario.kind == "h2":
+        return h2load(spec.tls_port, count, scenario.h2, pin)
+    port = spec.tls_port if scenario.tls else spec.port
+    rate = ["-R", str(scenario.rate)] if scenario.rate else []
+    return lg(["-p", str(port), *scenario.args, "-n", str(count), *rate], pin)
+
+
 def prepare(scenario, spec, pin, seconds):
     """Warms the proxy up; gives a function that runs the load to be measured."""
-    port = ["-p", str(spec.tls_port if scenario.tls else spec.port)]
-    if scenario.kind == "h2":
-        warm = h2load(spec.tls_port, 4000, scenario.h2, pin)
-        count = int(max(4000, min(300000, (warm["rps"] or 1) * seconds)))
-        return lambda: h2load(spec.tls_port, count, scenario.h2, pin)
-    args = port + scenario.args
     if scenario.kind == "bulk":
-        lg(args + ["-n", "4"], pin)
-        return lambda: lg(args + ["-n", "20"], pin)
-    if scenario.kind == "rate":
-        lg(args + ["-n", "3000"], pin)
+        count = 20
+        load(scenario, spec, 4, pin)
+    elif scenario.kind == "rate":
         count = int(scenario.rate * max(seconds, 3))
-        return lambda: lg(args + ["-n", str(count), "-R", str(scenario.rate)], pin)
-    # A wide load has to have seen every route once before it is measured.
-    warm = lg(args + ["-n", "500" if "-x" in args else str(max(4000, 2 * scenario.routes))], pin)
-    count = int(max(2000, min(scenario.cap, warm["rps"] * seconds)))
-    return lambda: lg(args + ["-n", str(count)], pin)
+        load(scenario, spec, 3000, pin)
+    else:
+        # A wide load has to have seen every route once before it is measured.
+        warm = load(scenario, spec, 500 if "-x" in scenario.args else max(4000, 2 * scenario.routes),
+                    pin)
+        count = int(max(2000, min(scenario.cap, warm["rps"] * seconds)))
+    return lambda: load(scenario, spec, count, pin)
 
 
 def measure_memory(scenario, proxy, pin):

@@ -5,8 +5,9 @@
   paired.py                                   10,000 routes against 10, with their limits
   paired.py S7-10 S7w-10000                   our own figures, as ratios to the first
   paired.py S7-10 S7w-10000@OTHER_BINARY      the same, of another build
+  paired.py S3@nghttpx S3                     ours beside a peer
 
-All processes run at once and only the one under load works; a cycle is one slice of each, so what
+Loads of one namespace only (S6 and the flows are apart). All processes run at once and only the one under load works; a cycle is one slice of each, so what
 drifts within seconds hits all of them alike. Prints the median of the cycles' ratios.
 Exit status 1: a limit does not hold.
 """
@@ -20,13 +21,29 @@ sys.dont_write_bytecode = True
 import drivers  # noqa: E402
 import measure  # noqa: E402
 import scenarios  # noqa: E402
-from paths import BACKEND_PORT, BASE_PORT, WORK  # noqa: E402
-from run import build_tools  # noqa: E402
+from paths import BACKEND_PORT, BASE_PORT, TLS_BACKEND_PORT, WORK  # noqa: E402
+from run import build_tools, enter_namespace  # noqa: E402
 
 
 DEFAULT = ["S7-10", "S7-10000", "S7w-10000"]
 MOST = 1.05  # 10,000 routes against 10, whether 64 of them are asked for or all
 READY_SECONDS = 0.5
+
+
+def scenario_of(text):
+    """The scenario of SCENARIO, SCENARIO@BINARY or SCENARIO@PROXY."""
+    return scenarios.SCENARIOS[text.partition("@")[0]]
+
+
+def driver_of(text):
+    """Who is loaded in it."""
+    other = text.partition("@")[2]
+    if other in drivers.DRIVERS:
+        return drivers.DRIVERS[other]
+    driver = drivers.Hyperway()
+    if other:
+        driver.template = lambda: driver.DEFAULT.replace("{root}/build/release/bin/hyperway", other)
+    return driver
 
 
 class Side:
@@ -35,21 +52,18 @@ class Side:
     def __init__(self, text, index, certificate):
         self.text = text
         self.user = self.system = 0
-        name, _, binary = text.partition("@")
-        self.scenario = scenarios.SCENARIOS[name]
+        self.scenario = scenario_of(text)
         routes = scenarios.routes_of(self.scenario)
         port = BASE_PORT + 40 + 2 * index
-        spec = scenarios.Spec(port, port + 1, BACKEND_PORT, *certificate, 1, routes)
-        driver = drivers.Hyperway()
-        if binary:
-            driver.template = lambda: driver.DEFAULT.replace(
-                "{root}/build/release/bin/hyperway", binary)
-        self.proxy = measure.Proxy(driver, spec, os.path.join(WORK, "run", f"paired{index}"), True)
+        spec = scenarios.Spec(port, port + 1, BACKEND_PORT, *certificate, 1, routes,
+                              self.scenario.flow, TLS_BACKEND_PORT)
+        self.proxy = measure.Proxy(driver_of(text), spec,
+                                   os.path.join(WORK, "run", f"paired{index}"), True)
         try:
             self.ready_s = self.proxy.wait_ready(routes[-1], self.scenario.tls, 60)
-            port = spec.tls_port if self.scenario.tls else spec.port
-            self.args = ["-p", str(port), *self.scenario.args]
-            measure.lg(self.args + ["-n", str(max(8000, 2 * self.scenario.routes))], True)
+            # A wide load has to have seen every route once before it is measured.
+            first = 4 if self.scenario.kind == "bulk" else max(8000, 2 * self.scenario.routes)
+            measure.load(self.scenario, spec, first, True)
         except Exception:
             self.proxy.stop()
             raise
@@ -58,7 +72,7 @@ class Side:
         """CPU microseconds per request over `count` requests."""
         pids = self.proxy.pids()
         before = measure.cpu(pids)
-        result = measure.lg(self.args + ["-n", str(count)], True)
+        result = measure.load(self.scenario, self.proxy.spec, count, True)
         if result["errors"] or result["non2xx"]:
             raise RuntimeError(f"{self.text}: wrong answers: {result}")
         after = measure.cpu(pids)
@@ -70,16 +84,23 @@ class Side:
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sides", nargs="*", help="SCENARIO or SCENARIO@BINARY")
+    parser.add_argument("sides", nargs="*", help="SCENARIO, SCENARIO@BINARY or SCENARIO@PROXY")
     parser.add_argument("--cycles", type=int, default=30)
     parser.add_argument("--requests", type=int, default=20000, help="of a slice")
     options = parser.parse_args(argv)
+    names = options.sides or DEFAULT
     certificate = build_tools()
-    backend = subprocess.Popen(
-        measure.pinned([os.path.join(WORK, "bin", "backend"), str(BACKEND_PORT)], True))
+    if all(scenario_of(name).namespace for name in names):
+        enter_namespace()
+    backends = [subprocess.Popen(
+        measure.pinned([os.path.join(WORK, "bin", "backend"), str(BACKEND_PORT)], True))]
+    if any(scenario_of(name).flow == "pass" for name in names):
+        backends.append(subprocess.Popen(measure.pinned(
+            [os.path.join(WORK, "bin", "floor"), str(TLS_BACKEND_PORT), str(BACKEND_PORT),
+             *certificate], True)))
     sides, holds = [], True
     try:
-        for index, text in enumerate(options.sides or DEFAULT):
+        for index, text in enumerate(names):
             sides.append(Side(text, index, certificate))
         rows = []
         for cycle in range(options.cycles):
@@ -100,8 +121,9 @@ def main(argv):
     finally:
         for side in sides:
             side.proxy.stop()
-        backend.terminate()
-        backend.wait()
+        for backend in backends:
+            backend.terminate()
+            backend.wait()
     if not options.sides:
         print(f"{'pass' if holds else 'FAIL'} limits: {MOST} x {DEFAULT[0]}, ready in "
               f"{READY_SECONDS} s")
