@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -21,8 +22,9 @@ namespace hyperway::codec {
 
 /// Server side of HTTP/2 on one connection: a ServerLink for each stream of the client's. Frames
 /// and HPACK are nghttp2's; what a request may look like is http::H2RequestReader's. A turn of the
-/// loop reads 64 KiB at most, and what it gathers leaves with one send at its end. Bodies of requests wait in their stream's window (64 KiB) while nobody reads them, and
-/// share the connection's (1 MiB); answers wait at their stream while the client gives no window.
+/// loop reads 64 KiB at most, and what it gathers leaves with one send at its end. Bodies of
+/// requests wait in their stream's window (64 KiB) while nobody reads them, and share the
+/// connection's (1 MiB); answers wait at their stream while the client gives no window.
 /// Source: RFC 9113, RFC 8441. [worker]
 class H2ServerConnection final : public ServerConnection, private net::Timer {
  public:
@@ -51,9 +53,12 @@ class H2ServerConnection final : public ServerConnection, private net::Timer {
   struct Callbacks;  // what nghttp2 calls
   enum class Phase : std::uint8_t { Open, Ending, Linger, Closed };
   enum class Drain : std::uint8_t { None, Announced, Final };
+  static constexpr std::size_t kSendAt = 48 * 1024;  // with one more frame it still fits 64 KiB
+  static constexpr std::array<std::uint8_t, 8> kDrainPing = {'d', 'r', 'a', 'i', 'n'};
 
   void onTimer() noexcept override;
   void wakeAt(net::TimePoint at) noexcept;
+  [[nodiscard]] bool openSession() noexcept;
   void process() noexcept;
   void feed(std::span<char> bytes) noexcept;
   void scan(std::span<char> bytes) noexcept;
