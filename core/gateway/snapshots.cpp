@@ -28,12 +28,8 @@ std::shared_ptr<const route::Upstream> shared(route::Upstream upstream) {
 
 std::vector<std::string> Snapshots::upstreamsOf(const route::Route& route) {
   std::vector<std::string> keys;
-  for (const route::Rule& rule : *route.rules) {
-    for (const route::Backend& backend : rule.backends)
-      if (!backend.upstream.empty()) keys.push_back(backend.upstream);
-    for (const route::Mirror& mirror : rule.mirrors)
-      if (!mirror.upstream.empty()) keys.push_back(mirror.upstream);
-  }
+  for (const route::Rule& rule : *route.rules)
+    route::forEachUpstream(rule, [&](const std::string& key) { keys.push_back(key); });
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   return keys;

@@ -140,12 +140,8 @@ void ModelBatchWriter::keep(const route::Route& route) {
   forget(route.key);
   for (const route::Attachment& attachment : route.attachments)
     users_[attachment.listener].insert(route.key);
-  for (const route::Rule& rule : *route.rules) {
-    for (const route::Backend& backend : rule.backends)
-      if (!backend.upstream.empty()) users_[backend.upstream].insert(route.key);
-    for (const route::Mirror& mirror : rule.mirrors)
-      if (!mirror.upstream.empty()) users_[mirror.upstream].insert(route.key);
-  }
+  for (const route::Rule& rule : *route.rules)
+    route::forEachUpstream(rule, [&](const std::string& key) { users_[key].insert(route.key); });
   routes_.emplace(route.key, route);
 }
 
@@ -160,10 +156,7 @@ void ModelBatchWriter::forget(const std::string& key) {
     if (users->second.empty()) users_.erase(users);
   };
   for (const route::Attachment& attachment : found->second.attachments) drop(attachment.listener);
-  for (const route::Rule& rule : *found->second.rules) {
-    for (const route::Backend& backend : rule.backends) drop(backend.upstream);
-    for (const route::Mirror& mirror : rule.mirrors) drop(mirror.upstream);
-  }
+  for (const route::Rule& rule : *found->second.rules) route::forEachUpstream(rule, drop);
   routes_.erase(found);
 }
 

@@ -25,6 +25,8 @@ void add(Fingerprint& out, const std::vector<Filter>& filters) {
     out.add(filter.config);
     out.add(filter.owner);
     out.add(filter.refused);
+    out.add(std::uint64_t{filter.upstreams.size()});
+    for (const std::string& upstream : filter.upstreams) out.add(upstream);
     // The same configuration bound to other code (a plugin was replaced) is a change. The old
     // binding is alive as long as a record with its address is compared, so the address cannot have
     // been used again.

@@ -130,6 +130,9 @@ struct Filter {
   FilterBindingPtr binding;   ///< Parsed configuration; null if unparsed (read from JSON).
   std::string refused;        ///< Not empty: why it cannot run. The rule answers 500.
   bool refused_here = false;  ///< It was this process that refused what a snapshot had.
+  /// Keys of the Upstreams that it may send requests of its own to, in the order in which its
+  /// configuration names them. None if it is refused.
+  std::vector<std::string> upstreams = {};
 };
 
 /// A share of a rule's requests.
@@ -169,6 +172,23 @@ struct Rule {
   std::optional<std::chrono::milliseconds> backend_timeout;  ///< Per attempt; the same.
   Boxed<Retry> retry;  ///< Absent: connection errors of idempotent requests only.
 };
+
+/// Calls `visit` with the key of each Upstream that a rule names and that resolved: of its
+/// backends, its mirrors, and its filters' own. Some come twice.
+template <class Visit>
+void forEachUpstream(const Rule& rule, Visit&& visit) {
+  const auto of_filters = [&](const std::vector<Filter>& filters) {
+    for (const Filter& filter : filters)
+      for (const std::string& key : filter.upstreams) visit(key);
+  };
+  of_filters(rule.filters);
+  for (const Mirror& mirror : rule.mirrors)
+    if (!mirror.upstream.empty()) visit(mirror.upstream);
+  for (const Backend& backend : rule.backends) {
+    if (!backend.upstream.empty()) visit(backend.upstream);
+    of_filters(backend.filters);
+  }
+}
 
 /// Where a route is attached.
 struct Attachment {

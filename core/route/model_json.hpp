@@ -20,8 +20,8 @@
 /// - lists beside httpRoutesV1, of entries of the same form, that readers without the kind pass
 ///   over: `grpcRoutes`, and `tlsRoutes`, `tcpRoutes`, `udpRoutes`, which have no matches, filters
 ///   or timeouts;
-/// - rule: `routeCreated` (seconds since the epoch), `filters[]{type,owner,config,refused?}` in
-/// list order, of which
+/// - rule: `routeCreated` (seconds since the epoch), `filters[]{type,owner,config,refused?,
+///   backends[]{namespace,name,port,grpc?,…}?}` in list order, of which
 ///   `requestHeaderModifier`, `responseHeaderModifier`, `requestRedirect` and `urlRewrite` repeat
 ///   the first of each type for readers that know no better;
 /// - backend: `protocol` (h2c, ws, wss), `balance` (leastRequest), `proxyProtocol` (v1, v2),

@@ -133,24 +133,6 @@ std::vector<Match> readMatches(const Node& node) {
   return out;
 }
 
-std::vector<Filter> readFilters(const Node& node) {
-  std::vector<Filter> out;
-  node.eachObject("filters", [&](const Node& item) {
-    Filter filter;
-    filter.type = item.needText("type");
-    if (const auto config = item.member("config")) {
-      std::string_view text;
-      filter.config = config->get_string().get(text) == simdjson::SUCCESS
-                          ? std::string(text)
-                          : std::string(simdjson::minify(*config));
-    }
-    filter.owner = item.text("owner");
-    filter.refused = item.text("refused");
-    out.push_back(std::move(filter));
-  });
-  return out;
-}
-
 /// A redirect or rewrite of the contract in the form of the Gateway API: `path.modifierType` is
 /// `type` there.
 std::string withType(const Node& node, dom::object members) {
@@ -241,7 +223,7 @@ bool isListenerName(std::string_view name) {
                           name.find("//") == std::string_view::npos);
 }
 
-/// Collects the upstreams that backends and mirrors name.
+/// Collects the upstreams that backends, mirrors and filters name.
 class UpstreamSet {
  public:
   /// Key of the upstream that `node`, in a route of that kind, describes.
@@ -266,6 +248,29 @@ class UpstreamSet {
  private:
   std::map<std::string, Upstream> known_;
 };
+
+std::vector<Filter> readFilters(const Node& node, UpstreamSet& upstreams) {
+  std::vector<Filter> out;
+  node.eachObject("filters", [&](const Node& item) {
+    Filter filter;
+    filter.type = item.needText("type");
+    if (const auto config = item.member("config")) {
+      std::string_view text;
+      filter.config = config->get_string().get(text) == simdjson::SUCCESS
+                          ? std::string(text)
+                          : std::string(simdjson::minify(*config));
+    }
+    filter.owner = item.text("owner");
+    filter.refused = item.text("refused");
+    item.eachObject("backends", [&](const Node& backend) {
+      const RouteKind kind = backend.flag("grpc") ? RouteKind::Grpc : RouteKind::Http;
+      filter.upstreams.push_back(upstreams.add(backend, kind, backend.needName("namespace"),
+                                               backend.needName("name"), backend.needPort("port")));
+    });
+    out.push_back(std::move(filter));
+  });
+  return out;
+}
 
 /// Reads the routes; entries of one route come in any order, one for each rule and listener.
 class RouteReader {
@@ -372,7 +377,7 @@ class RouteReader {
     }
     rule.matches = readMatches(node);
     rule.filters = node.member("filters") || route.kind != RouteKind::Http
-                       ? readFilters(node)
+                       ? readFilters(node, upstreams_)
                        : readKnownFilters(node, "HTTPRoute " + route.name_space + "/" + route.name);
     node.eachObject("requestMirrors",
                     [&](const Node& item) { readMirror(item, route.kind, rule.mirrors); });
@@ -410,7 +415,7 @@ class RouteReader {
     backend.name_space = unresolved ? node.needText("namespace") : node.needName("namespace");
     backend.name = unresolved ? node.needText("name") : node.needName("name");
     backend.weight = static_cast<std::uint32_t>(node.number("weight", 0, kMaxWeight).value_or(1));
-    backend.filters = readFilters(node);
+    backend.filters = readFilters(node, upstreams_);
     if (unresolved) {
       // What did not resolve may have no port either.
       backend.port = static_cast<std::uint16_t>(node.number("port", 0, 65535).value_or(0));

@@ -80,24 +80,6 @@ std::string compact(std::string_view json) {
   return simdjson::minify(root);
 }
 
-void writeFilters(JsonWriter& out, const std::vector<Filter>& filters) {
-  if (filters.empty()) return;
-  out.beginArray("filters");
-  for (const Filter& filter : filters) {
-    out.beginObject();
-    out.text("type", filter.type);
-    if (const std::string object = compact(filter.config); !object.empty()) {
-      out.raw("config", object);
-    } else {
-      out.textIfAny("config", filter.config);  // a plugin may take any text
-    }
-    out.textIfAny("owner", filter.owner);
-    out.textIfAny("refused", filter.refused);
-    out.endObject();
-  }
-  out.endArray();
-}
-
 /// The contract's form of a redirect or rewrite: its `path.type` is called `modifierType`, in
 /// another case.
 std::string withModifierType(const std::string& config) {
@@ -226,16 +208,51 @@ void writeUpstream(JsonWriter& out, const Upstream* upstream) {
     out.text("proxyProtocol", upstream->proxy_header == ProxyHeader::V1 ? "v1" : "v2");
 }
 
-void writeMirror(JsonWriter& out, const Mirror& mirror, const UpstreamLookup& upstreams) {
-  const KeyParts key = splitKey(mirror.upstream);
+/// Namespace, name and port of an upstream's key, and what is spoken to it.
+void writeUpstreamKey(JsonWriter& out, const std::string& upstream,
+                      const UpstreamLookup& upstreams) {
+  const KeyParts key = splitKey(upstream);
   const std::size_t colon = std::min(key.second.rfind(':'), key.second.size());
-  out.beginObject();
-  out.beginObject("backend");
   out.text("namespace", key.first);
   out.text("name", key.second.substr(0, colon));
   out.number("port", std::atoi(std::string(key.second.substr(colon)).c_str() + 1));
   out.number("weight", 1);
-  writeUpstream(out, upstreams(mirror.upstream));
+  writeUpstream(out, upstreams(upstream));
+}
+
+void writeFilters(JsonWriter& out, const std::vector<Filter>& filters,
+                  const UpstreamLookup& upstreams) {
+  if (filters.empty()) return;
+  out.beginArray("filters");
+  for (const Filter& filter : filters) {
+    out.beginObject();
+    out.text("type", filter.type);
+    if (const std::string object = compact(filter.config); !object.empty()) {
+      out.raw("config", object);
+    } else {
+      out.textIfAny("config", filter.config);  // a plugin may take any text
+    }
+    out.textIfAny("owner", filter.owner);
+    out.textIfAny("refused", filter.refused);
+    if (!filter.upstreams.empty()) {
+      out.beginArray("backends");
+      for (const std::string& upstream : filter.upstreams) {
+        out.beginObject();
+        writeUpstreamKey(out, upstream, upstreams);
+        if (kindOfUpstream(upstream) == RouteKind::Grpc) out.boolean("grpc", true);
+        out.endObject();
+      }
+      out.endArray();
+    }
+    out.endObject();
+  }
+  out.endArray();
+}
+
+void writeMirror(JsonWriter& out, const Mirror& mirror, const UpstreamLookup& upstreams) {
+  out.beginObject();
+  out.beginObject("backend");
+  writeUpstreamKey(out, mirror.upstream, upstreams);
   out.endObject();
   const std::uint64_t hundredths = std::uint64_t{100} * mirror.numerator;
   if (mirror.numerator < mirror.denominator) {
@@ -260,7 +277,7 @@ void writeBackend(JsonWriter& out, const Backend& backend, const UpstreamLookup&
     out.boolean("unresolved", true);
   else
     writeUpstream(out, upstreams(backend.upstream));
-  writeFilters(out, backend.filters);
+  writeFilters(out, backend.filters, upstreams);
   out.endObject();
 }
 
@@ -274,7 +291,7 @@ void writeBackends(JsonWriter& out, const Rule& rule, const UpstreamLookup& upst
 void writeRule(JsonWriter& out, RouteKind kind, const Rule& rule, const UpstreamLookup& upstreams) {
   if (isFlow(kind)) return writeBackends(out, rule, upstreams);
   writeMatches(out, rule.matches);
-  writeFilters(out, rule.filters);
+  writeFilters(out, rule.filters, upstreams);
   if (kind == RouteKind::Http) writeKnownFilters(out, rule.filters);
   out.beginArray("requestMirrors");
   for (const Mirror& mirror : rule.mirrors)

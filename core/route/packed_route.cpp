@@ -80,6 +80,7 @@ class Packer {
       text(filter.owner);
       text(filter.refused);
       number(filter.refused_here ? 1 : 0);
+      list(filter.upstreams, [&](const std::string& upstream) { text(upstream); });
       bindings_.push_back(filter.binding);
     });
   }
@@ -175,6 +176,7 @@ class Unpacker {
       filter.owner = text();
       filter.refused = text();
       filter.refused_here = in_.number() != 0;
+      list(filter.upstreams, [&](std::string& upstream) { upstream = text(); });
       filter.binding = (*bindings_)[next_binding_++];
     });
   }

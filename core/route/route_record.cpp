@@ -145,6 +145,7 @@ class RouteRecord::Builder {
     compiled.backend_timeout = rule.backend_timeout.value_or(CompiledRule::kUnset);
     compiled.retry = rule.retry;
     compiled.refused = bindFilters(rule.filters, compiled.filters);
+    compileCallouts(rule.filters, CompiledCallouts::kRule, compiled);
     compiled.has_filters = !compiled.filters.empty();
     compileBackends(rule, compiled);
     for (const Mirror& mirror : rule.mirrors) {
@@ -185,7 +186,25 @@ class RouteRecord::Builder {
       }
       out.weight_end = compiled.totalWeight() + backend.weight;
       out.refused = bindFilters(backend.filters, out.filters);
+      compileCallouts(backend.filters, static_cast<std::uint32_t>(compiled.backends.size()),
+                      compiled);
       compiled.backends.push_back(std::move(out));
+    }
+  }
+
+  /// What the filters that bindFilters() took may call.
+  void compileCallouts(const std::vector<Filter>& filters, std::uint32_t backend,
+                       CompiledRule& compiled) {
+    std::uint32_t place = 0;
+    for (const Filter& filter : filters) {
+      if (cannotRun(filter)) continue;
+      const std::uint32_t own = place++;
+      if (filter.upstreams.empty()) continue;
+      if (!compiled.callouts) compiled.callouts.emplace();
+      CompiledCallouts out{backend, own, {}};
+      out.upstreams.reserve(filter.upstreams.size());
+      for (const std::string& key : filter.upstreams) out.upstreams.push_back(upstreamSlot(key));
+      compiled.callouts->push_back(std::move(out));
     }
   }
 

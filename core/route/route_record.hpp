@@ -81,14 +81,17 @@ class RouteRecord {
   [[nodiscard]] std::size_t ruleCount() const noexcept { return rules_.size(); }
   /// The rules.
   [[nodiscard]] std::vector<const CompiledRule*> rules() const;
-  /// Calls `visit(const SlotMap::SlotPtr&)` for each upstream of backends and mirrors, as often as
-  /// it is named.
+  /// Calls `visit(const SlotMap::SlotPtr&)` for each upstream of backends, mirrors and filters, as
+  /// often as it is named.
   template <class Visit>
   void forEachUpstream(Visit&& visit) const {
     for (const RuleRecord& rule : rules_) {
       for (const CompiledBackend& backend : rule.compiled.backends)
         if (backend.upstream) visit(backend.upstream);
       for (const CompiledMirror& mirror : rule.compiled.mirrors) visit(mirror.upstream);
+      if (!rule.compiled.callouts) continue;
+      for (const CompiledCallouts& filter : *rule.compiled.callouts)
+        for (const SlotMap::SlotPtr& upstream : filter.upstreams) visit(upstream);
     }
   }
 

@@ -40,6 +40,15 @@ struct CompiledMirror {
   std::uint32_t denominator = 1;  ///< See Mirror.
 };
 
+/// The upstreams that a filter of a compiled rule may send requests of its own to.
+struct CompiledCallouts {
+  /// Stands for the rule where a backend's number could be.
+  static constexpr std::uint32_t kRule = std::numeric_limits<std::uint32_t>::max();
+  std::uint32_t backend = kRule;            ///< Place in CompiledRule::backends, or kRule.
+  std::uint32_t filter = 0;                 ///< Place in the list of filters there.
+  std::vector<SlotMap::SlotPtr> upstreams;  ///< In the order of its configuration; none is null.
+};
+
 /// What logs and explain say of a filter; what runs is its binding.
 struct FilterInfo {
   std::string type;     ///< Filter::type.
@@ -75,13 +84,23 @@ struct alignas(64) CompiledRule {
   const RuleInfo* rule = nullptr;         ///< Id, name, filters; never null, lives as long as this.
   std::string_view
       route_key;  ///< Route::key, for logs, metrics and explain; lives as long as this.
-  std::int64_t route_created = 0;  ///< Route::created: the oldest wins.
-  std::uint32_t rule_index = 0;    ///< Place in the route: the first wins.
-  SlotMap::SlotPtr stats;          ///< Number for counters; key is RuleInfo::id.
+  std::int64_t route_created = 0;                 ///< Route::created: the oldest wins.
+  std::uint32_t rule_index = 0;                   ///< Place in the route: the first wins.
+  SlotMap::SlotPtr stats;                         ///< Number for counters; key is RuleInfo::id.
+  Boxed<std::vector<CompiledCallouts>> callouts;  ///< Of filters that have any; mostly absent.
 
   /// Sum of weights; 0: answer 500.
   [[nodiscard]] std::uint64_t totalWeight() const noexcept {
     return backends.empty() ? 0 : backends.back().weight_end;
+  }
+  /// The upstreams that filter `filter` of `backend` (CompiledCallouts::kRule: of the rule) may
+  /// send requests to.
+  [[nodiscard]] std::span<const SlotMap::SlotPtr> calloutsOf(std::uint32_t backend,
+                                                             std::size_t filter) const noexcept {
+    if (callouts)
+      for (const CompiledCallouts& each : *callouts)
+        if (each.backend == backend && each.filter == filter) return each.upstreams;
+    return {};
   }
   /// Asks for the line that a request will read.
   void prefetch() const noexcept { prefetchLine(this); }

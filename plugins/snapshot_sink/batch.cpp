@@ -82,9 +82,19 @@ void addNamespace(const sdk::json::Value& backend, std::set<std::string>& out) {
     out.insert(std::move(name));
 }
 
+// Those of backends, in a rule or in one of its filters, and of their filters.
+void addBackends(const sdk::json::Value& of, std::set<std::string>& out) {
+  if (const sdk::json::Value* filters = of.find("filters"))
+    for (const sdk::json::Value& filter : filters->items()) addBackends(filter, out);
+  if (const sdk::json::Value* backends = of.find("backends"))
+    for (const sdk::json::Value& backend : backends->items()) {
+      addNamespace(backend, out);
+      addBackends(backend, out);
+    }
+}
+
 void addNamespaces(const sdk::json::Value& rule, std::set<std::string>& out) {
-  if (const sdk::json::Value* backends = rule.find("backends"))
-    for (const sdk::json::Value& backend : backends->items()) addNamespace(backend, out);
+  addBackends(rule, out);
   if (const sdk::json::Value* mirrors = rule.find("requestMirrors"))
     for (const sdk::json::Value& mirror : mirrors->items())
       if (const sdk::json::Value* backend = mirror.find("backend")) addNamespace(*backend, out);

@@ -205,6 +205,30 @@ TEST_CASE("What is the same by value changes nothing") {
   }
 }
 
+TEST_CASE("A filter finds the upstreams that it may call, on its rule and on a backend") {
+  const auto bound = std::make_shared<const NoOperation>();
+  Rule rule;
+  rule.filters = {filter("A", bound), filter("B", bound)};
+  rule.filters[1].upstreams = {"default/x:1", "default/y:2+grpc"};
+  rule.backends = {backend("none", 0), backend("one"), backend("two")};
+  rule.backends[2].filters = {filter("Missing", nullptr, "no"), filter("C", bound)};
+  rule.backends[2].filters[1].upstreams = {"default/x:1"};
+  Compiler compiler;
+  const Compiler::Outcome outcome = compiler.apply(batchOf(rule));
+  const CompiledRule& compiled = onlyRule(compiler);
+  CHECK(compiled.calloutsOf(CompiledCallouts::kRule, 0).empty());
+  const auto own = compiled.calloutsOf(CompiledCallouts::kRule, 1);
+  REQUIRE(own.size() == 2);
+  CHECK(own[1]->key() == "default/y:2+grpc");
+  CHECK(compiled.calloutsOf(0, 0).empty());
+  // Counted as what runs: backends without weight and filters that cannot run are left out.
+  REQUIRE(compiled.calloutsOf(1, 0).size() == 1);
+  CHECK(compiled.calloutsOf(1, 0)[0] == own[0]);
+  // Workers get to know them like those of backends.
+  CHECK(std::any_of(outcome.upstreams.begin(), outcome.upstreams.end(),
+                    [](const auto& each) { return each.first->key() == "default/y:2+grpc"; }));
+}
+
 TEST_CASE("A change of any field of a route is a change") {
   const auto bound = std::make_shared<const NoOperation>();
   const auto base = [&] {
@@ -234,6 +258,7 @@ TEST_CASE("A change of any field of a route is a change") {
       [](Rule& r) { r.filters[0].config = "{ }"; },
       [](Rule& r) { r.filters[0].owner = "o"; },
       [](Rule& r) { r.filters[0].refused = "no"; },
+      [](Rule& r) { r.filters[0].upstreams = {"default/auth:80"}; },
       [](Rule& r) { r.filters[0].binding = std::make_shared<const NoOperation>(); },
       [](Rule& r) { r.mirrors[0].numerator = 2; },
       [](Rule& r) { r.mirrors[0].denominator = 3; },

@@ -61,10 +61,15 @@ ModelBatch fullModel() {
   broken.type = "Missing";
   broken.owner = "Filter default/f";
   broken.refused = "no plugin of that name";
-  rule.filters = {cors, headers, rewrite, broken};
+  Filter asks;
+  asks.type = "ExternalAuth";
+  asks.config = R"({"protocol":"GRPC"})";
+  asks.owner = "HTTPRoute default/r";
+  asks.upstreams = {"default/auth:81+grpc", "default/m:80"};
+  rule.filters = {cors, headers, rewrite, broken, asks};
   rule.mirrors = {{"default/m:80", 1, 1}, {"default/m:80", 50, 100}, {"default/n:81", 1, 3}};
   rule.backends = {backend("a", 3), backend("b", 0), backend("gone", 2)};
-  rule.backends[1].filters = {headers};
+  rule.backends[1].filters = {headers, asks};
   rule.backends[2].upstream.clear();
   rule.request_timeout = std::chrono::milliseconds(1500);
   rule.backend_timeout = std::chrono::milliseconds(0);
@@ -94,6 +99,7 @@ ModelBatch fullModel() {
   }
 
   model.upstreams = {{"default/a:80", UpstreamProtocol::Http2, Balance::LeastRequest, {}},
+                     {"default/auth:81+grpc", UpstreamProtocol::Http2, Balance::RoundRobin, {}},
                      {"default/b:80", UpstreamProtocol::WebSocket, Balance::RoundRobin, {}},
                      {"default/m:80", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
                      {"default/n:81", UpstreamProtocol::WebSocketTls, Balance::RoundRobin, {}},
@@ -104,11 +110,11 @@ ModelBatch fullModel() {
   UpstreamTls tls{"a.example", {"b.example"}, {"spiffe://c/d"}, {bundle("BACKEND-CA")}, false, ""};
   model.upstreams[0].tls = std::make_shared<const UpstreamTls>(tls);
   tls = {"m.example", {}, {}, {}, true, ""};
-  model.upstreams[2].tls = std::make_shared<const UpstreamTls>(tls);
-  tls = {"n.example", {}, {}, {}, false, "nobody to trust"};
   model.upstreams[3].tls = std::make_shared<const UpstreamTls>(tls);
-  model.upstreams[3].proxy_header = ProxyHeader::V1;
-  model.upstreams[4].proxy_header = ProxyHeader::V2;
+  tls = {"n.example", {}, {}, {}, false, "nobody to trust"};
+  model.upstreams[4].tls = std::make_shared<const UpstreamTls>(tls);
+  model.upstreams[4].proxy_header = ProxyHeader::V1;
+  model.upstreams[5].proxy_header = ProxyHeader::V2;
   return model;
 }
 

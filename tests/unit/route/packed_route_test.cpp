@@ -38,6 +38,7 @@ Route fullRoute() {
   rule.filters = {filterOf("CORS", std::make_shared<Bound>()), filterOf("URLRewrite", nullptr)};
   rule.filters[1].refused = "no plugin of that name";
   rule.filters[1].refused_here = true;
+  rule.filters[0].upstreams = {"infra/auth:80", "infra/auth:81+grpc"};
   rule.mirrors = {{"default/m:80", 1, 1}, {"default/n:81", 1, 3}};
   rule.backends = {backend("a", 3), backend("b", 0), backend("gone", 1'000'000)};
   rule.backends[1].filters = {filterOf("RequestHeaderModifier", std::make_shared<Bound>())};

@@ -186,6 +186,17 @@ TEST_CASE("A snapshot belongs to its Gateway, with its labels, and follows them"
   CHECK(world.ruleCount("ns/routesnapshots/hyperway-a") == 1);
 }
 
+TEST_CASE("Backends of filters are among the namespaces that a snapshot names") {
+  World world;
+  world.take(kTwo);
+  world.take(
+      "{'routes':[{'key':'HTTPRoute/ns/r','rules':[{'id':'1','gatewayNamespace':'ns',"
+      "'gatewayName':'a','filters':[{'type':'T','backends':[{'namespace':'one'}]}],'backends':[{"
+      "'namespace':'two','filters':[{'type':'T','backends':[{'namespace':'three'}]}]}]}]}]}");
+  const auto a = world.spec("ns/routesnapshots/hyperway-a");
+  CHECK(k8s_client::toText(*a.find("backendNamespaces")) == R"(["one","three","two"])");
+}
+
 TEST_CASE(
     "Data planes may read the backends' namespaces that their snapshot names, and no others") {
   World world;
