@@ -122,6 +122,13 @@ class Explanation {
     for (const route::FilterInfo& filter : rule.rule->filters)
       line("filter", filter.type + " of " + filter.owner +
                          (filter.refused.empty() ? "" : ", refused: " + filter.refused));
+    if (rule.callouts)
+      for (const route::CompiledCallouts& each : *rule.callouts)
+        for (const route::SlotMap::SlotPtr& upstream : each.upstreams)
+          line("asks",
+               upstream->key() + (each.backend == route::CompiledCallouts::kRule
+                                      ? std::string()
+                                      : ", for " + std::string(rule.backends[each.backend].name)));
     if (rule.refused) return line("answer", "500: a filter of this rule cannot run");
     for (const route::CompiledBackend& backend : rule.backends) this->backend(rule, backend);
     for (const route::CompiledMirror& mirror : rule.mirrors)

@@ -198,8 +198,10 @@ std::vector<route::Endpoint> endpointsOf(const Service& service, const Service::
 
 BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
                              std::string_view name_space, const ObjectStore& store,
-                             const TranslateOptions& options, RouteDependencies& dependencies) {
+                             const TranslateOptions& options, RouteDependencies& dependencies,
+                             std::optional<route::RouteKind> spoken) {
   BackendTarget target;
+  const route::RouteKind as = spoken.value_or(kind);
   const auto refuse = [&](std::string_view reason, std::string message) {
     target.verdict = {std::string(reason), std::move(message)};
     return target;
@@ -223,9 +225,9 @@ BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
     return refuse(kBackendNotFound, "needs a port from 1 to 65535");
   const auto* service = store.find<Service>(key);
   if (service == nullptr) return refuse(kBackendNotFound, "Service " + key + " does not exist");
-  target.verdict = judgeService(*service, backend.port, kind, store, options);
+  target.verdict = judgeService(*service, backend.port, as, store, options);
   if (!target.verdict.fine()) return target;
-  target.upstream = (key + ':' + std::to_string(backend.port)).append(route::upstreamSuffix(kind));
+  target.upstream = (key + ':' + std::to_string(backend.port)).append(route::upstreamSuffix(as));
   dependencies.upstreams.push_back(target.upstream);
   return target;
 }

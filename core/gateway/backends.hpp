@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,11 +32,13 @@ struct BackendTarget {
 /// Resolves a reference of a route of that kind in `name_space` to a Service port, and notes what
 /// that depends on. Source: Gateway API, HTTPBackendRef and BackendObjectReference; CVE-2021-25740
 /// for ExternalName. What a GRPCRoute refers to is spoken to by HTTP/2 whether the Service says so
-/// or not; TLSRoutes, TCPRoutes and UDPRoutes do not ask what it speaks.
+/// or not; TLSRoutes, TCPRoutes and UDPRoutes do not ask what it speaks. `spoken`: what is sent
+/// there is as of another kind of route.
 [[nodiscard]] BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
                                            std::string_view name_space, const ObjectStore& store,
                                            const TranslateOptions& options,
-                                           RouteDependencies& dependencies);
+                                           RouteDependencies& dependencies,
+                                           std::optional<route::RouteKind> spoken = {});
 
 /// The upstream behind `key`, with the endpoints of the Service's EndpointSlices: those that are
 /// ready, and if none is, those that still serve while they terminate (Kubernetes,

@@ -14,13 +14,15 @@ constexpr std::string_view kInvalidKind = "InvalidKind";
 // Filters of the Gateway API that go to a plugin of the same name.
 bool isPluginType(std::string_view type) noexcept {
   return type == "RequestHeaderModifier" || type == "ResponseHeaderModifier" ||
-         type == "RequestRedirect" || type == "URLRewrite" || type == "CORS";
+         type == "RequestRedirect" || type == "URLRewrite" || type == "CORS" ||
+         type == "ExternalAuth";
 }
 
 // Where HTTPRouteFilter has the configuration of a type.
 std::string bodyOf(std::string_view type) {
   if (type == "URLRewrite") return "/urlRewrite";
   if (type == "CORS") return "/cors";
+  if (type == "ExternalAuth") return "/externalAuth";
   std::string out = "/" + std::string(type);
   out[1] = toLower(out[1]);
   return out;
@@ -103,6 +105,30 @@ class ListTranslator {
     filter.config = spec.body;
     filter.owner = context_.owner;
     filter.binding = std::move(binding);
+    if (spec.type == "ExternalAuth" && spec.callouts.empty())
+      return refused(spec.type, kInvalidFilterConfig, here + "/externalAuth: needs a backendRef");
+    return withCallouts(std::move(filter), spec.callouts, here + "/externalAuth/backendRef", false);
+  }
+
+  // A filter that asks somebody else is nothing without whom it asks: one who does not resolve
+  // refuses it, and its requests are answered 500.
+  route::Filter withCallouts(route::Filter filter, const std::vector<CalloutSpec>& callouts,
+                             const std::string& where, bool listed) {
+    for (std::size_t i = 0; i < callouts.size(); ++i) {
+      const CalloutSpec& callout = callouts[i];
+      const std::string at = listed ? where + '/' + std::to_string(i) : where;
+      if (callout.protocol != "HTTP" && callout.protocol != "GRPC" &&
+          !(listed && callout.protocol.empty()))
+        return refused(filter.type, kInvalidFilterConfig,
+                       at + ": protocol must be HTTP or GRPC, not '" + callout.protocol + "'");
+      const auto spoken =
+          callout.protocol == "GRPC" ? route::RouteKind::Grpc : route::RouteKind::Http;
+      auto target = resolveBackend(callout.backend, context_.kind, context_.name_space,
+                                   context_.store, context_.options, context_.dependencies, spoken);
+      if (!target.verdict.fine())
+        return refused(filter.type, target.verdict.reason, at + ": " + target.verdict.message);
+      filter.upstreams.push_back(std::move(target.upstream));
+    }
     return filter;
   }
 
@@ -128,7 +154,8 @@ class ListTranslator {
     filter.config = judged.config;
     filter.owner = "Filter " + key;
     filter.binding = judged.binding;
-    return filter;
+    return withCallouts(std::move(filter), judged.backends,
+                        here + "/extensionRef: Filter " + key + ": /spec/backendRefs", true);
   }
 
   void addMirror(const FilterSpec& spec, const std::string& here) {
@@ -171,6 +198,7 @@ FilterVerdict judgeFilter(const FilterObject& object, const TranslateOptions& op
   FilterVerdict judged;
   judged.plugin = object.plugin;
   judged.config = object.config;
+  judged.backends = object.backends;
   if (!parser.knows(object.plugin)) {
     judged.verdict = {"UnknownPlugin", "/spec/plugin: no plugin " + object.plugin + " is loaded"};
     return judged;

@@ -16,9 +16,10 @@ namespace hyperway::gateway {
 
 /// A Filter object, judged once for all who refer to it.
 struct FilterVerdict {
-  std::string plugin;               ///< spec.plugin.
-  std::string config;               ///< spec.config.
-  route::FilterBindingPtr binding;  ///< Null if refused.
+  std::string plugin;                 ///< spec.plugin.
+  std::string config;                 ///< spec.config.
+  std::vector<CalloutSpec> backends;  ///< spec.backendRefs.
+  route::FilterBindingPtr binding;    ///< Null if refused.
   Verdict verdict;  ///< Accepted of the Filter: UnknownPlugin, NotPermitted or InvalidFilterConfig.
 };
 /// Judged Filters by key.
@@ -41,8 +42,8 @@ struct FilterList {
 
 /// What translateFilters() works with; all borrowed.
 struct FilterContext {
-  const ObjectStore& store;                        ///< For mirrors.
-  const TranslateOptions& options;                 ///< For mirrors.
+  const ObjectStore& store;                        ///< For mirrors and filters' own backends.
+  const TranslateOptions& options;                 ///< Likewise.
   FilterConfigParser& parser;                      ///< For the Gateway API's own filters.
   const FilterVerdicts& verdicts;                  ///< For ExtensionRef.
   std::string_view name_space;                     ///< Of the route.

@@ -101,7 +101,8 @@ constexpr KindText kKinds[] = {
      "addressType ports{name protocol port appProtocol} endpoints{addresses "
      "conditions{ready serving terminating} hostname targetRef deprecatedTopology nodeName zone "
      "hints}"},
-    {kHyperwayGroup, "Filter", "spec{plugin config}"},
+    {kHyperwayGroup, "Filter",
+     "spec{plugin config backendRefs{group kind namespace name port protocol}}"},
 };
 
 struct Fields;

@@ -225,6 +225,9 @@ bool ObjectDecoder::decode(std::string_view json, FilterObject& object, Problems
           if (key == "plugin") member.read(object.plugin);
           if (key == "config")
             member.fieldsAndText(object.config, [](std::string_view, JsonNode&) {});
+          if (key == "backendRefs")
+            member.items(
+                [&](JsonNode& item) { readCallout(item, object.backends.emplace_back()); });
         });
       });
   if (fine && object.plugin.empty()) problems.add(JsonPointer("/spec"), "needs a plugin");

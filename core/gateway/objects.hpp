@@ -251,6 +251,14 @@ struct BackendSpec {
   friend bool operator==(const BackendSpec&, const BackendSpec&);
 };
 
+/// A backend that a filter sends requests of its own to.
+struct CalloutSpec {
+  BackendSpec backend;   ///< A BackendObjectReference.
+  std::string protocol;  ///< "HTTP" or "GRPC"; empty: absent.
+  /// Field-wise equality.
+  friend bool operator==(const CalloutSpec&, const CalloutSpec&) = default;
+};
+
 /// HTTPRouteFilter.
 struct FilterSpec {
   std::string type;                 ///< "RequestRedirect", …
@@ -261,6 +269,7 @@ struct FilterSpec {
   std::optional<std::int64_t> numerator;  ///< RequestMirror: fraction is set.
   std::int64_t denominator = 100;         ///< RequestMirror.
   std::string group, kind, name;          ///< ExtensionRef.
+  std::vector<CalloutSpec> callouts;      ///< ExternalAuth: exactly one.
   /// Field-wise equality.
   friend bool operator==(const FilterSpec&, const FilterSpec&) = default;
 };
@@ -476,9 +485,10 @@ struct Namespace {
 
 /// Filter of group hyperway.arloor.dev (ARCHITECTURE decision 14).
 struct FilterObject {
-  Meta meta;           ///< Identity.
-  std::string plugin;  ///< spec.plugin: class id.
-  std::string config;  ///< spec.config as JSON; "{}" if absent.
+  Meta meta;                               ///< Identity.
+  std::string plugin;                      ///< spec.plugin: class id.
+  std::string config;                      ///< spec.config as JSON; "{}" if absent.
+  std::vector<CalloutSpec> backends = {};  ///< spec.backendRefs.
   /// Field-wise equality.
   friend bool operator==(const FilterObject&, const FilterObject&) = default;
 };

@@ -64,6 +64,8 @@ class ObjectDecoder::Impl {
 void readLabels(JsonNode& node, Labels& labels);
 /// Reads a ParametersReference.
 void readParameters(JsonNode& node, ParametersRef& parameters);
+/// Reads a backend that a filter sends requests of its own to.
+void readCallout(JsonNode& node, CalloutSpec& callout);
 /// Reads a ParentReference.
 void readParent(JsonNode& node, ParentRef& parent);
 /// SecretObjectReference or ObjectReference: group, kind, namespace and a name, which must be

@@ -11,6 +11,7 @@ std::string_view memberOf(std::string_view type) noexcept {
   if (type == "ResponseHeaderModifier") return "responseHeaderModifier";
   if (type == "RequestRedirect") return "requestRedirect";
   if (type == "URLRewrite") return "urlRewrite";
+  if (type == "ExternalAuth") return "externalAuth";
   return type == "CORS" ? "cors" : std::string_view();
 }
 
@@ -21,6 +22,19 @@ void readBackendObject(JsonNode& node, BackendSpec& backend) {
   node.fields(
       [&](std::string_view key, JsonNode& member) { readBackendRef(member, backend, key); });
   if (backend.name.empty()) node.problem("needs a name");
+}
+
+// HTTPExternalAuthFilter: what of it is not its plugin's alone.
+void readExternalAuth(JsonNode& node, std::string& body, FilterSpec& filter) {
+  CalloutSpec callout;
+  bool named = false;
+  node.fieldsAndText(body, [&](std::string_view key, JsonNode& member) {
+    if (key == "protocol") member.read(callout.protocol);
+    if (key != "backendRef") return;
+    named = true;
+    readBackendObject(member, callout.backend);
+  });
+  if (named) filter.callouts.push_back(std::move(callout));
 }
 
 void readMirror(JsonNode& node, FilterSpec& filter) {
@@ -69,6 +83,11 @@ void readFilter(JsonNode& node, FilterSpec& filter) {
       Body& body = bodies.emplace_back();
       body.key = key;
       return readBody(member, body.text, body.replaces_prefix);
+    }
+    if (key == "externalAuth") {
+      Body& body = bodies.emplace_back();
+      body.key = key;
+      return readExternalAuth(member, body.text, filter);
     }
     if (key == "requestHeaderModifier" || key == "responseHeaderModifier" || key == "cors") {
       Body& body = bodies.emplace_back();
@@ -184,6 +203,14 @@ void readRule(JsonNode& node, route::RouteKind kind, RuleSpec& rule) {
 }
 
 }  // namespace
+
+void readCallout(JsonNode& node, CalloutSpec& callout) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    readBackendRef(member, callout.backend, key);
+    if (key == "protocol") member.read(callout.protocol);
+  });
+  if (callout.backend.name.empty()) node.problem("needs a name");
+}
 
 bool ObjectDecoder::decode(std::string_view json, RouteObject& object, Problems& problems) {
   const bool requests = !route::isFlow(object.kind);

@@ -94,6 +94,8 @@ class WorkerCounters {
   Counter tls_failures;           ///< Failed or timed out.
   Counter mirrors;                ///< Mirrored requests begun.
   Counter mirrors_cut;            ///< Mirrors cut because they lagged.
+  Counter callouts;               ///< Requests of filters begun.
+  Counter callouts_failed;        ///< Of these, ended without a complete answer.
   Counter udp_sessions;           ///< Gauge: UDP sessions.
   Counter udp_begun;              ///< UDP sessions begun.
   Counter udp_evicted;            ///< Of these, ended because there were too many.

@@ -12,6 +12,7 @@
 #include "hyperway/abi/service/waker.h"
 #include "plugin/abi_bytes.hpp"
 #include "plugin/call_guard.hpp"
+#include "plugin/callout_service.hpp"
 #include "plugin/header_names.hpp"
 #include "plugin/stream_service.hpp"
 
@@ -234,6 +235,7 @@ const void* HostServices::find(std::string_view service_id) noexcept {
   if (service_id == HW_STREAM_SERVICE) return &completeStreamApi();
   if (service_id == HW_BODY_SERVICE) return &bodyApi();
   if (service_id == HW_WAKER_SERVICE) return &kWakerApi;
+  if (service_id == HW_CALLOUT_SERVICE) return &calloutApi();
   if (service_id == HW_LOG_SERVICE) return &kLogApi;
   if (service_id == HW_METRICS_SERVICE) return &kMetricsApi;
   if (service_id == HW_CLOCK_SERVICE) return &kClockApi;

@@ -85,7 +85,7 @@ class PluginHost {
 };
 
 /// The services that this process offers to plugins (hyperway.log/1, metrics/1, clock/1, waker/1,
-/// stream/1, body/1). One for the process; outlives every plugin.
+/// stream/1, body/1, callout/draft-1). One for the process; outlives every plugin.
 class HostServices {
  public:
   /// What the process is like.

@@ -19,33 +19,12 @@ using http::FieldId;
 using http::HeaderMap;
 using proxy::FilterContext;
 
-FilterContext& contextOf(const hw_stream* stream) noexcept {
-  return *reinterpret_cast<FilterContext*>(const_cast<hw_stream*>(stream));
-}
-
 /// A name on its way into a header map: text, id, and whether the text outlives every stream.
 struct Name {
   std::string_view text;
   FieldId id = FieldId::Other;
   bool lasting = false;
 };
-
-// Fields that the framing or one connection owns; the serializer makes them (RFC 9110 §7.6.1).
-bool isHostOwned(FieldId id) noexcept {
-  switch (id) {
-    case FieldId::Connection:
-    case FieldId::ContentLength:
-    case FieldId::TransferEncoding:
-    case FieldId::Upgrade:
-    case FieldId::Expect:
-    case FieldId::Te:
-    case FieldId::Trailer:
-    case FieldId::KeepAlive:
-    case FieldId::ProxyConnection:
-    case FieldId::Http2Settings: return true;
-    default: return false;
-  }
-}
 
 HeaderMap* mapOf(FilterContext& context, std::int32_t map) noexcept {
   switch (map) {
@@ -274,15 +253,6 @@ hw_status text(const hw_stream* stream, std::int32_t what, hw_bytes* value) noex
   }
 }
 
-// What may stand in an origin-form path: no query or fragment, nothing that a backend might read
-// otherwise than we do.
-bool isPath(std::string_view path) noexcept {
-  return path.starts_with('/') && std::all_of(path.begin(), path.end(), [](char c) {
-           const auto byte = static_cast<unsigned char>(c);
-           return byte > 0x20 && byte < 0x7f && c != '?' && c != '#' && c != '\\';
-         });
-}
-
 hw_status setText(hw_stream* stream, std::int32_t what, hw_bytes bytes) noexcept {
   FilterContext& context = contextOf(stream);
   const std::string_view value = viewOf(bytes);
@@ -386,6 +356,29 @@ std::uint32_t workerIndex(const hw_stream* stream) noexcept {
 }
 
 }  // namespace
+
+bool isHostOwned(FieldId id) noexcept {
+  switch (id) {
+    case FieldId::Connection:
+    case FieldId::ContentLength:
+    case FieldId::TransferEncoding:
+    case FieldId::Upgrade:
+    case FieldId::Expect:
+    case FieldId::Te:
+    case FieldId::Trailer:
+    case FieldId::KeepAlive:
+    case FieldId::ProxyConnection:
+    case FieldId::Http2Settings: return true;
+    default: return false;
+  }
+}
+
+bool isPath(std::string_view path) noexcept {
+  return path.starts_with('/') && std::all_of(path.begin(), path.end(), [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return byte > 0x20 && byte < 0x7f && c != '?' && c != '#' && c != '\\';
+         });
+}
 
 hw_stream_api streamApi() noexcept {
   hw_stream_api api{};

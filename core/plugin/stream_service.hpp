@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string_view>
+
+#include "http/field.hpp"
 #include "hyperway/abi/service/body.h"
 #include "hyperway/abi/service/stream.h"
 #include "proxy/filter.hpp"
@@ -11,6 +14,18 @@ namespace hyperway::plugin {
 [[nodiscard]] inline hw_stream* asHandle(proxy::FilterContext& context) noexcept {
   return reinterpret_cast<hw_stream*>(&context);
 }
+
+/// The other way round.
+[[nodiscard]] inline proxy::FilterContext& contextOf(const hw_stream* stream) noexcept {
+  return *reinterpret_cast<proxy::FilterContext*>(const_cast<hw_stream*>(stream));
+}
+
+/// Fields that the framing or one connection owns: the serializer makes them (RFC 9110 §7.6.1).
+[[nodiscard]] bool isHostOwned(http::FieldId id) noexcept;
+
+/// True for what may stand in an origin-form path: no query or fragment, nothing that a backend
+/// might read otherwise than we do.
+[[nodiscard]] bool isPath(std::string_view path) noexcept;
 
 /// What the ABI's opaque hw_body is: a chunk for the time of one hook.
 struct BodyHandle {

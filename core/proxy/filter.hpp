@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -133,6 +134,44 @@ struct AnswerField {
   std::string_view value;  ///< Field value.
 };
 
+/// A request that a filter has sent to one of its backends. What it views is copied.
+struct CalloutRequest {
+  std::uint32_t backend = 0;             ///< Place among the filter's backends.
+  bool repeatable = false;               ///< May be sent again, whatever its method.
+  std::chrono::milliseconds timeout{0};  ///< From here to the end of the answer.
+  std::size_t max_body = 0;              ///< Of the answer.
+  std::uint64_t token = 0;               ///< For on_wake.
+  std::string_view method;               ///< A token.
+  std::string_view authority;            ///< Host, or host:port.
+  std::string_view path;                 ///< Absolute, without query.
+  std::string_view query;                ///< Without '?'.
+  bool has_query = false;                ///< Tells "/a?" from "/a".
+  std::span<const AnswerField> fields;   ///< Valid, and none that frames the message.
+  std::string_view body;                 ///< Content.
+};
+
+/// What came of a callout; values equal the ABI's HW_CALLOUT_*.
+enum class CalloutOutcome : std::int32_t {
+  Answered = 0,
+  Pending = 1,
+  Unreachable = 2,
+  Timeout = 3,
+  Broken = 4,
+  TooLarge = 5
+};
+
+/// An answer to a callout, as far as there is one. Views live until the callout ends.
+struct CalloutAnswer {
+  CalloutOutcome outcome = CalloutOutcome::Pending;  ///< What came of it.
+  std::uint16_t status = 0;                          ///< 0 unless answered.
+  const http::HeaderMap* fields = nullptr;           ///< Null unless answered.
+  const http::HeaderMap* trailers = nullptr;         ///< Null unless answered.
+  std::string_view body;                             ///< Empty unless answered.
+};
+
+/// Most callouts that a stream has at a time.
+inline constexpr std::uint32_t kMaxCallouts = 8;
+
 /// What one filter instance sees of its stream: the object behind the ABI's `hw_stream`.
 /// Implemented by the filter chain. All calls [worker], from inside a hook unless noted.
 class FilterContext {
@@ -168,6 +207,16 @@ class FilterContext {
   virtual void ignore(std::uint32_t hooks) noexcept = 0;
   /// A waker for this filter instance.
   [[nodiscard]] virtual Waker waker() noexcept = 0;
+  /// Number of backends that the filter may send requests to.
+  [[nodiscard]] virtual std::uint32_t calloutBackends() const noexcept { return 0; }
+  /// Sends a request to one of them; on_wake follows when it is over. 0: the stream has too many.
+  [[nodiscard]] virtual std::uint32_t beginCallout(const CalloutRequest&) noexcept { return 0; }
+  /// What came of a callout of this filter. False: there is none of that number.
+  [[nodiscard]] virtual bool calloutAnswer(std::uint32_t, CalloutAnswer&) const noexcept {
+    return false;
+  }
+  /// Ends a callout of this filter; no on_wake comes of it any more. False: there is none.
+  [[nodiscard]] virtual bool endCallout(std::uint32_t) noexcept { return false; }
 
  protected:
   ~FilterContext() = default;

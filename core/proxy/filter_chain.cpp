@@ -61,6 +61,18 @@ class FilterChain::Slot final : public FilterContext {
   }
   void ignore(std::uint32_t dropped) noexcept override { hooks &= ~(dropped & 0x3fU); }
   Waker waker() noexcept override { return chain.owner_.makeWaker(chain, index); }
+  std::uint32_t calloutBackends() const noexcept override {
+    return chain.owner_.calloutBackends(chain, index);
+  }
+  std::uint32_t beginCallout(const CalloutRequest& request) noexcept override {
+    return chain.owner_.beginCallout(chain, index, request);
+  }
+  bool calloutAnswer(std::uint32_t callout, CalloutAnswer& answer) const noexcept override {
+    return chain.owner_.calloutAnswer(chain, index, callout, answer);
+  }
+  bool endCallout(std::uint32_t callout) noexcept override {
+    return chain.owner_.endCallout(chain, index, callout);
+  }
 
   FilterChain& chain;
   const FilterBinding& binding;

@@ -61,6 +61,24 @@ class FilterChainOwner {
   [[nodiscard]] virtual Waker makeWaker(FilterChain& chain, std::size_t index) noexcept = 0;
   /// Bytes that one filter may hold back in one direction.
   [[nodiscard]] virtual std::size_t holdLimit() noexcept = 0;
+  /// The rest is for FilterContext's members of the same names, of filter `index`.
+  [[nodiscard]] virtual std::uint32_t calloutBackends(const FilterChain&, std::size_t) noexcept {
+    return 0;
+  }
+  /// Its answer comes back as FilterChain::wake(index, token).
+  [[nodiscard]] virtual std::uint32_t beginCallout(FilterChain&, std::size_t,
+                                                   const CalloutRequest&) noexcept {
+    return 0;
+  }
+  /// See FilterContext::calloutAnswer().
+  [[nodiscard]] virtual bool calloutAnswer(const FilterChain&, std::size_t, std::uint32_t,
+                                           CalloutAnswer&) noexcept {
+    return false;
+  }
+  /// See FilterContext::endCallout().
+  [[nodiscard]] virtual bool endCallout(const FilterChain&, std::size_t, std::uint32_t) noexcept {
+    return false;
+  }
 
  protected:
   ~FilterChainOwner() = default;

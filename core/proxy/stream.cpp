@@ -32,6 +32,7 @@ Stream::Stream(Worker& worker, codec::ServerLink& link, std::span<std::byte> roo
       id_(worker.nextStreamId()) {}
 
 Stream::~Stream() {
+  endCallouts(nullptr);
   backend_chain_.reset();  // before the table goes, which holds what the filters are bound to
   rule_chain_.reset();
   replay_.clear(worker_.pool);
@@ -204,6 +205,7 @@ void Stream::finish(StreamEnd reason) noexcept {
   request_timer_.cancel();
   attempt_timer_.cancel();
   if (up_ != nullptr) std::exchange(up_, nullptr)->cancel();
+  endCallouts(nullptr);
   Mirror::detach(mirrors_);
   account(reason);
   worker_.pipes().give(std::move(request_pipe_));

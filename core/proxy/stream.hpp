@@ -19,6 +19,7 @@
 namespace hyperway::proxy {
 
 class Worker;
+class Callout;
 class Mirror;
 
 /// One request with its response, from the first byte to the access log line: matching, filters,
@@ -100,6 +101,16 @@ class Stream final : public codec::RequestEvents,
                    std::string_view body) noexcept override;
   Waker makeWaker(FilterChain& chain, std::size_t index) noexcept override;
   std::size_t holdLimit() noexcept override;
+  std::uint32_t calloutBackends(const FilterChain& chain, std::size_t index) noexcept override;
+  std::uint32_t beginCallout(FilterChain& chain, std::size_t index,
+                             const CalloutRequest& request) noexcept override;
+  bool calloutAnswer(const FilterChain& chain, std::size_t index, std::uint32_t callout,
+                     CalloutAnswer& answer) noexcept override;
+  bool endCallout(const FilterChain& chain, std::size_t index,
+                  std::uint32_t callout) noexcept override;
+  [[nodiscard]] std::span<const route::SlotMap::SlotPtr> calloutSlots(
+      const FilterChain& chain, std::size_t index) const noexcept;
+  void endCallouts(const FilterChain* chain) noexcept;
 
   // routing
   void route(bool end) noexcept;
@@ -178,6 +189,7 @@ class Stream final : public codec::RequestEvents,
   std::optional<http::HeaderMap>
       pending_trailers_;  // of the request, while there is no attempt to take them
   Mirror* mirrors_ = nullptr;
+  Callout* callouts_ = nullptr;
   std::unique_ptr<SplicePipe> request_pipe_;
   std::unique_ptr<SplicePipe> response_pipe_;
   MemberTimer<Stream, &Stream::onRequestTimer> request_timer_;
@@ -187,6 +199,7 @@ class Stream final : public codec::RequestEvents,
   std::uint64_t request_bytes_ = 0;
   std::uint64_t response_bytes_ = 0;
   std::uint32_t wakers_ = 0xffffffff;  // WakeTable::kNone
+  std::uint32_t callout_ids_ = 0;
   std::uint32_t prefix_size_ = 0;
   std::uint32_t identity_ = 0;  // what its listener shows to backends
   std::uint16_t attempts_ = 0;

@@ -206,6 +206,7 @@ void Stream::dropAttempt() noexcept {
 void Stream::endBackendChain() noexcept {
   if (!backend_chain_) return;
   backend_chain_->end(StreamEnd::Aborted);
+  endCallouts(&*backend_chain_);
   worker_.wakers().forget(wakers_, *backend_chain_);
   request_pauses_ = static_cast<std::uint8_t>(request_pauses_ - backend_chain_->requestPauses());
   backend_chain_.reset();

@@ -16,6 +16,7 @@
 #include "codec/h1_server.hpp"
 #include "codec/h2_server.hpp"
 #include "proxy/acceptor.hpp"
+#include "proxy/callout.hpp"
 #include "proxy/handshake.hpp"
 #include "proxy/tcp_flow.hpp"
 #include "route/host_table.hpp"
@@ -341,6 +342,24 @@ void Worker::routeLater(Stream& stream) {
   locate(waiting_[last]);
   for (std::size_t step = 0; step <= last && step < route::HostTable::kPrefetchSteps; ++step)
     prefetch(waiting_[last - step], step);
+}
+
+void Worker::calloutOver(Callout& callout) {
+  if (callouts_over_.empty())
+    loop.atEndOfTurn([](void* self) { static_cast<Worker*>(self)->tellCallouts(); }, this);
+  callouts_over_.push_back(&callout);
+}
+
+void Worker::forgetCallout(const Callout& callout) noexcept {
+  for (Callout*& each : callouts_over_)
+    if (each == &callout) each = nullptr;
+}
+
+void Worker::tellCallouts() noexcept {
+  // By index: who is told may begin others, which may be over at once.
+  for (std::size_t i = 0; i < callouts_over_.size(); ++i)
+    if (Callout* const callout = std::exchange(callouts_over_[i], nullptr)) callout->tell();
+  callouts_over_.clear();
 }
 
 void Worker::locate(Waiting& request) noexcept {

@@ -26,6 +26,7 @@
 
 namespace hyperway::proxy {
 
+class Callout;
 class Handshake;
 class TcpFlow;
 
@@ -116,6 +117,10 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   void routeLater(Stream& stream);
   /// A stream that waits for that is gone.
   void forgetWaiting(const Stream& stream) noexcept;
+  /// A callout is over: its filter is told at the end of this turn.
+  void calloutOver(Callout& callout);
+  /// A callout is gone: nobody is told.
+  void forgetCallout(const Callout& callout) noexcept;
   /// Destroys a stream and takes its block back.
   void destroyStream(Stream& stream) noexcept;
   /// A pseudo-random number; good for shares and ids, not for secrets.
@@ -182,6 +187,7 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   static void locate(Waiting& request) noexcept;
   static void prefetch(const Waiting& request, std::size_t step) noexcept;
   void routeWaiting() noexcept;
+  void tellCallouts() noexcept;
 
   static constexpr std::size_t kStreamBlockBytes = 12 * 1024;
 
@@ -206,7 +212,8 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   std::vector<std::unique_ptr<std::byte[]>> free_blocks_;
   Stream* streams_ = nullptr;
   std::vector<Waiting> waiting_;
-  std::vector<Waiting> routing_;  // those of this turn, while they are routed
+  std::vector<Waiting> routing_;         // those of this turn, while they are routed
+  std::vector<Callout*> callouts_over_;  // null: gone
   codec::ServerConnection* connections_ = nullptr;
   Handshake* handshakes_ = nullptr;
   TcpFlow* flows_ = nullptr;

@@ -76,5 +76,27 @@ TEST_CASE("guide: lookup pauses, and its thread decides") {
   }
 }
 
+TEST_CASE("guide: ask asks its first backend, and does what it says") {
+  PluginProcess process;
+  REQUIRE(process.refusal("guide_ask") == "");
+  const auto binding = process.bind("ask", "{}");
+  REQUIRE(binding != nullptr);
+  for (const auto& [status, expected] : {std::pair{200, Flow::Continue}, {404, Flow::Responded}}) {
+    FakeContext context;
+    context.backends = 1;
+    context.request.fields.add("x-user", "ann");
+    void* filter = nullptr;
+    REQUIRE(binding->create(context, &filter));
+    REQUIRE(binding->onRequestHead(filter, context, 0) == Flow::Pause);
+    CHECK(context.asked == "0 once 5000ms 65536 0 GET directory /may-pass x-user=ann ");
+    context.callout_answer.outcome = proxy::CalloutOutcome::Answered;
+    context.callout_answer.status = static_cast<std::uint16_t>(status);
+    context.paused = proxy::kRequestHead;
+    binding->onWake(filter, context, context.paused, 0);
+    CHECK(context.resumed[proxy::kRequestHead] == expected);
+    binding->destroy(filter, proxy::StreamEnd::Complete);
+  }
+}
+
 }  // namespace
 }  // namespace hyperway::plugin

@@ -91,6 +91,102 @@ TEST_CASE("A filter that cannot run stays in its rule, refused, and the route sa
   }
 }
 
+TEST_CASE("ExternalAuth names its server's upstream, by HTTP or as gRPC, on rules and backends") {
+  World world;
+  world.parser.types.insert("ExternalAuth");
+  world.addBasics();
+  world.addService("default", "auth");
+  const std::string_view kAuth =
+      "{'type':'ExternalAuth','externalAuth':{'protocol':'PROTOCOL','backendRef':{'name':'auth','"
+      "port':80}}}";
+  const auto with = [&](std::string_view protocol) {
+    std::string text(kAuth);
+    return text.replace(text.find("PROTOCOL"), 8, protocol);
+  };
+  world.addRoute("web", "{'filters':[" + with("GRPC") +
+                            "],'backendRefs':[{'name':'web','port':80,"
+                            "'filters':[" +
+                            with("HTTP") + "]}]}");
+  CHECK(world.route("web", "ResolvedRefs") == "True ResolvedRefs");
+  const auto& filter = filtersOf(world)[0];
+  CHECK(filter.upstreams == std::vector<std::string>{"default/auth:80+grpc"});
+  CHECK(filter.config == json("{'protocol':'GRPC','backendRef':{'name':'auth','port':80}}"));
+  CHECK(world.rules("web")->front().backends[0].filters[0].upstreams ==
+        std::vector<std::string>{"default/auth:80"});
+  CHECK(world.upstreams.at("default/auth:80+grpc").protocol == route::UpstreamProtocol::Http2);
+  CHECK(world.upstreams.at("default/auth:80").endpoints.size() == 1);
+  world.remove("Service", "default", "auth");
+  CHECK(world.route("web", "ResolvedRefs") == "False BackendNotFound");
+  CHECK_FALSE(filtersOf(world)[0].refused.empty());
+  CHECK(filtersOf(world)[0].upstreams.empty());
+}
+
+TEST_CASE("ExternalAuth without a server that it may use is refused, and the route says why") {
+  struct Row {
+    std::string_view body, reason, pointer;
+  };
+  for (const Row& row :
+       {Row{"'protocol':'HTTP'", "InvalidFilterConfig", ""},
+        Row{"'protocol':'SMTP','backendRef':{'name':'web','port':80}", "InvalidFilterConfig",
+            "/backendRef"},
+        Row{"'protocol':'HTTP','backendRef':{'name':'nobody','port':80}", "BackendNotFound",
+            "/backendRef"},
+        Row{"'protocol':'HTTP','backendRef':{'name':'web','port':81}", "BackendNotFound",
+            "/backendRef"},
+        Row{"'protocol':'GRPC','backendRef':{'kind':'Other','name':'web','port':80}", "InvalidKind",
+            "/backendRef"},
+        Row{"'protocol':'GRPC','backendRef':{'namespace':'infra','name':'auth','port':80}",
+            "RefNotPermitted", "/backendRef"}}) {
+    CAPTURE(row.body);
+    World world;
+    world.parser.types.insert("ExternalAuth");
+    world.addBasics();
+    world.addService("infra", "auth");
+    world.addRoute("web",
+                   rule("{'type':'ExternalAuth','externalAuth':{" + std::string(row.body) + "}}"));
+    CHECK(world.route("web", "ResolvedRefs") == "False " + std::string(row.reason));
+    CHECK(
+        world.message("web", "ResolvedRefs")
+            .starts_with("/spec/rules/0/filters/0/externalAuth" + std::string(row.pointer) + ":"));
+    CHECK_FALSE(filtersOf(world)[0].refused.empty());
+    if (row.reason != "RefNotPermitted") continue;
+    // What is sent is gRPC, but it is an HTTPRoute that refers.
+    world.put("ReferenceGrant", "infra", "g",
+              "'spec':{'from':[{'group':'gateway.networking.k8s.io','kind':'HTTPRoute','namespace':"
+              "'default'}],'to':[{'group':'','kind':'Service'}]}");
+    CHECK(world.route("web", "ResolvedRefs") == "True ResolvedRefs");
+    CHECK(filtersOf(world)[0].upstreams == std::vector<std::string>{"infra/auth:80+grpc"});
+  }
+}
+
+TEST_CASE("ExternalAuth stands once in a list") {
+  World world;
+  world.parser.types.insert("ExternalAuth");
+  world.addBasics();
+  const std::string auth =
+      "{'type':'ExternalAuth','externalAuth':{'protocol':'HTTP','backendRef':{'name':'web','port':"
+      "80}}}";
+  world.addRoute("web", rule(auth + "," + auth));
+  CHECK(world.route("web", "Accepted") == "False IncompatibleFilters");
+}
+
+TEST_CASE("A Filter may name backends of its own, which its routes then depend on") {
+  World world;
+  world.addBasics();
+  world.put("Filter", "default", "keys",
+            "'spec':{'plugin':'api_key','backendRefs':[{'name':'ask','port':80},"
+            "{'name':'web','port':80,'protocol':'GRPC'}]}");
+  world.addRoute("web", rule(kRef));
+  CHECK(filterAccepted(world).starts_with("True"));
+  CHECK(world.route("web", "ResolvedRefs") == "False BackendNotFound");
+  world.addService("default", "ask");
+  CHECK(world.route("web", "ResolvedRefs") == "True ResolvedRefs");
+  CHECK(filtersOf(world)[0].upstreams ==
+        std::vector<std::string>{"default/ask:80", "default/web:80+grpc"});
+  world.put("Filter", "default", "keys", "'spec':{'plugin':'api_key'}");
+  CHECK(filtersOf(world)[0].upstreams.empty());
+}
+
 TEST_CASE("Without a plugin for it a filter of the standard is refused, too") {
   World world;
   world.parser.types.erase("CORS");

@@ -59,6 +59,23 @@ class FakeContext final : public proxy::FilterContext {
   }
   void ignore(std::uint32_t hooks) noexcept override { ignored |= hooks; }
   proxy::Waker waker() noexcept override { return {11, 12}; }
+  std::uint32_t calloutBackends() const noexcept override { return backends; }
+  std::uint32_t beginCallout(const proxy::CalloutRequest& callout) noexcept override {
+    asked = std::to_string(callout.backend) + (callout.repeatable ? " repeatable " : " once ") +
+            std::to_string(callout.timeout.count()) + "ms " + std::to_string(callout.max_body) +
+            ' ' + std::to_string(callout.token) + ' ' + std::string(callout.method) + ' ' +
+            std::string(callout.authority) + ' ' + std::string(callout.path) +
+            (callout.has_query ? " ? " + std::string(callout.query) : std::string());
+    for (const auto& field : callout.fields)
+      *asked += ' ' + std::string(field.name) + '=' + std::string(field.value);
+    *asked += ' ' + std::string(callout.body);
+    return 1;
+  }
+  bool calloutAnswer(std::uint32_t callout, proxy::CalloutAnswer& out) const noexcept override {
+    out = callout_answer;
+    return callout == 1;
+  }
+  bool endCallout(std::uint32_t callout) noexcept override { return callout == 1; }
 
  private:
   std::byte block_[4096] = {};
@@ -78,6 +95,9 @@ class FakeContext final : public proxy::FilterContext {
   std::uint32_t paused = 0;
   std::uint32_t ignored = 0;
   std::map<std::uint32_t, proxy::Flow> resumed;
+  std::uint32_t backends = 0;
+  std::optional<std::string> asked;
+  proxy::CalloutAnswer callout_answer;
 };
 
 /// The live lines of a map as "name: value" text, joined by '|'.

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "hyperway/abi/draft/callout.h"
 #include "hyperway/abi/filter.h"
 #include "hyperway/abi/manifest.h"
 #include "hyperway/abi/service/body.h"
@@ -105,6 +106,21 @@ struct FakeAnswer {
   int status = 0;     ///< HTTP status.
   FakeFields fields;  ///< Header fields.
   std::string body;   ///< Content.
+};
+
+/// A request that a filter sent to one of its backends, with what the test lets come of it.
+struct FakeCallout {
+  std::uint32_t backend = 0;                  ///< Place in the list of backends.
+  std::uint32_t flags = 0;                    ///< HW_CALLOUT_REPEATABLE.
+  std::uint32_t max_body = 0;                 ///< As asked.
+  std::uint64_t token = 0;                    ///< For on_wake.
+  std::string method, authority, path;        ///< As sent; the path with its query.
+  FakeFields fields;                          ///< As sent.
+  std::string body;                           ///< As sent.
+  bool ended = false;                         ///< The filter wants nothing of it any more.
+  std::int32_t outcome = HW_CALLOUT_PENDING;  ///< What came of it.
+  FakeAnswer answer = {};                     ///< If HW_CALLOUT_ANSWERED.
+  FakeFields trailers = {};                   ///< Likewise.
 };
 
 /// The process as a plugin sees it. Outlives the plugins that run on it.
@@ -211,6 +227,8 @@ class FakeStream {
   std::string response_body;            ///< What it let pass of the response body.
   std::optional<FakeAnswer> answer;     ///< What it answered itself.
   std::size_t arena_limit = 64 * 1024;  ///< Bytes that alloc gives before it answers null.
+  std::uint32_t backends = 0;           ///< How many backends of its own the filter has.
+  std::deque<FakeCallout> callouts;     ///< What it sent to them.
 
   /// A text as it is now (HW_TEXT_*); "" if absent.
   [[nodiscard]] std::string text(std::int32_t what) const {
@@ -271,6 +289,20 @@ class FakeStream {
       if (filter_made_ && type_.on_wake != nullptr)
         type_.on_wake(filter_, handle(), paused_, token);
     return tokens.size();
+  }
+  /// Lets the last callout be answered, and the filter be told; false if it does not wait any more.
+  bool answerCallout(FakeAnswer content, FakeFields trailers = {}) {
+    callouts.back().answer = std::move(content);
+    callouts.back().trailers = std::move(trailers);
+    return endCallout(HW_CALLOUT_ANSWERED);
+  }
+  /// Lets the last callout come to that end (HW_CALLOUT_*).
+  bool endCallout(std::int32_t outcome) {
+    FakeCallout& last = callouts.back();
+    if (last.ended || last.outcome != HW_CALLOUT_PENDING) return false;
+    last.outcome = outcome;
+    if (type_.on_wake != nullptr) type_.on_wake(filter_, handle(), paused_, last.token);
+    return true;
   }
   /// Hooks that are paused (HW_HOOK_* bits).
   [[nodiscard]] std::uint32_t paused() const noexcept { return paused_; }
@@ -470,6 +502,10 @@ class FakeStream {
   }
 
   static hw_stream_api makeStreamApi();
+  static hw_callout_api makeCalloutApi();
+  [[nodiscard]] FakeCallout* callout(hw_callout id) {
+    return id == 0 || id > callouts.size() || callouts[id - 1].ended ? nullptr : &callouts[id - 1];
+  }
   static hw_body_api makeBodyApi();
   static hw_waker wakerGet(hw_stream* stream) noexcept {
     const auto link = of(stream).link_;
@@ -684,6 +720,64 @@ inline hw_stream_api FakeStream::makeStreamApi() {
   return api;
 }
 
+inline hw_callout_api FakeStream::makeCalloutApi() {
+  hw_callout_api api{};
+  api.struct_size = sizeof api;
+  api.begin = [](hw_stream* s, const hw_callout_request* asked, hw_callout* id) noexcept {
+    if (asked->backend >= of(s).backends) return hw_status{HW_NOT_FOUND};
+    const std::string_view path = viewOf(asked->path);
+    if (!isToken(viewOf(asked->method)) || !path.starts_with('/') || asked->timeout_ms == 0)
+      return hw_status{HW_INVALID};
+    FakeCallout out;
+    out.backend = asked->backend;
+    out.flags = asked->flags;
+    out.max_body = asked->max_body;
+    out.token = asked->token;
+    out.method = viewOf(asked->method);
+    out.authority = viewOf(asked->authority);
+    out.path = path;
+    out.body = viewOf(asked->body);
+    for (std::uint32_t i = 0; i < asked->field_count; ++i) {
+      const std::string_view name = viewOf(asked->fields[i].name);
+      const std::string_view value = viewOf(asked->fields[i].value);
+      if (!isToken(name) || !isValue(value)) return hw_status{HW_INVALID};
+      if (isHostOwned(name) || FakeFields::same(name, "host")) return hw_status{HW_REFUSED};
+      out.fields.add(std::string(name), std::string(value));
+    }
+    of(s).callouts.push_back(std::move(out));
+    *id = static_cast<hw_callout>(of(s).callouts.size());
+    return hw_status{HW_OK};
+  };
+  api.answer = [](const hw_stream* s, hw_callout id, hw_callout_answer* out) noexcept {
+    const FakeCallout* found = of(s).callout(id);
+    if (found == nullptr) return hw_status{HW_NOT_FOUND};
+    out->outcome = found->outcome;
+    if (found->outcome != HW_CALLOUT_ANSWERED) return hw_status{HW_OK};
+    out->status = found->answer.status;
+    out->field_count = static_cast<std::uint32_t>(found->answer.fields.list().size());
+    out->trailer_count = static_cast<std::uint32_t>(found->trailers.list().size());
+    out->body = bytesOf(found->answer.body);
+    return hw_status{HW_OK};
+  };
+  api.field_at = [](const hw_stream* s, hw_callout id, std::int32_t which, std::uint32_t index,
+                    hw_field* field) noexcept {
+    const FakeCallout* found = of(s).callout(id);
+    if (found == nullptr) return hw_status{HW_NOT_FOUND};
+    const auto& list = (which == HW_CALLOUT_FIELDS ? found->answer.fields : found->trailers).list();
+    if (index >= list.size()) return hw_status{HW_INVALID};
+    *field = {bytesOf(list[index].first), bytesOf(list[index].second)};
+    return hw_status{HW_OK};
+  };
+  api.end = [](hw_stream* s, hw_callout id) noexcept {
+    FakeCallout* found = of(s).callout(id);
+    if (found == nullptr) return hw_status{HW_NOT_FOUND};
+    found->ended = true;
+    return hw_status{HW_OK};
+  };
+  api.backend_count = [](const hw_stream* s) noexcept { return of(s).backends; };
+  return api;
+}
+
 inline const void* FakeHost::getService(const hw_host* host, const char* id) noexcept {
   static const hw_stream_api stream = FakeStream::makeStreamApi();
   static const hw_body_api body = FakeStream::makeBodyApi();
@@ -692,6 +786,7 @@ inline const void* FakeHost::getService(const hw_host* host, const char* id) noe
   static const hw_log_api log = {sizeof(hw_log_api), 0, &logEnabled, &logWrite};
   static const hw_metrics_api metrics = {
       sizeof(hw_metrics_api), 0, &metricDefine, &metricAdd, &metricSet, &metricAdd};
+  static const hw_callout_api callout = FakeStream::makeCalloutApi();
   static const hw_clock_api clock = {sizeof(hw_clock_api), 0, &clockMonotonic, &clockUnix};
   if (of(host).without.contains(id)) return nullptr;
   const std::string_view wanted = id;
@@ -701,6 +796,7 @@ inline const void* FakeHost::getService(const hw_host* host, const char* id) noe
   if (wanted == HW_LOG_SERVICE) return &log;
   if (wanted == HW_METRICS_SERVICE) return &metrics;
   if (wanted == HW_CLOCK_SERVICE) return &clock;
+  if (wanted == HW_CALLOUT_SERVICE) return &callout;
   return nullptr;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "hyperway/abi/draft/callout.h"
 #include "hyperway/abi/host.h"
 #include "hyperway/abi/service/body.h"
 #include "hyperway/abi/service/clock.h"
@@ -30,6 +31,7 @@ struct Services {
   const hw_log_api* log = nullptr;          ///< The process log.
   const hw_metrics_api* metrics = nullptr;  ///< Numbers for /metrics.
   const hw_clock_api* clock = nullptr;      ///< Time.
+  const hw_callout_api* callout = nullptr;  ///< Requests of a filter's own (a draft).
 
   /// Asks the host for everything the SDK knows. Control thread.
   [[nodiscard]] static Services of(const hw_host* host) {
@@ -41,6 +43,7 @@ struct Services {
     out.log = get<hw_log_api>(host, HW_LOG_SERVICE);
     out.metrics = get<hw_metrics_api>(host, HW_METRICS_SERVICE);
     out.clock = get<hw_clock_api>(host, HW_CLOCK_SERVICE);
+    out.callout = get<hw_callout_api>(host, HW_CALLOUT_SERVICE);
     return out;
   }
 
