@@ -9,8 +9,8 @@ namespace {
 
 // Not every file of the directory: a plugin has the gateway's privileges, so somebody must have
 // named it.
-constexpr const char* kShipped[] = {"header_modifier", "redirect",   "url_rewrite", "cors",
-                                    "api_key",         "rate_limit", "json_mask"};
+constexpr const char* kShipped[] = {"header_modifier", "redirect", "url_rewrite", "cors",
+                                    "external_auth",   "api_key",  "rate_limit",  "json_mask"};
 
 bool isNamed(const std::vector<plugin::PluginSpec>& specs, const std::string& name) {
   return std::any_of(specs.begin(), specs.end(),
