@@ -18,7 +18,8 @@ class Worker;
 enum class FlowOutcome : std::uint8_t {
   Served,    ///< A backend had it, and one of the peers ended it: class 2xx.
   Unserved,  ///< No backend could be reached, or there is none: class 5xx.
-  Cut,       ///< We ended it, for its silence or with the process: class "none".
+  Cut,       ///< We ended it, for its silence or with the process, or its client left before a
+             ///< backend had it: class "none".
 };
 
 /// A TCP or TLS connection, or a UDP session, that has ended. Views are needed during the call

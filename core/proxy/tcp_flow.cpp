@@ -374,7 +374,7 @@ void TcpFlow::passEnd(Direction& way, Side& to) noexcept {
 void TcpFlow::broken(const Side& side) noexcept {
   const bool is_client = &side == &client_;
   if (!is_client) worker_.counters().upstream_broken.add();
-  if (phase_ != Phase::Open) return finish(FlowOutcome::Unserved, "client_gone");
+  if (phase_ != Phase::Open) return finish(FlowOutcome::Cut, "client_gone");  // nobody's failure
   finish(FlowOutcome::Served, is_client ? "client_reset" : "backend_reset");
 }
 

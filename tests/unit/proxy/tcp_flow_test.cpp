@@ -491,6 +491,7 @@ TEST_CASE("a client that goes while its backend is on the way costs the endpoint
   CHECK(world.idle());
   CHECK(worker.counters().ejections.get() == 0);
   CHECK(worker.counters().upstream_connects.get() == 1);
+  CHECK(worker.counters().peek(0)->by_class[0].get() == 1);  // nor is it the rule's failure
 
   net::Fd other = world.connect();
   Seen at_other;
