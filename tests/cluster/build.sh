@@ -83,6 +83,7 @@ case ${2-} in
     go build -ldflags='-s -w' -o "$to/ws_server" github.com/gorilla/websocket/examples/autobahn
     # Without the tag its HTTP/2 is net/http's, which sends no extended CONNECT.
     go build -tags http2legacy -ldflags='-s -w' -o "$to/ws_bridge" ./ws_bridge
+    go build -ldflags='-s -w' -o "$to/ext_authz" ./ext_authz
     go build -ldflags='-s -w' -o "$to/ws_client" ./ws_client
     rm -rf "$to/python"
     /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
