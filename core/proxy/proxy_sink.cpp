@@ -47,6 +47,7 @@ ProxySink::ProxySink(Environment environment)
   compiler_.upstreamSlots().onFree([this](std::uint32_t number) {
     toAll([number](Worker& worker) { worker.adoptUpstream(number, nullptr, nullptr); });
   });
+  compiler_.identitySlots().onFree([this](std::uint32_t) { postIdentities(); });
 }
 
 ProxySink::~ProxySink() { stop(); }
@@ -151,19 +152,22 @@ void ProxySink::refuseContext(const route::Listener& model, ListenerState& state
     environment_.log("listener " + model.key + ": certificate refused: " + reason);
 }
 
+/// What listeners show to backends, under the numbers that tables know.
+void ProxySink::postIdentities() {
+  BackendContexts::Identities identities{nullptr};
+  for (const auto& slot : compiler_.identitySlots().list()) {
+    const std::size_t number = slot->number() + 1;
+    if (number >= identities.size()) identities.resize(number + 1);
+    identities[number] = compiler_.certificate(slot->key());
+    // One that is gone is still shown by whoever is under an older table.
+    if (!identities[number]) identities[number] = backend_contexts_.identity(number, slot->key());
+  }
+  postContexts(backend_contexts_.setIdentities(std::move(identities)));
+}
+
 /// With the contexts that they need, and those of others that need other ones.
 void ProxySink::postUpstreams(const route::Compiler::Outcome& outcome) {
-  if (outcome.table || !outcome.certificates.empty()) {
-    BackendContexts::Identities identities{nullptr};
-    for (const auto& slot : compiler_.identitySlots().list()) {
-      if (slot->number() + 1 >= identities.size()) identities.resize(slot->number() + 2);
-      // One that is gone is still shown by whoever is under an older table.
-      auto& identity = identities[slot->number() + 1];
-      identity = compiler_.certificate(slot->key());
-      if (!identity) identity = backend_contexts_.identity(slot->number() + 1, slot->key());
-    }
-    postContexts(backend_contexts_.setIdentities(std::move(identities)));
-  }
+  if (outcome.table || !outcome.certificates.empty()) postIdentities();
   for (const auto& [slot, upstream] : outcome.upstreams)
     toAll([number = slot->number(), model = upstream,
            row = backend_contexts_.rowOf(slot, upstream.get())](Worker& worker) {
@@ -410,6 +414,7 @@ bool ProxySink::idle() const noexcept {
 void ProxySink::stop() {
   if (std::exchange(stopped_, true)) return;
   compiler_.upstreamSlots().onFree({});
+  compiler_.identitySlots().onFree({});
   for (const auto& worker : workers_) worker->join();
 }
 

@@ -146,6 +146,7 @@ class ProxySink final : public WakeSink {
   [[nodiscard]] Result<std::shared_ptr<const tls::Context>, std::string> makeContext(
       const route::Listener& model, std::vector<std::string>& names) const;
   void refuseContext(const route::Listener& model, ListenerState& state, const std::string& reason);
+  void postIdentities();
   void postUpstreams(const route::Compiler::Outcome& outcome);
   void postContexts(BackendContexts::Rows rows);
   void openSockets();

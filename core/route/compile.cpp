@@ -416,6 +416,7 @@ const SlotMap& Compiler::upstreamSlots() const noexcept { return state_->upstrea
 
 SlotMap& Compiler::tlsSlots() noexcept { return state_->tls_slots; }
 
+SlotMap& Compiler::identitySlots() noexcept { return state_->identity_slots; }
 const SlotMap& Compiler::identitySlots() const noexcept { return state_->identity_slots; }
 
 SlotMap& Compiler::statsSlots() noexcept { return state_->stats_slots; }

@@ -64,6 +64,8 @@ class Compiler {
   /// Numbers of listeners' TLS contexts.
   [[nodiscard]] SlotMap& tlsSlots() noexcept;
   /// Numbers of certificates that backends get to see; CompiledListener::identity() is one more.
+  [[nodiscard]] SlotMap& identitySlots() noexcept;
+  /// The same, to look at.
   [[nodiscard]] const SlotMap& identitySlots() const noexcept;
   /// Numbers of rules' statistics.
   [[nodiscard]] SlotMap& statsSlots() noexcept;
