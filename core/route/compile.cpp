@@ -109,6 +109,7 @@ struct Compiler::State {
   SlotMap stats_slots;
   ListenerNumbers numbers;
   RegexCache regexes;
+  std::vector<std::uint32_t> upstream_uses;  // by number: how often routes in force name each
   Store<Upstream> upstreams;
   Store<Certificate> certificates;
   std::unordered_set<RecordPtr, RecordHash, RecordEqual> routes;
@@ -119,6 +120,7 @@ struct Compiler::State {
   bool applyListeners(const ModelBatch& batch, const std::set<std::string>& certificates_changed,
                       Outcome& outcome);
   std::vector<RouteChange> changesOf(const ModelBatch& batch, RouteContext& context);
+  void countUpstreams(const std::vector<RouteChange>& changes);
   void editTables(std::vector<RouteChange>& changes);
   void publish(bool listeners_changed, Outcome& outcome);
   void postUpstreams(const std::set<std::string>& changed,
@@ -334,7 +336,6 @@ void Compiler::State::publish(bool listeners_changed, Outcome& outcome) {
 void Compiler::State::postUpstreams(const std::set<std::string>& changed,
                                     const std::vector<SlotMap::SlotPtr>& new_slots,
                                     Outcome& outcome) const {
-  std::set<SlotMap::SlotPtr> gone;  // but somebody has the number
   const auto post = [&](const SlotMap::SlotPtr& slot) {
     std::shared_ptr<const Upstream> upstream = upstreams.find(slot->key());
     if (!upstream) {
@@ -349,16 +350,22 @@ void Compiler::State::postUpstreams(const std::set<std::string>& changed,
   for (const std::string& key : changed) {
     const SlotMap::SlotPtr slot = upstream_slots.find(key);
     if (!slot || std::find(new_slots.begin(), new_slots.end(), slot) != new_slots.end()) continue;
-    if (upstreams.find(key))
-      post(slot);
-    else
-      gone.insert(slot);
+    const bool is_named = slot->number() < upstream_uses.size() && upstream_uses[slot->number()];
+    if (upstreams.find(key) || is_named) post(slot);
   }
-  if (gone.empty()) return;
-  for (const RecordPtr& record : routes)
-    record->forEachUpstream([&](const SlotMap::SlotPtr& slot) {
-      if (gone.erase(slot) != 0) post(slot);
-    });
+}
+
+void Compiler::State::countUpstreams(const std::vector<RouteChange>& changes) {
+  for (const RouteChange& change : changes) {
+    if (change.before)
+      change.before->forEachUpstream(
+          [this](const SlotMap::SlotPtr& slot) { --upstream_uses[slot->number()]; });
+    if (change.after)
+      change.after->forEachUpstream([this](const SlotMap::SlotPtr& slot) {
+        if (slot->number() >= upstream_uses.size()) upstream_uses.resize(slot->number() + 1);
+        ++upstream_uses[slot->number()];
+      });
+  }
 }
 
 Compiler::Compiler() : state_(std::make_unique<State>()) {
@@ -380,6 +387,7 @@ Compiler::Outcome Compiler::apply(const ModelBatch& batch) {
   RouteContext context{state.upstream_slots, state.stats_slots, state.numbers,
                        state.regexes,        new_slots,         outcome.problems};
   std::vector<RouteChange> changes = state.changesOf(batch, context);
+  state.countUpstreams(changes);
   if (listeners_changed || !changes.empty()) {
     state.editTables(changes);
     state.publish(listeners_changed, outcome);
