@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../ascii.hpp"
 #include "hyperway/sdk/config.hpp"
 
 namespace hyperway::cors {
@@ -28,20 +29,12 @@ struct Origin {
       out.port = rest.substr(port + 1);
       rest = rest.substr(0, port);
     }
-    out.scheme = lower(text.substr(0, colon));
-    out.host = lower(rest);
+    out.scheme = filters::lowered(text.substr(0, colon));
+    out.host = filters::lowered(rest);
     const bool own =
         (out.scheme == "https" && out.port == "443") || (out.scheme == "http" && out.port == "80");
     if (own) out.port.clear();
     if (rest.empty()) out.scheme.clear();
-    return out;
-  }
-
- private:
-  static std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
     return out;
   }
 };

@@ -3,16 +3,12 @@
 
 #include <algorithm>
 
+#include "../ascii.hpp"
+
 namespace hyperway::external_auth {
 namespace {
 
 constexpr std::size_t kMostNames = 64;
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool isHex(char c) noexcept {
-  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'f');
-}
 
 /// What the API server's expression lets through, and nothing that a server could read as another
 /// path: no empty or dot segments, however they are written, and no escaped separators.
@@ -22,14 +18,17 @@ bool isGoodPrefix(std::string_view path) {
   for (std::size_t i = 0; i < path.size(); ++i) {
     const char c = path[i];
     if (c == '%') {
-      if (i + 2 >= path.size() || !isHex(path[i + 1]) || !isHex(path[i + 2])) return false;
-      const int value = std::stoi(std::string(path.substr(i + 1, 2)), nullptr, 16);
+      if (i + 2 >= path.size() || filters::hexValue(path[i + 1]) < 0 ||
+          filters::hexValue(path[i + 2]) < 0)
+        return false;
+      const int value = filters::hexValue(path[i + 1]) * 16 + filters::hexValue(path[i + 2]);
       if (value < 0x20 || value == '/' || value == '\\' || value == 0x7f) return false;
       decoded += static_cast<char>(value);
       i += 2;
       continue;
     }
-    const bool plain = (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') ||
+    const bool plain = (c >= '0' && c <= '9') ||
+                       (filters::toLower(c) >= 'a' && filters::toLower(c) <= 'z') ||
                        kAlso.find(c) != std::string_view::npos;
     if (!plain) return false;
     decoded += c;
@@ -46,25 +45,19 @@ bool isGoodPrefix(std::string_view path) {
 
 }  // namespace
 
-bool sameName(std::string_view a, std::string_view b) noexcept {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
-}
-
 NameSet::NameSet(sdk::Setup& setup, const sdk::ConfigNode& list) {
   const std::vector<sdk::ConfigNode> items = list.items();
   if (items.size() > kMostNames) list.error("has more than 64 entries, the Gateway API's limit");
   for (const sdk::ConfigNode& node : items) {
     (void)setup.header(node);  // reports what is no name
-    std::string name = node.text();
-    std::transform(name.begin(), name.end(), name.begin(), lower);
+    std::string name = filters::lowered(node.text());
     if (!has(name)) names_.push_back(std::move(name));
   }
 }
 
 bool NameSet::has(std::string_view name) const noexcept {
   return std::any_of(names_.begin(), names_.end(),
-                     [&](const std::string& each) { return sameName(each, name); });
+                     [&](const std::string& each) { return filters::sameName(each, name); });
 }
 
 AuthSettings::AuthSettings(sdk::Setup& setup) {

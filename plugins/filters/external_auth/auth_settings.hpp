@@ -10,9 +10,6 @@
 
 namespace hyperway::external_auth {
 
-/// True if both are the same header name.
-[[nodiscard]] bool sameName(std::string_view a, std::string_view b) noexcept;
-
 /// Names of headers, in lower case.
 class NameSet {
  public:

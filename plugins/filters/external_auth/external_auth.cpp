@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "../ascii.hpp"
 #include "auth_settings.hpp"
 #include "check_message.hpp"
 #include "hyperway/sdk/callout.hpp"
@@ -15,6 +16,9 @@
 
 namespace hyperway::external_auth {
 namespace {
+
+using filters::lowered;
+using filters::sameName;
 
 constexpr std::chrono::milliseconds kTimeout{5000};
 constexpr std::uint32_t kMostAnswer = 64 * 1024;
@@ -32,13 +36,6 @@ bool isOfContent(std::string_view name) {
 /// change: the request was matched already (Gateway API, allowedResponseHeaders).
 bool isRouting(std::string_view name) {
   return name.starts_with(':') || sameName(name, "host") || sameName(name, "authority");
-}
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
 }
 
 std::string_view outcomeText(std::int32_t outcome) {

@@ -3,22 +3,20 @@
 
 #include <algorithm>
 
+#include "../ascii.hpp"
+
 namespace hyperway::external_auth {
 namespace {
 
-int hexOf(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char low = static_cast<char>(c | 0x20);
-  return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
+using filters::hexValue;
 
 // As a form's reader sees it: '+' is a space.
 std::string decoded(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hexOf(text[i + 1]) >= 0 &&
-        hexOf(text[i + 2]) >= 0) {
-      out += static_cast<char>(hexOf(text[i + 1]) * 16 + hexOf(text[i + 2]));
+    if (text[i] == '%' && i + 2 < text.size() && hexValue(text[i + 1]) >= 0 &&
+        hexValue(text[i + 2]) >= 0) {
+      out += static_cast<char>(hexValue(text[i + 1]) * 16 + hexValue(text[i + 2]));
       i += 2;
     } else {
       out += text[i] == '+' ? ' ' : text[i];

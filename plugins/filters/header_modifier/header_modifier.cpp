@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "../ascii.hpp"
 #include "hyperway/sdk/plugin.hpp"
 
 namespace hyperway::header_modifier {
@@ -50,28 +51,19 @@ class Edits {
   static bool allowed(const sdk::ConfigNode& node, Edit edit) {
     if (!node.present()) return false;  // Reported already.
     const std::string& name = node.value()->text();
-    if (edit != Edit::Set && equals(name, "host")) {
+    if (edit != Edit::Set && filters::sameName(name, "host")) {
       node.error("a request has exactly one Host: it can be set, not added or removed");
       return false;
     }
     for (const std::string_view owned :
          {"connection", "content-length", "expect", "http2-settings", "keep-alive",
           "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}) {
-      if (!equals(name, owned)) continue;
+      if (!filters::sameName(name, owned)) continue;
       node.error("\"" + name + "\" belongs to the connection and cannot be edited");
       return false;
     }
     return true;
   }
-  static bool equals(std::string_view name, std::string_view lower) {
-    if (name.size() != lower.size()) return false;
-    for (std::size_t i = 0; i < name.size(); ++i) {
-      const char c = name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] + 32) : name[i];
-      if (c != lower[i]) return false;
-    }
-    return true;
-  }
-
   static void readFields(sdk::Setup& setup, const sdk::ConfigNode& list, Edit edit,
                          std::vector<Field>& out) {
     for (const sdk::ConfigNode& node : atMost16(list)) {

@@ -9,29 +9,23 @@
 #include <string>
 #include <string_view>
 
+#include "../ascii.hpp"
 #include "hyperway/sdk/plugin.hpp"
 #include "masker.hpp"
 
 namespace hyperway::json_mask {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return out;
-}
-
 /// True for application/json and for types that end in +json (RFC 6839), with any parameters.
 bool isJson(std::string_view content_type) {
-  std::string type = lower(content_type.substr(0, content_type.find(';')));
+  std::string type = filters::lowered(content_type.substr(0, content_type.find(';')));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
   return type == "application/json" || type == "text/json" || type == "application/x-ndjson" ||
          type == "application/jsonl" || type.ends_with("+json");
 }
 
 bool isEncoded(std::string_view content_encoding) {
-  return !content_encoding.empty() && lower(content_encoding) != "identity";
+  return !content_encoding.empty() && filters::lowered(content_encoding) != "identity";
 }
 
 std::string quoted(std::string_view text) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "../ascii.hpp"
+
 namespace hyperway::json_mask {
 namespace {
 
@@ -16,13 +18,6 @@ bool isScalarByte(char byte) {
 
 bool startsScalar(char byte) {
   return (byte >= '0' && byte <= '9') || byte == '-' || byte == 't' || byte == 'f' || byte == 'n';
-}
-
-int hexValue(char byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-  if (byte >= 'A' && byte <= 'F') return byte - 'A' + 10;
-  return -1;
 }
 
 }  // namespace
@@ -163,7 +158,7 @@ bool Masker::escapeInName(char byte) {
 }
 
 bool Masker::hexInName(char byte) {
-  const int value = hexValue(byte);
+  const int value = filters::hexValue(byte);
   if (value < 0) return false;
   hex_ = hex_ << 4 | static_cast<std::uint32_t>(value);
   if (++hex_digits_ < 4) return true;
