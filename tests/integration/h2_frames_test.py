@@ -2,15 +2,13 @@
 """HTTP/2 by hostile frames: nothing of them reaches a backend, and the client hears the right error."""
 import contextlib
 import struct
-import threading
 import time
 import unittest
 
 from harness import frames as f
 from harness import gateway as gw
-from harness import probes
 from harness.backend import answer
-from harness.case import GatewayCase, patience
+from harness.case import GatewayCase
 from harness.frames import FrameClient, block, data, frame, headers, literal, request_lines, reset, settings, window
 
 PROTOCOL, FLOW, CLOSED, SIZE, COMPRESSION = (
@@ -287,27 +285,9 @@ class Floods(GatewayCase):
     @contextlib.contextmanager
     def bounded(self):
         """RELIABILITY: memory grows by 16 MiB at most, and another client waits no more than half a second."""
-        def rss():
-            return probes.memory(self.gateway.pid)["rss"]
         self.assertEqual(self.quick(), 200)
-        before, peak, waits, over = rss(), [0], [], threading.Event()
-
-        def watch():
-            while not over.wait(0.02):
-                peak[0] = max(peak[0], rss())
-                begin = time.monotonic()
-                self.quick()
-                waits.append(time.monotonic() - begin)
-        thread = threading.Thread(target=watch)
-        thread.start()
-        try:
+        with self.growth_within(16, self.quick):
             yield
-        finally:
-            over.set()
-            thread.join()
-        grown = (max(peak[0], rss()) - before) / (1 << 20)
-        self.assertLessEqual(grown, 16 * {"": 1, "address": 4, "thread": 6}[gw.sanitized()], "RSS grew, in MiB")
-        self.assertLessEqual(max(waits, default=0), 0.5 * patience(), "another client waited")
 
     def flood(self, kind, pieces, limit):
         """Sends pieces until the gateway ends the connection; returns how many went out."""

@@ -9,15 +9,10 @@ import unittest
 from harness import gateway as gw
 from harness import probes, tls, upgrade, wire
 from harness.backend import answer
-from harness.case import Case, GatewayCase, patience, until
+from harness.case import MIB, Case, GatewayCase, memory_factor, patience, until
 from harness.client import Client, ask
 from harness.manifests import app, gateway, gateway_class, listener, path_match, route, rule, secret
 from harness.processes import BackendProcess, tunnels
-
-MIB = 1 << 20
-# AddressSanitizer keeps freed memory for a while and adds redzones; the exact figure is for the
-# release build, the test itself runs in both.
-FACTOR = {"": 1.0, "address": 4.0, "thread": 6.0}
 
 
 def drain(connection, total):
@@ -35,42 +30,17 @@ def drain(connection, total):
 class ResourceCase(GatewayCase):
     limit_seconds = 90
 
-    @property
-    def factor(self):
-        """How much more memory this build may take."""
-        return FACTOR[gw.sanitized()]
-
-    def rss(self):
-        """Resident bytes of the gateway."""
-        return probes.memory(self.gateway.pid)["rss"]
-
     def settle(self, before):
         """After a flood memory is back within 10 % + 8 MiB."""
         until(lambda: self.rss() <= before * 1.1 + 8 * MIB * self.factor, 10, "memory given back", 0.1)
 
-    @contextlib.contextmanager
     def growth_within(self, mib):
-        """Watches memory and another client's wait while something goes on."""
+        """As of GatewayCase, beside a request that may be refused."""
+        def bystander():
+            with contextlib.suppress(OSError, wire.Truncated):
+                ask(self.port, "GET", "/bystander", timeout=10)
         ask(self.port, "GET", "/bystander")
-        before, peak, waits, over = self.rss(), [0], [], threading.Event()
-
-        def watch():
-            while not over.wait(0.05):
-                peak[0] = max(peak[0], self.rss())
-                begin = time.monotonic()
-                with contextlib.suppress(OSError, wire.Truncated):
-                    ask(self.port, "GET", "/bystander", timeout=10)
-                waits.append(time.monotonic() - begin)
-        thread = threading.Thread(target=watch)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-        grown = (max(peak[0], self.rss()) - before) / MIB
-        self.assertLessEqual(grown, mib * self.factor, f"RSS grew by {grown:.1f} MiB")
-        self.assertLessEqual(max(waits, default=0), 0.5 * patience(), "another client waited")
+        return super().growth_within(mib, bystander)
 
 
 class BackPressure(ResourceCase):
@@ -333,7 +303,7 @@ class LongTunnels(Case):
         backend = self.use(BackendProcess("app", tunnels))
         process = self.use(gw.simple(backend, *[route(f"r{n}", hostnames=[f"h{n}.example"]) for n in range(100)],
                                      self._large(0), settings={"limits": {"connections": 5000}}))
-        edits, clients, factor = 0, [], FACTOR[gw.sanitized()]
+        edits, clients, factor = 0, [], memory_factor()
 
         def edit():
             nonlocal edits

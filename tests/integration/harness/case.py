@@ -2,16 +2,26 @@
 """The base of all cases: a time limit for each, one gateway for a class, nothing ambiguous behind it."""
 import contextlib
 import signal
+import threading
 import time
 import unittest
 
 from . import gateway as gateway_module
+from . import probes
 from .backend import Backend
+
+MIB = 1 << 20
 
 
 def patience():
     """How much longer things may take under a sanitizer."""
     return {"address": 3.0, "thread": 6.0}.get(gateway_module.sanitized(), 1.0)
+
+
+def memory_factor():
+    """How much more memory this build may take. AddressSanitizer keeps freed memory for a while and adds redzones; the
+    exact figure is for the release build, the test itself runs in both."""
+    return {"": 1.0, "address": 4.0, "thread": 6.0}[gateway_module.sanitized()]
 
 
 def until(what, timeout=5.0, message="", every=0.01):
@@ -106,6 +116,38 @@ class GatewayCase(Case):
         if self.gateway.process is not None and self.gateway.process.poll() is not None:
             self.fail(f"the gateway has ended with {self.gateway.process.returncode}:\n"
                       f"{self.gateway.logs()[-8000:]}")
+
+    @property
+    def factor(self):
+        """See memory_factor()."""
+        return memory_factor()
+
+    def rss(self):
+        """Resident bytes of the gateway."""
+        return probes.memory(self.gateway.pid)["rss"]
+
+    @contextlib.contextmanager
+    def growth_within(self, mib, ask_beside):
+        """Watches memory, and how long a request of another client, `ask_beside()`, takes while something goes on."""
+        ask_beside()
+        before, peak, waits, over = self.rss(), [0], [], threading.Event()
+
+        def watch():
+            while not over.wait(0.02):
+                peak[0] = max(peak[0], self.rss())
+                begin = time.monotonic()
+                ask_beside()
+                waits.append(time.monotonic() - begin)
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        grown = (max(peak[0], self.rss()) - before) / MIB
+        self.assertLessEqual(grown, mib * self.factor, f"RSS grew by {grown:.1f} MiB")
+        self.assertLessEqual(max(waits, default=0), 0.5 * patience(), "another client waited")
 
     @property
     def app(self):

@@ -502,6 +502,19 @@ TEST_CASE("codec: a reset by the client ends its stream, whatever waits") {
   CHECK(server.connection->idle());
 }
 
+/// Answers an upgrade to WebSocket as its backend does, and reads.
+void acceptTunnel(Stream& stream) {
+  http::ResponseHead& head = stream.response();
+  head.status = 101;
+  head.framing = {http::BodyKind::Tunnel, 0};
+  head.upgrade = "websocket";
+  const auto accept = http::webSocketAccept(stream.head.fields.find("sec-websocket-key")->value());
+  head.fields.add("Sec-WebSocket-Accept", {accept.data(), accept.size()});
+  stream.link.sendHead(head, false);
+  stream.link.flush();
+  stream.link.setReading(true);
+}
+
 TEST_CASE("codec: a WebSocket by extended CONNECT is an upgrade inside, and 200 outside") {
   Server server;
   server.say(headers(1, request("CONNECT", "/ws", {{"sec-websocket-version", "13"}}), false));
@@ -515,15 +528,7 @@ TEST_CASE("codec: a WebSocket by extended CONNECT is an upgrade inside, and 200 
   REQUIRE(stream.head.fields.find("sec-websocket-key") != nullptr);
   CHECK(stream.head.fields.find("sec-websocket-key")->value().size() == 24);
   CHECK(stream.body.empty());
-  http::ResponseHead& head = stream.response();
-  head.status = 101;
-  head.framing = {http::BodyKind::Tunnel, 0};
-  head.upgrade = "websocket";
-  const auto accept = http::webSocketAccept(stream.head.fields.find("sec-websocket-key")->value());
-  head.fields.add("Sec-WebSocket-Accept", {accept.data(), accept.size()});
-  stream.link.sendHead(head, false);
-  stream.link.flush();
-  stream.link.setReading(true);
+  acceptTunnel(stream);
   CHECK(stream.body == "hasty");
   server.turn();
   const auto heads = server.hear(kHeaders);
@@ -547,15 +552,7 @@ Stream& openTunnel(Server& server) {
   lines.insert(lines.begin(), {":protocol", "websocket"});
   server.say(headers(1, lines, false));
   Stream& stream = *server.streams.back();
-  http::ResponseHead& head = stream.response();
-  head.status = 101;
-  head.framing = {http::BodyKind::Tunnel, 0};
-  head.upgrade = "websocket";
-  const auto accept = http::webSocketAccept(stream.head.fields.find("sec-websocket-key")->value());
-  head.fields.add("Sec-WebSocket-Accept", {accept.data(), accept.size()});
-  stream.link.sendHead(head, false);
-  stream.link.flush();
-  stream.link.setReading(true);
+  acceptTunnel(stream);
   server.turn();
   return stream;
 }
