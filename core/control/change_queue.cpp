@@ -86,10 +86,11 @@ void ChangeQueue::endList(SourceState& state, Changes& pending) {
 
 void ChangeQueue::place(Changes& pending, gateway::ObjectChange change, std::string key) {
   const auto [at, added] = pending.by_key.try_emplace(std::move(key), pending.list.size());
-  if (added)
-    pending.list.push_back(std::move(change));
-  else
-    pending.list[at->second] = std::move(change);
+  if (added) return pending.list.push_back(std::move(change));
+  gateway::ObjectChange& before = pending.list[at->second];
+  // Its source has forgotten what was said of the one before.
+  change.replaced = !change.json.empty() && (before.replaced || before.json.empty());
+  before = std::move(change);
 }
 
 void ChangeQueue::add(std::size_t sink, SinkReport report) {

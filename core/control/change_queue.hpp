@@ -18,7 +18,8 @@
 namespace hyperway::control {
 
 /// What waits for the control thread, in order. An object that changes again while it waits takes
-/// the place of its earlier form, so a source that is faster than translation costs no memory.
+/// the place of its earlier form, so a source that is faster than translation costs no memory; one
+/// that was removed meanwhile and made again is marked as such.
 /// Knows the keys of what each source has published, so that the end of a re-list becomes removals
 /// of that source's objects and of no other's. Not locked: the pipeline does that.
 class ChangeQueue {

@@ -69,6 +69,7 @@ struct TranslateOptions {
 struct ObjectChange {
   std::string group, kind, name_space, name;  ///< Identity; group empty for the core API.
   SharedText json;                            ///< The object; empty: it is gone.
+  bool replaced = false;  ///< Another of this name was removed before it, since the last change.
 };
 
 /// What a sink says about a listener.

@@ -23,8 +23,10 @@ void Translator::State::touchUpstreams(const std::string& service_key, Work& wor
 void Translator::State::take(const ObjectChange& change, Work& work, Outcome& outcome) {
   const auto kind = kindOf(change.group, change.kind);
   if (!kind) return;
-  if (*kind == Kind::RouteSnapshot) return takeSnapshot(change, work, outcome);
   const std::string key = objectKey(change.name_space, change.name);
+  const std::string full_key = change.kind + '/' + key;
+  if (change.replaced) book.replace(full_key);
+  if (*kind == Kind::RouteSnapshot) return takeSnapshot(change, work, outcome);
   // A slice or policy may move from one Service to another, so the one it leaves counts too; so
   // may a Service or ListenerSet from one Gateway to another.
   if (*kind == Kind::EndpointSlice || *kind == Kind::BackendTlsPolicy || *kind == Kind::ListenerSet)
@@ -34,7 +36,6 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
     if (const auto* service = store.find<Service>(key)) old_gateway = service->gateway;
   Problems problems;
   const auto effect = store.apply(change, problems);
-  const std::string full_key = change.kind + '/' + key;
   if (options.find_unknown_fields) {
     unknown_fields.erase(full_key);
     if (!change.json.empty())
@@ -43,7 +44,7 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
   }
   if (effect == ObjectStore::Effect::Rejected) return reject(change, problems, outcome);
   rejected.erase(full_key);
-  if (effect == ObjectStore::Effect::None) return;
+  if (effect == ObjectStore::Effect::None && !change.replaced) return;
   touched(*kind, change, key, work);
   if (!old_gateway.empty()) touchGateway(old_gateway, work);
 }

@@ -101,8 +101,10 @@ void StatusWriter::observe(const ObjectId& id, std::string_view status, std::str
   remember(key, version, status);
   if (entry.id.kind.empty()) entry.id = id;
   entry.gone = false;
+  entry.news = entry.busy;
   entry.seen = true;
   entry.seen_print = fingerprint(parseJson(status), options_.controller_name);
+  entry.watched = k8s_client::versionOf(version);
   consider(entry);
   pump();
 }
@@ -193,6 +195,7 @@ void StatusWriter::begin(Entry& entry) {
   request.path = options_.path(entry.id);
   if (request.path.empty()) return;  // Gone, or no longer served: nobody waits for its status.
   entry.busy = true;
+  entry.news = false;
   ++under_way_;
   // If it has changed since, the server says so, and it is read.
   if (const auto recent = recent_.extract(entry.id.key()); !recent.empty())
@@ -200,6 +203,15 @@ void StatusWriter::begin(Entry& entry) {
   api_.call(std::move(request), [this, alive = alive_, key = entry.id.key()](Reply reply) {
     if (*alive) onRead(key, std::move(reply));
   });
+}
+
+// Takes what an answer has for the object's status, unless the watch has shown a newer one: the
+// answer may even be about an object that has been removed and made again since.
+void StatusWriter::see(Entry& entry, const k8s_client::ObjectText& object) {
+  const std::uint64_t version = k8s_client::versionOf(object.resourceVersion());
+  if (entry.seen && version != 0 && version < entry.watched) return;
+  entry.seen = true;
+  entry.seen_print = fingerprint(parseJson(object.member("status")), options_.controller_name);
 }
 
 void StatusWriter::onRead(const std::string& key, Reply reply) {
@@ -213,11 +225,9 @@ void StatusWriter::onRead(const std::string& key, Reply reply) {
     tell(entry, Result::Failed, reply.error);
     return reply.error.transient() ? retry(entry) : retryRefused(entry, reply.error);
   }
-  entry.seen = true;
-  const std::string_view status = object_.member("status");
-  entry.seen_print = fingerprint(parseJson(status), options_.controller_name);
+  see(entry, object_);
   if (!active_ || !differs(entry)) return finish(entry);
-  write(entry, object_.resourceVersion(), status);
+  write(entry, object_.resourceVersion(), object_.member("status"));
 }
 
 void StatusWriter::write(Entry& entry, std::string_view version, std::string_view status) {
@@ -238,10 +248,10 @@ void StatusWriter::write(Entry& entry, std::string_view version, std::string_vie
               Entry& written = entries_.at(key);
               // What the server makes of a status is judged against the one that was sent.
               if (reply.ok() && object_.read(reply.body)) {
-                written.seen_print =
+                see(written, object_);
+                const auto kept =
                     fingerprint(parseJson(object_.member("status")), options_.controller_name);
-                if (written.wanted_print == print && written.seen_print != print)
-                  written.kept_print = written.seen_print;
+                if (written.wanted_print == print && kept != print) written.kept_print = kept;
               }
               onWritten(key, std::move(reply));
             });
@@ -339,10 +349,13 @@ void StatusWriter::letGo(Denied& denied, unsigned count) {
   }
 }
 
-// The object is gone, and the watch will say so; one that comes in its place is observed anew.
+// The object is gone, and the watch will say so; one that comes in its place is observed anew, if
+// that has not happened before the answer came.
 void StatusWriter::drop(Entry& entry) {
-  entry.seen = true;
-  entry.seen_print = entry.wanted_print;
+  if (!entry.news) {
+    entry.seen = true;
+    entry.seen_print = entry.wanted_print;
+  }
   finish(entry);
 }
 

@@ -79,10 +79,12 @@ class StatusWriter {
     std::uint64_t wanted_print = 0;  // of `desired`
     std::uint64_t seen_print = 0;    // of what the server has
     std::uint64_t kept_print = 0;    // what the server made of our last write; 0: none
+    std::uint64_t watched = 0;       // resourceVersion that the watch showed last; 0: unknown
     bool wanted = false;
     bool seen = false;
     bool busy = false;
     bool gone = false;  // while it was busy
+    bool news = false;  // the watch showed it while it was busy
     bool queued = false;
     bool denied = false;  // in denied_
     Features features = Features::Objects;
@@ -114,6 +116,7 @@ class StatusWriter {
   void pump();
   void begin(Entry& entry);
   void remember(const std::string& key, std::string_view version, std::string_view status);
+  void see(Entry& entry, const k8s_client::ObjectText& object);
   void onRead(const std::string& key, k8s_client::Reply reply);
   void write(Entry& entry, std::string_view version, std::string_view status);
   void onWritten(const std::string& key, k8s_client::Reply reply);

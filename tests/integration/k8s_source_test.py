@@ -2,7 +2,9 @@
 """A gateway that reads an API server with all its faults. The server is harness/kubernetes.py; tests/cluster has a
 real one."""
 import json
+import os
 import re
+import signal
 import unittest
 
 from harness import gateway as gw
@@ -234,6 +236,23 @@ class FromACluster(Case):
         until(lambda: self.cluster.asked("GET", "/secrets?fieldSelector=metadata.name%3Dours") >= 2)
         self.assertEqual(self.cluster.asked("GET", "theirs"), 0)
         self.assertEqual(self.cluster.asked("GET", "/secrets?limit"), 0)
+
+    def test_what_is_removed_and_made_again_at_once_gets_its_status_again(self):
+        self.start()
+        again = route(hostnames=["a.example.com"])
+
+        def accepted():
+            parents = (self.cluster.status("HTTPRoute", "route") or {}).get("parents", [])
+            return [c["status"] for parent in parents for c in parent["conditions"] if c["type"] == "Accepted"] == ["True"]
+        until(accepted)
+        for _ in range(20):
+            # What happens meanwhile comes in one piece.
+            os.kill(self.process.pid, signal.SIGSTOP)
+            self.cluster.delete({"kind": "HTTPRoute", "metadata": {"name": "route", "namespace": "default"}})
+            self.cluster.apply(again)
+            os.kill(self.process.pid, signal.SIGCONT)
+            until(accepted)
+            self.assertTrue(self.served())
 
     def test_one_namespace_only(self):
         self.start(config={"namespace": "default"})

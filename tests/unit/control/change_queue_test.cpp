@@ -42,6 +42,24 @@ TEST_CASE("While changes wait, the latest form of an object counts") {
   CHECK(queue.empty());
 }
 
+TEST_CASE("An object that was removed and made again while it waited is marked") {
+  ChangeQueue queue;
+  const auto marked = [&] {
+    std::string out;
+    for (auto& step : queue.take(false))
+      for (const auto& change : std::get<ChangeQueue::Changes>(step).list)
+        out += change.name + '=' + std::string(change.json) + (change.replaced ? "! " : " ");
+    return out;
+  };
+  queue.add(0, 0, {}, 1, {object("a", "1"), object("b", ""), object("c", "1")});
+  queue.add(0, 0, {}, 2, {object("a", "2"), object("b", "2"), object("c", "")});
+  CHECK(marked() == "a=2 b=2! c= ");
+  queue.add(0, 0, {}, 3, {object("a", ""), object("b", ""), object("c", "3")});
+  queue.add(0, 0, {}, 4, {object("a", "4"), object("b", "4")});
+  queue.add(0, 0, {}, 5, {object("a", "5"), object("b", "")});
+  CHECK(marked() == "a=5! b= c=3 ");
+}
+
 TEST_CASE("Sequences of all sources that are included are remembered") {
   ChangeQueue queue;
   queue.add(0, 0, {}, 7, {object("a", "1")});

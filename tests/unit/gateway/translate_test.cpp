@@ -98,6 +98,54 @@ TEST_CASE("Of several changes of one object in a batch the last counts") {
   CHECK(world.routes.size() == 1);
 }
 
+TEST_CASE("An object that takes the place of an equal one is told its status as well") {
+  World world;
+  world.addBasics();
+  world.addRoute("web", "{'backendRefs':[{'name':'web','port':80}]}");
+  world.put("ListenerSet", "default", "set",
+            "'spec':{'parentRef':{'name':'gw'},'listeners':[{'name':'a','port':81,'protocol':"
+            "'HTTP'}]}");
+  world.put("BackendTLSPolicy", "default", "policy",
+            "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'web'}],'validation':{"
+            "'hostname':'a.example','wellKnownCACertificates':'System'}}");
+  const auto again = [&](ObjectChange change, bool replaced) {
+    change.replaced = replaced;
+    const auto outcome = world.translator.apply({change});
+    CHECK(outcome.status.removed.empty());
+    return !outcome.status.updated.empty() &&
+           std::any_of(outcome.status.updated.begin(), outcome.status.updated.end(),
+                       [&](const ObjectStatus& status) {
+                         return status.kind == change.kind && status.name == change.name;
+                       });
+  };
+  const std::vector<ObjectChange> changes = {
+      World::change("GatewayClass", "", "hyperway",
+                    "'spec':{'controllerName':'hyperway.arloor.dev/gateway-controller'}", ""),
+      World::change("Gateway", "default", "gw",
+                    "'spec':{'gatewayClassName':'hyperway','listeners':[{'name':'http','port':80,"
+                    "'protocol':'HTTP'}]}",
+                    "'generation':7"),
+      World::change("HTTPRoute", "default", "web",
+                    "'spec':{'parentRefs':[{'name':'gw'}],'rules':[{'backendRefs':[{'name':'web',"
+                    "'port':80}]}]}",
+                    "'generation':3"),
+      World::change("ListenerSet", "default", "set",
+                    "'spec':{'parentRef':{'name':'gw'},'listeners':[{'name':'a','port':81,"
+                    "'protocol':'HTTP'}]}",
+                    ""),
+      World::change("BackendTLSPolicy", "default", "policy",
+                    "'spec':{'targetRefs':[{'group':'','kind':'Service','name':'web'}],"
+                    "'validation':{'hostname':'a.example','wellKnownCACertificates':'System'}}",
+                    ""),
+  };
+  for (const ObjectChange& change : changes) {
+    CAPTURE(change.kind);
+    CHECK_FALSE(again(change, false));
+    CHECK(again(change, true));
+    CHECK_FALSE(again(change, false));
+  }
+}
+
 TEST_CASE("Programmed is unknown until the data plane reports, and follows its reports") {
   TranslateOptions options;
   options.report_programmed = false;

@@ -316,6 +316,39 @@ TEST_CASE(
   world.writeOne("{}", status("A"));
 }
 
+TEST_CASE(
+    "What is answered about an object that was replaced meanwhile is not taken for the new one") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, "{}", "10");
+  world.writer->desire(world.gateway, status("A"));
+  REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+  const auto replace = [&](const char* version) {
+    world.writer->forget(world.gateway);
+    world.writer->observe(world.gateway, "{}", version);
+    world.writer->desire(world.gateway, status("A"));
+  };
+  replace("20");
+  SUBCASE("It was written before it went") { world.api.answer(object(11, status("A"))); }
+  SUBCASE("It was gone before it was written") { world.api.refuse(404); }
+  SUBCASE("It was read before it went") {
+    world.api.refuse(409);
+    world.api.pass(60ms);
+    REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+    world.api.refuse(409);
+    world.api.pass(100ms);
+    REQUIRE(world.asked() == "GET /Gateway/n/g");
+    replace("30");
+    world.api.answer(object(21, status("A")));
+  }
+  world.api.pass(100ms);
+  REQUIRE(world.asked() == "PATCH /Gateway/n/g/status");
+  world.api.answer(object(40, status("A")));
+  world.writer->observe(world.gateway, status("A"), "40");
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+}
+
 TEST_CASE("Sixteen objects are under way at once, and the others wait") {
   World world;
   world.writer->setActive(true);
