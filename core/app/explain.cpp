@@ -130,6 +130,7 @@ class Explanation {
                                       ? std::string()
                                       : ", for " + std::string(rule.backends[each.backend].name)));
     if (rule.refused) return line("answer", "500: a filter of this rule cannot run");
+    if (rule.session) session(rule.session->model);
     for (const route::CompiledBackend& backend : rule.backends) this->backend(rule, backend);
     for (const route::CompiledMirror& mirror : rule.mirrors)
       line("mirror", mirror.upstream->key() + ", " + std::to_string(mirror.numerator) + " of " +
@@ -138,6 +139,12 @@ class Explanation {
       line("answer", rule.rule->filters.empty()
                          ? "500: the rule has no backend with weight"
                          : "by a filter, else 500: the rule has no backend with weight");
+  }
+
+  void session(const route::Session& session) {
+    line("session", (session.header ? "by header " : "by cookie ") + session.name +
+                        (session.header ? "" : ", path " + session.path) +
+                        ": stays with its endpoint, whatever the weights");
   }
 
   void backend(const route::CompiledRule& rule, const route::CompiledBackend& backend) {

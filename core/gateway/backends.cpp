@@ -178,20 +178,24 @@ std::vector<route::Endpoint> givenEndpoints(const std::string& key,
   return endpoints;
 }
 
-std::vector<route::Endpoint> endpointsOf(const Service& service, const Service::Port& port,
-                                         const std::string& key, const ObjectStore& store,
-                                         const TranslateOptions& options) {
-  std::vector<route::Endpoint> endpoints;
+// Gives an upstream its endpoints: those that are ready, and beside them those that still serve
+// while they terminate, or these alone if none is ready.
+void findEndpoints(route::Upstream& upstream, const Service& service, const Service::Port& port,
+                   const ObjectStore& store, const TranslateOptions& options) {
   const auto* slices = store.slicesOf(service.meta.key());
-  if (slices == nullptr) return givenEndpoints(key, options);
-  for (const bool terminating : {false, true}) {
+  if (slices == nullptr) {
+    upstream.endpoints = givenEndpoints(plainKey(upstream.key), options);
+    return;
+  }
+  const auto find = [&](bool terminating, std::vector<route::Endpoint>& endpoints) {
     for (const std::string& slice : *slices)
       addSlice(*store.find<EndpointSlice>(slice), port, terminating, endpoints);
-    if (!endpoints.empty()) break;
-  }
-  std::sort(endpoints.begin(), endpoints.end());
-  endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
-  return endpoints;
+    std::sort(endpoints.begin(), endpoints.end());
+    endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
+  };
+  find(false, upstream.endpoints);
+  find(true, upstream.draining);
+  if (upstream.endpoints.empty()) upstream.endpoints = std::exchange(upstream.draining, {});
 }
 
 }  // namespace
@@ -261,7 +265,7 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
   }
   if (upstream.tls && upstream.protocol == route::UpstreamProtocol::WebSocket)
     upstream.protocol = route::UpstreamProtocol::WebSocketTls;
-  upstream.endpoints = endpointsOf(*service, *port, plainKey(key), store, options);
+  findEndpoints(upstream, *service, *port, store, options);
   return upstream;
 }
 
@@ -269,6 +273,7 @@ void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
                   const TranslateOptions& options) {
   upstream.endpoints.clear();
   if (upstream.tls && !upstream.tls->refused.empty()) return;
+  upstream.draining.clear();
   const auto [service_key, number, kind] = split(upstream.key);
   const auto* service = store.find<Service>(service_key);
   if (service == nullptr) {
@@ -277,7 +282,7 @@ void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
     if (std::string address = canonicalIp(service->external_name); !address.empty())
       upstream.endpoints.push_back({std::move(address), static_cast<std::uint16_t>(number)});
   } else if (const Service::Port* const port = portOf(*service, number, kind)) {
-    upstream.endpoints = endpointsOf(*service, *port, plainKey(upstream.key), store, options);
+    findEndpoints(upstream, *service, *port, store, options);
   }
 }
 

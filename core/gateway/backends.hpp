@@ -42,8 +42,8 @@ struct BackendTarget {
 
 /// The upstream behind `key`, with the endpoints of the Service's EndpointSlices: those that are
 /// ready, and if none is, those that still serve while they terminate (Kubernetes,
-/// EndpointConditions). Endpoints are sorted and unique. Empty endpoints if Service or port are
-/// gone, or if the BackendTLSPolicy in force is no good.
+/// EndpointConditions); beside ready ones these are `draining`. Endpoints are sorted and unique.
+/// Empty endpoints if Service or port are gone, or if the BackendTLSPolicy in force is no good.
 [[nodiscard]] route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
                                             AuthorityStore& authorities,
                                             const TranslateOptions& options);

@@ -48,7 +48,9 @@ constexpr Text kParts[] = {
      "requestMirror{backendRef@backend percent fraction{numerator denominator}} "
      "extensionRef@local"},
     {"flow", "name backendRefs{group kind namespace name port weight}"},
-    {"session", "absoluteTimeout cookie{name path lifetimeType} header{name} type"},
+    {"session",
+     "absoluteTimeout cookie{name path lifetimeType} header{name} type "
+     "sessionName idleTimeout cookieConfig{lifetimeType}"},
     {"listener",
      "name hostname port protocol allowedRoutes{namespaces{from selector@selector} "
      "kinds{group kind}} tls{mode certificateRefs@ref options} "

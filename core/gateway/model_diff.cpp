@@ -23,10 +23,12 @@ route::Fingerprint fingerprintOf(const route::Upstream& upstream) {
   out.add(static_cast<std::uint64_t>(upstream.protocol));
   out.add(static_cast<std::uint64_t>(upstream.balance));
   out.add(static_cast<std::uint64_t>(upstream.proxy_header));
-  out.add(std::uint64_t{upstream.endpoints.size()});
-  for (const route::Endpoint& endpoint : upstream.endpoints) {
-    out.add(endpoint.address);
-    out.add(std::uint64_t{endpoint.port});
+  for (const auto* list : {&upstream.endpoints, &upstream.draining}) {
+    out.add(std::uint64_t{list->size()});
+    for (const route::Endpoint& endpoint : *list) {
+      out.add(endpoint.address);
+      out.add(std::uint64_t{endpoint.port});
+    }
   }
   if (!upstream.tls) return out;
   out.add(upstream.tls->hostname);

@@ -274,6 +274,19 @@ struct FilterSpec {
   friend bool operator==(const FilterSpec&, const FilterSpec&) = default;
 };
 
+/// SessionPersistence, in the form of v1.7 or of the versions before.
+struct SessionSpec {
+  std::string type = "Cookie";          ///< Cookie or Header.
+  std::string name;                     ///< Of the cookie or header; empty: one is made up.
+  std::optional<std::string> path;      ///< cookie.path; absent: as `by_path` says.
+  bool by_path = true;                  ///< The form that has no cookie.path: it is the matches'.
+  std::string lifetime = "Session";     ///< Session or Permanent.
+  std::optional<std::string> absolute;  ///< absoluteTimeout as written.
+  std::optional<std::string> idle;      ///< idleTimeout as written; up to v1.4.
+  /// Field-wise equality.
+  friend bool operator==(const SessionSpec&, const SessionSpec&) = default;
+};
+
 /// HTTPRouteRetry.
 struct RetrySpec {
   std::int64_t attempts = 1;        ///< Not yet checked.
@@ -322,7 +335,7 @@ struct RuleSpec {
   std::vector<BackendSpec> backends;                            ///< backendRefs.
   std::optional<std::string> request_timeout, backend_timeout;  ///< Durations as written.
   std::optional<RetrySpec> retry;                               ///< retry.
-  bool session_persistence = false;   ///< The experimental sessionPersistence is set.
+  std::optional<SessionSpec> session;                           ///< sessionPersistence.
   std::vector<std::string> problems;  ///< "/pointer: message" of what could not be read in it.
   /// Field-wise equality.
   friend bool operator==(const RuleSpec&, const RuleSpec&) = default;
@@ -332,7 +345,8 @@ struct RuleSpec {
 struct RouteObject {
   route::RouteKind kind = route::RouteKind::Http;  ///< Its kind.
   Meta meta;                                       ///< Identity.
-  std::vector<ParentRef> parents;                  ///< spec.parentRefs.
+  std::string uid;                     ///< metadata.uid, where a rule has session persistence.
+  std::vector<ParentRef> parents;      ///< spec.parentRefs.
   std::vector<std::string> hostnames;  ///< As written; TCPRoutes and UDPRoutes have none.
   std::vector<RuleSpec> rules;  ///< HTTPRoute, GRPCRoute: at least one (the API's default is filled
                                 ///< in).

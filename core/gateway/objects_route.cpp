@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes of all kinds.
+#include <algorithm>
+
 #include "gateway/objects_impl.hpp"
 
 namespace hyperway::gateway {
@@ -169,6 +171,22 @@ void readRetry(JsonNode& node, RetrySpec& retry) {
   });
 }
 
+void readSession(JsonNode& node, SessionSpec& session) {
+  node.fields([&](std::string_view key, JsonNode& member) {
+    if (key == "type") member.read(session.type);
+    if (key == "absoluteTimeout") member.read(session.absolute.emplace());
+    if (key == "idleTimeout") member.read(session.idle.emplace());
+    if (key == "sessionName") member.read(session.name);
+    if (key != "cookie" && key != "header" && key != "cookieConfig") return;
+    if (key == "cookie") session.by_path = false;
+    member.fields([&](std::string_view name, JsonNode& value) {
+      if (name == "name") value.read(session.name);
+      if (name == "path") value.read(session.path.emplace());
+      if (name == "lifetimeType") value.read(session.lifetime);
+    });
+  });
+}
+
 // What only rules of requests have; of these only HTTPRoutes have retries and timeouts.
 void readRequestRule(std::string_view key, JsonNode& member, bool http, RuleSpec& rule) {
   if (key == "matches")
@@ -179,7 +197,7 @@ void readRequestRule(std::string_view key, JsonNode& member, bool http, RuleSpec
         readMethod(item, rule.methods.emplace_back());
     });
   if (key == "filters") readFilters(member, rule.filters);
-  if (key == "sessionPersistence") rule.session_persistence = true;
+  if (key == "sessionPersistence") readSession(member, rule.session.emplace());
   if (http && key == "retry") readRetry(member, rule.retry.emplace());
   if (http && key == "timeouts")
     member.fields([&](std::string_view name, JsonNode& value) {
@@ -215,8 +233,9 @@ void readCallout(JsonNode& node, CalloutSpec& callout) {
 bool ObjectDecoder::decode(std::string_view json, RouteObject& object, Problems& problems) {
   const bool requests = !route::isFlow(object.kind);
   const bool has_hostnames = requests || object.kind == route::RouteKind::Tls;
+  const ObjectDecoder::Impl::Extras extras{nullptr, nullptr, &object.uid};
   const bool fine =
-      impl_->read(json, object.meta, nullptr, problems, [&](std::string_view part, JsonNode& spec) {
+      impl_->read(json, object.meta, extras, problems, [&](std::string_view part, JsonNode& spec) {
         if (part != "spec") return;
         spec.fields([&](std::string_view key, JsonNode& member) {
           if (key == "parentRefs")
@@ -227,6 +246,8 @@ bool ObjectDecoder::decode(std::string_view json, RouteObject& object, Problems&
                 [&](JsonNode& item) { readRule(item, object.kind, object.rules.emplace_back()); });
         });
       });
+  const auto has_session = [](const RuleSpec& rule) { return rule.session.has_value(); };
+  if (std::none_of(object.rules.begin(), object.rules.end(), has_session)) object.uid = {};
   // The default that an API server fills in: one rule that matches everything.
   if (requests && object.rules.empty()) object.rules.emplace_back();
   return fine;

@@ -9,6 +9,7 @@
 #include "gateway/duration.hpp"
 #include "gateway/hostname.hpp"
 #include "gateway/matches.hpp"
+#include "gateway/sessions.hpp"
 
 namespace hyperway::gateway {
 namespace {
@@ -23,7 +24,8 @@ class RuleTranslator {
  public:
   RuleTranslator(const RouteObject& route, std::size_t index, const RuleContext& context,
                  RouteRules& out)
-      : kind_(route.kind),
+      : route_(route),
+        kind_(route.kind),
         index_(index),
         spec_(route.rules[index]),
         pointer_("/spec/rules/" + std::to_string(index)),
@@ -40,11 +42,8 @@ class RuleTranslator {
   std::optional<route::Rule> translate() {
     if (!spec_.problems.empty()) return drop(kUnsupportedValue, spec_.problems.front());
     if (route::isFlow(kind_)) return translateFlow();
-    if (spec_.session_persistence)
-      return drop(kUnsupportedValue,
-                  pointer_ + "/sessionPersistence: is not supported by this version");
     if (!checkFilters() || !translateMatches() || !checkPrefixReplacement() ||
-        !translateTimeouts() || !translateRetry() || !checkBackends())
+        !translateTimeouts() || !translateRetry() || !translateOwnSession() || !checkBackends())
       return std::nullopt;
     translateOwnFilters();
     translateBackends();
@@ -153,6 +152,17 @@ class RuleTranslator {
                   "must be a duration such as 100ms, not " + spec.backoff);
   }
 
+  bool translateOwnSession() {
+    if (!spec_.session) return true;
+    const SessionOwner owner{kind_, route_.meta.key(), route_.uid, rule_.id, rule_.name};
+    auto session = translateSession(*spec_.session, owner, rule_.matches);
+    if (!session)
+      return dropIf(true, kUnsupportedValue, "/sessionPersistence" + session.error().pointer,
+                    session.error().message);
+    rule_.session = *std::move(session);
+    return true;
+  }
+
   bool checkBackends() {
     for (std::size_t i = 0; i < spec_.backends.size(); ++i) {
       const BackendSpec& backend = spec_.backends[i];
@@ -218,6 +228,7 @@ class RuleTranslator {
                        [&](const FilterSpec& f) { return f.type == type; });
   }
 
+  const RouteObject& route_;
   route::RouteKind kind_;
   std::size_t index_;
   const RuleSpec& spec_;

@@ -79,6 +79,7 @@ class Stream final : public codec::RequestEvents,
 
  private:
   class Guard;
+  struct Session;
   void requestHeadThrough(FilterChain& chain) noexcept override;
   void requestBodyThrough(FilterChain& chain, std::span<char> data, bool end) noexcept override;
   void requestTrailersThrough(FilterChain& chain, http::HeaderMap& trailers) noexcept override;
@@ -137,6 +138,13 @@ class Stream final : public codec::RequestEvents,
   void onAttemptTimer() noexcept;
   void onRequestTimer() noexcept;
   void startMirrors() noexcept;
+  // sessions of clients that stay with an endpoint
+  void beginSession() noexcept;
+  [[nodiscard]] bool drawSession() noexcept;
+  [[nodiscard]] EndpointState* sessionEndpoint() noexcept;
+  void moveSession() noexcept;
+  void noteSession() noexcept;
+  void offerSession() noexcept;
   // towards the client
   void respondLocal(std::uint16_t status, std::string_view why) noexcept;
   [[nodiscard]] bool isGrpc() const noexcept;
@@ -190,6 +198,7 @@ class Stream final : public codec::RequestEvents,
       pending_trailers_;  // of the request, while there is no attempt to take them
   Mirror* mirrors_ = nullptr;
   Callout* callouts_ = nullptr;
+  Session* session_ = nullptr;  // in the arena; null: its rule has no session persistence
   std::unique_ptr<SplicePipe> request_pipe_;
   std::unique_ptr<SplicePipe> response_pipe_;
   MemberTimer<Stream, &Stream::onRequestTimer> request_timer_;

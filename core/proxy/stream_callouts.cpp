@@ -14,9 +14,9 @@ std::span<const route::SlotMap::SlotPtr> Stream::calloutSlots(const FilterChain&
                                                               std::size_t index) const noexcept {
   if (rule_ == nullptr) return {};
   const bool of_backend = backend_chain_ && &chain == &*backend_chain_;
-  const auto backend = of_backend ? static_cast<std::uint32_t>(backend_ - rule_->backends.data())
-                                  : route::CompiledCallouts::kRule;
-  return rule_->calloutsOf(backend, index);
+  if (of_backend) return rule_->calloutsOf(rule_->placeOf(*backend_), index);
+  if (index < listener_filter_count_) return {};  // they have none
+  return rule_->calloutsOf(route::CompiledCallouts::kRule, index - listener_filter_count_);
 }
 
 std::uint32_t Stream::calloutBackends(const FilterChain& chain, std::size_t index) noexcept {

@@ -219,6 +219,7 @@ void Stream::clientHead(bool end) noexcept {
   if (finished_ || client_gone_) return;
   response_sent_ = true;
   status_ = response_.status;
+  if (session_ != nullptr && !local_) offerSession();
   down_->sendHead(response_, end);
   if (client_gone_ || finished_) return;
   if (end) return responseEnded();

@@ -216,6 +216,7 @@ void Stream::startRule(bool end) noexcept {
   worker_.counters().prefetchRule(rule_->stats_number);
   if (rule_->refused) return respondLocal(500, "filter_refused");
   may_retry_ = rule_->retry.has_value();
+  if (rule_->has_session) beginSession();
   const std::chrono::milliseconds limit =
       rule_->request_timeout >= std::chrono::milliseconds::zero() ? rule_->request_timeout
                                                                   : worker_.settings().request;

@@ -38,6 +38,7 @@ void Stream::draw() noexcept {
   const auto nobody = [&](std::string_view why) {
     respondLocal(rule_->route_key.starts_with("GRPCRoute/") ? 503 : 500, why);
   };
+  if (session_ != nullptr && drawSession()) return startAttempt();
   if (rule_->backends.empty()) return nobody("no_backend");
   backend_ = &rule_->backends.front();
   if (rule_->backends.size() > 1) {
@@ -85,12 +86,16 @@ void Stream::startAttempt() noexcept {
 /// The head is ready for the backend: sends it, and what came of the body before.
 void Stream::sendAttempt() noexcept {
   // Chosen only now: a filter may have paused for long, and endpoints come and go.
-  endpoint_ = worker_.upstreams().choose(backend_->upstream_number, identity_, endpoint_);
+  EndpointState* const kept = session_ != nullptr ? sessionEndpoint() : nullptr;
+  endpoint_ = kept != nullptr
+                  ? kept
+                  : worker_.upstreams().choose(backend_->upstream_number, identity_, endpoint_);
   if (endpoint_ == nullptr) {
     if (worker_.upstreams().refused(backend_->upstream_number, identity_))
       return respondLocal(500, "backend_tls_refused");
     return respondLocal(503, "no_endpoint");
   }
+  if (session_ != nullptr) noteSession();
   char header[kMaxProxyHeaderOut];
   const std::size_t header_size = writeProxyHeader(
       worker_.upstreams().proxyHeader(backend_->upstream_number), down_->connection(), header);
@@ -237,6 +242,7 @@ bool Stream::retryAfter(codec::Broken how) noexcept {
   else if (how == codec::Broken::Timeout || how == codec::Broken::Protocol)
     return false;
   if (attempts_ > most) return false;
+  if (session_ != nullptr) moveSession();
   scheduleRetry();
   return true;
 }

@@ -23,6 +23,7 @@
 #include "route/table.hpp"
 #include "tls/context.hpp"
 #include "tls/session.hpp"
+#include "tls/token_cipher.hpp"
 
 namespace hyperway::proxy {
 
@@ -168,6 +169,8 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   [[nodiscard]] PipePool& pipes() noexcept { return pipes_; }
   /// Wakers.
   [[nodiscard]] WakeTable& wakers() noexcept { return wakers_; }
+  /// Seals the tokens of sessions.
+  [[nodiscard]] tls::TokenCipher& tokens() noexcept { return tokens_; }
   /// TLS buffers.
   [[nodiscard]] tls::SharedBuffers& tlsBuffers() noexcept { return tls_buffers_; }
   /// Which worker this is, from 0.
@@ -202,6 +205,7 @@ class Worker final : private WorkerParts, public codec::ServerHost {
   UpstreamSet upstreams_;
   WakeTable wakers_;
   PipePool pipes_;
+  tls::TokenCipher tokens_;
   std::unique_ptr<TablePin> current_;
   std::vector<std::unique_ptr<TablePin>> old_pins_;
   std::vector<const route::BindGroup*> groups_;

@@ -38,6 +38,15 @@ void add(Fingerprint& out, const std::optional<std::chrono::milliseconds>& value
   out.add(static_cast<std::uint64_t>(value ? value->count() : -1));
 }
 
+void add(Fingerprint& out, const Session& session) {
+  out.add(session.name);
+  out.add(session.path);
+  out.add(session.scope);
+  out.add(std::uint64_t{session.header} << 1 | std::uint64_t{session.permanent});
+  add(out, session.absolute_timeout);
+  add(out, session.idle_timeout);
+}
+
 void add(Fingerprint& out, const Rule& rule) {
   out.add(rule.id);
   out.add(rule.name);
@@ -65,6 +74,8 @@ void add(Fingerprint& out, const Rule& rule) {
   }
   add(out, rule.request_timeout);
   add(out, rule.backend_timeout);
+  out.add(std::uint64_t{rule.session.has_value()});
+  if (rule.session) add(out, *rule.session);
   out.add(std::uint64_t{rule.retry.has_value()});
   if (!rule.retry) return;
   out.add(std::uint64_t{rule.retry->attempts});

@@ -159,6 +159,22 @@ struct Retry {
   std::chrono::milliseconds backoff{0};  ///< Least wait before a retry.
 };
 
+/// SessionPersistence: a client that brings back what it was given stays with its endpoint.
+struct Session {
+  std::string name;     ///< Of the cookie or header field.
+  bool header = false;  ///< A header field carries it; else a cookie.
+  std::string path;     ///< Cookies: the Path attribute, beginning with '/'.
+  bool permanent =
+      false;  ///< Cookies: Max-Age says how long; else until the client's session ends.
+  std::optional<std::chrono::milliseconds> absolute_timeout;  ///< From its begin; above 0.
+  std::optional<std::chrono::milliseconds> idle_timeout;      ///< Since its last request; above 0.
+  /// What the key of its tokens is made of: the same for all replicas, for this rule alone.
+  std::string scope;
+
+  /// Field-wise equality.
+  friend bool operator==(const Session&, const Session&) = default;
+};
+
 /// One rule of a route. TLSRoute, TCPRoute and UDPRoute rules have an id, a name and backends only.
 struct Rule {
   std::string id;                 ///< "namespace/route/ruleIndex".
@@ -170,7 +186,8 @@ struct Rule {
   std::optional<std::chrono::milliseconds>
       request_timeout;  ///< 0: none; absent: the proxy's default.
   std::optional<std::chrono::milliseconds> backend_timeout;  ///< Per attempt; the same.
-  Boxed<Retry> retry;  ///< Absent: connection errors of idempotent requests only.
+  Boxed<Retry> retry;      ///< Absent: connection errors of idempotent requests only.
+  Boxed<Session> session;  ///< Absent: each request is drawn anew.
 };
 
 /// Calls `visit` with the key of each Upstream that a rule names and that resolved: of its
@@ -304,10 +321,13 @@ struct Upstream {
 /// True if both upstreams are the same, whatever their keys.
 [[nodiscard]] inline bool sameUpstream(const Upstream& a, const Upstream& b) {
   return a.protocol == b.protocol && a.balance == b.balance && a.endpoints == b.endpoints &&
-         sameIn(a.tls, b.tls) && a.proxy_header == b.proxy_header;
+         a.draining == b.draining && sameIn(a.tls, b.tls) && a.proxy_header == b.proxy_header;
 }
 
 /// A certificate chain with its key. Never printed, never in a snapshot.
+  /// Those that terminate and still serve, beside ready ones: for sessions that they have alone.
+  /// Sorted, no duplicates.
+  std::vector<Endpoint> draining = {};
 struct Certificate {
   std::string key;          ///< "namespace/secret"; unique.
   std::string chain_pem;    ///< Leaf first.

@@ -11,6 +11,8 @@
 
 #include "base/arena.hpp"
 #include "base/bytes.hpp"
+#include "http/cookie.hpp"
+#include "http/field.hpp"
 #include "http/uri.hpp"
 #include "route/host_table.hpp"
 #include "route/json_node.hpp"
@@ -386,6 +388,8 @@ class RouteReader {
     rule.request_timeout = readMs(node, "requestTimeoutMs");
     rule.backend_timeout = readMs(node, "backendRequestTimeoutMs");
     if (const auto retry = node.object("retry")) rule.retry = readRetry(*retry);
+    if (const auto session = node.object("sessionPersistence"))
+      rule.session = readSession(*session);
     return rule;
   }
 
@@ -424,6 +428,24 @@ class RouteReader {
       backend.upstream = upstreams_.add(node, kind, backend.name_space, backend.name, backend.port);
     }
     out.push_back(std::move(backend));
+  }
+
+  static Session readSession(const Node& node) {
+    Session session;
+    session.name = node.needText("name");
+    if (node.member("name") && !http::isValidFieldName(session.name))
+      node.wrong("name", "has to be a token");
+    session.header = node.text("type") == "Header";
+    if (!session.header) {
+      session.path = node.text("path");
+      if (!http::isCookiePath(session.path))
+        node.wrong("path", "is not one that a cookie can have");
+      session.permanent = node.text("lifetimeType") == "Permanent";
+    }
+    session.absolute_timeout = readMs(node, "absoluteTimeoutMs");
+    session.idle_timeout = readMs(node, "idleTimeoutMs");
+    session.scope = node.text("scope");
+    return session;
   }
 
   static Retry readRetry(const Node& node) {

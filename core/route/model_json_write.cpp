@@ -287,6 +287,20 @@ void writeBackends(JsonWriter& out, const Rule& rule, const UpstreamLookup& upst
   out.endArray();
 }
 
+void writeSession(JsonWriter& out, const Session& session) {
+  out.beginObject("sessionPersistence");
+  out.text("type", session.header ? "Header" : "Cookie");
+  out.text("name", session.name);
+  if (!session.header) {
+    out.text("path", session.path);
+    out.text("lifetimeType", session.permanent ? "Permanent" : "Session");
+  }
+  if (session.absolute_timeout) out.number("absoluteTimeoutMs", session.absolute_timeout->count());
+  if (session.idle_timeout) out.number("idleTimeoutMs", session.idle_timeout->count());
+  out.text("scope", session.scope);
+  out.endObject();
+}
+
 /// What a rule says, the same at all its listeners.
 void writeRule(JsonWriter& out, RouteKind kind, const Rule& rule, const UpstreamLookup& upstreams) {
   if (isFlow(kind)) return writeBackends(out, rule, upstreams);
@@ -300,6 +314,7 @@ void writeRule(JsonWriter& out, RouteKind kind, const Rule& rule, const Upstream
   writeBackends(out, rule, upstreams);
   if (rule.request_timeout) out.number("requestTimeoutMs", rule.request_timeout->count());
   if (rule.backend_timeout) out.number("backendRequestTimeoutMs", rule.backend_timeout->count());
+  if (rule.session) writeSession(out, *rule.session);
   if (!rule.retry) return;
   out.beginObject("retry");
   out.number("attempts", rule.retry->attempts);

@@ -84,6 +84,14 @@ class Packer {
       bindings_.push_back(filter.binding);
     });
   }
+  void session(const Session& session) {
+    text(session.name);
+    text(session.path);
+    text(session.scope);
+    number((session.header ? 1U : 0U) | (session.permanent ? 2U : 0U));
+    timeout(session.absolute_timeout);
+    timeout(session.idle_timeout);
+  }
   void rule(const Rule& rule, const std::string& usual_id) {
     unless(usual_id, rule.id);
     text(rule.name);
@@ -110,7 +118,8 @@ class Packer {
     });
     timeout(rule.request_timeout);
     timeout(rule.backend_timeout);
-    number(rule.retry ? 1 : 0);
+    number((rule.retry ? 1U : 0U) | (rule.session ? 2U : 0U));
+    if (rule.session) session(*rule.session);
     if (!rule.retry) return;
     number(rule.retry->attempts);
     list(rule.retry->codes, [&](std::uint16_t code) { number(code); });
@@ -180,6 +189,16 @@ class Unpacker {
       filter.binding = (*bindings_)[next_binding_++];
     });
   }
+  void session(Session& session) {
+    session.name = text();
+    session.path = text();
+    session.scope = text();
+    const std::uint64_t flags = in_.number();
+    session.header = (flags & 1) != 0;
+    session.permanent = (flags & 2) != 0;
+    timeout(session.absolute_timeout);
+    timeout(session.idle_timeout);
+  }
   void rule(Rule& rule, std::string usual_id) {
     rule.id = unless(std::move(usual_id));
     rule.name = text();
@@ -206,7 +225,9 @@ class Unpacker {
     });
     timeout(rule.request_timeout);
     timeout(rule.backend_timeout);
-    if (in_.number() == 0) return;
+    const std::uint64_t more = in_.number();
+    if ((more & 2) != 0) session(rule.session.emplace());
+    if ((more & 1) == 0) return;
     Retry& retry = rule.retry.emplace();
     number(retry.attempts);
     list(retry.codes, [&](std::uint16_t& code) { number(code); });

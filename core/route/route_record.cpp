@@ -148,6 +148,7 @@ class RouteRecord::Builder {
     compileCallouts(rule.filters, CompiledCallouts::kRule, compiled);
     compiled.has_filters = !compiled.filters.empty();
     compileBackends(rule, compiled);
+    compileSession(rule, compiled);
     for (const Mirror& mirror : rule.mirrors) {
       if (mirror.upstream.empty()) continue;
       compiled.mirrors.push_back(
@@ -205,6 +206,22 @@ class RouteRecord::Builder {
       out.upstreams.reserve(filter.upstreams.size());
       for (const std::string& key : filter.upstreams) out.upstreams.push_back(upstreamSlot(key));
       compiled.callouts->push_back(std::move(out));
+    }
+  }
+
+  void compileSession(const Rule& rule, CompiledRule& compiled) {
+    if (!rule.session) return;
+    compiled.has_session = true;
+    CompiledSession& session = compiled.session.emplace();
+    session.model = *rule.session;
+    for (const Backend& backend : rule.backends) {
+      if (backend.weight != 0 || backend.upstream.empty()) continue;
+      CompiledBackend& out = session.parked.emplace_back();
+      out.upstream = upstreamSlot(backend.upstream);
+      out.upstream_number = out.upstream->number();
+      out.name = out.upstream->key();
+      out.refused = bindFilters(backend.filters, out.filters);
+      compileCallouts(backend.filters, compiled.placeOf(out), compiled);
     }
   }
 

@@ -89,9 +89,12 @@ class RouteRecord {
       for (const CompiledBackend& backend : rule.compiled.backends)
         if (backend.upstream) visit(backend.upstream);
       for (const CompiledMirror& mirror : rule.compiled.mirrors) visit(mirror.upstream);
-      if (!rule.compiled.callouts) continue;
-      for (const CompiledCallouts& filter : *rule.compiled.callouts)
-        for (const SlotMap::SlotPtr& upstream : filter.upstreams) visit(upstream);
+      if (rule.compiled.callouts)
+        for (const CompiledCallouts& filter : *rule.compiled.callouts)
+          for (const SlotMap::SlotPtr& upstream : filter.upstreams) visit(upstream);
+      if (rule.compiled.session)
+        for (const CompiledBackend& backend : rule.compiled.session->parked)
+          visit(backend.upstream);
     }
   }
 

@@ -44,9 +44,17 @@ struct CompiledMirror {
 struct CompiledCallouts {
   /// Stands for the rule where a backend's number could be.
   static constexpr std::uint32_t kRule = std::numeric_limits<std::uint32_t>::max();
-  std::uint32_t backend = kRule;            ///< Place in CompiledRule::backends, or kRule.
+  std::uint32_t backend = kRule;            ///< CompiledRule::placeOf(), or kRule.
   std::uint32_t filter = 0;                 ///< Place in the list of filters there.
   std::vector<SlotMap::SlotPtr> upstreams;  ///< In the order of its configuration; none is null.
+};
+
+/// Session persistence of a compiled rule.
+struct CompiledSession {
+  Session model;  ///< As in the rule.
+  /// Backends of weight 0, which are never drawn: sessions that they have stay with them (GEP-1619,
+  /// Traffic Splitting). Those that did not resolve are left out.
+  std::vector<CompiledBackend> parked;
 };
 
 /// What logs and explain say of a filter; what runs is its binding.
@@ -78,9 +86,11 @@ struct alignas(64) CompiledRule {
   bool refused = false;            ///< A filter cannot run: answer 500.
   bool has_filters = false;        ///< `filters` is not empty.
   bool has_mirrors = false;        ///< `mirrors` is not empty.
+  bool has_session = false;        ///< `session` is there.
 
   std::vector<FilterBindingPtr> filters;  ///< In order.
   std::vector<CompiledMirror> mirrors;    ///< In order.
+  Boxed<CompiledSession> session;         ///< Absent: each request is drawn anew.
   const RuleInfo* rule = nullptr;         ///< Id, name, filters; never null, lives as long as this.
   std::string_view
       route_key;  ///< Route::key, for logs, metrics and explain; lives as long as this.
@@ -92,6 +102,13 @@ struct alignas(64) CompiledRule {
   /// Sum of weights; 0: answer 500.
   [[nodiscard]] std::uint64_t totalWeight() const noexcept {
     return backends.empty() ? 0 : backends.back().weight_end;
+  }
+  /// The place of one of its backends; those that are parked come behind the others.
+  [[nodiscard]] std::uint32_t placeOf(const CompiledBackend& backend) const noexcept {
+    if (session)
+      for (std::size_t i = 0; i < session->parked.size(); ++i)
+        if (&session->parked[i] == &backend) return static_cast<std::uint32_t>(backends.size() + i);
+    return static_cast<std::uint32_t>(&backend - backends.data());
   }
   /// The upstreams that filter `filter` of `backend` (CompiledCallouts::kRule: of the rule) may
   /// send requests to.

@@ -59,6 +59,8 @@ void UpstreamSet::adopt(std::uint32_t slot, std::shared_ptr<const route::Upstrea
       if (old.identity < contexts->size() && (*contexts)[old.identity])
         secured.push_back({old.identity, acquireAll(*upstream, (*contexts)[old.identity])});
   for (EndpointState* old : group.endpoints) release(old);
+  for (EndpointState* old : group.draining) release(old);
+  group.draining.clear();
   for (const Secured& old : group.secured)
     for (EndpointState* endpoint : old.endpoints) release(endpoint);
   group.endpoints = std::move(fresh);
@@ -175,6 +177,47 @@ EndpointState* UpstreamSet::choose(std::uint32_t slot, std::uint32_t identity,
   if (best != nullptr) return best;
   // All are ejected: trying one beats refusing for sure.
   return any != nullptr ? any : endpoints[first];
+}
+
+EndpointState* UpstreamSet::find(std::uint32_t slot, std::uint32_t identity,
+                                 const net::SocketAddress& address) noexcept {
+  if (slot >= groups_.size()) return nullptr;
+  const std::vector<EndpointState*>& endpoints = endpointsFor(groups_[slot], identity);
+  char text[46];
+  const std::string_view ip(text, address.writeIp(text));
+  const std::uint16_t port = address.port();
+  const auto before = [port](const EndpointState* state, std::string_view key) {
+    const int order = std::string_view(state->key->endpoint.address).compare(key);
+    return order < 0 || (order == 0 && state->key->endpoint.port < port);
+  };
+  const auto found = std::lower_bound(endpoints.begin(), endpoints.end(), ip, before);
+  EndpointState* state =
+      found != endpoints.end() && (*found)->address == address ? *found : nullptr;
+  Group& group = groups_[slot];
+  if (state == nullptr && group.model && !group.model->draining.empty())
+    state = drainingEndpoint(group, identity, {std::string(ip), port});
+  return state != nullptr && usable(*state) ? state : nullptr;
+}
+
+/// Made when a session asks for it: nobody else does.
+EndpointState* UpstreamSet::drainingEndpoint(Group& group, std::uint32_t identity,
+                                             const route::Endpoint& endpoint) {
+  const auto& draining = group.model->draining;
+  if (!std::binary_search(draining.begin(), draining.end(), endpoint)) return nullptr;
+  std::shared_ptr<const codec::ClientSecurity> security;
+  if (group.is_secure) {
+    if (!group.contexts || identity >= group.contexts->size() || !(*group.contexts)[identity])
+      return nullptr;
+    security = securityOf(*group.model->tls, (*group.contexts)[identity]);
+  }
+  EndpointState* const state =
+      acquire({endpoint, security, group.model->protocol == route::UpstreamProtocol::Http2});
+  if (state == nullptr) return nullptr;
+  if (std::find(group.draining.begin(), group.draining.end(), state) == group.draining.end())
+    group.draining.push_back(state);
+  else
+    --state->users;  // counted once
+  return state;
 }
 
 template <class Connection>

@@ -108,6 +108,10 @@ class UpstreamSet final : public codec::ClientHost {
   /// `identity` is the number of what the request's listener shows to backends.
   [[nodiscard]] EndpointState* choose(std::uint32_t slot, std::uint32_t identity,
                                       const EndpointState* avoid) noexcept;
+  /// The endpoint of the upstream that has this address, unless it is ejected; else null. Cost
+  /// grows with the logarithm of their number.
+  [[nodiscard]] EndpointState* find(std::uint32_t slot, std::uint32_t identity,
+                                    const net::SocketAddress& address) noexcept;
   /// A link for one exchange, begun with `events`: on a connection that is kept, or new, or shared
   /// with other exchanges (HTTP/2). Null if no descriptor is to be had. `fresh`: not on a kept
   /// HTTP/1 connection. `preface`: what it begins with (proxyHeader()); if there is something, the
@@ -177,7 +181,8 @@ class UpstreamSet final : public codec::ClientHost {
     bool is_secure = false;
     route::ProxyHeader proxy_header = route::ProxyHeader::None;
     std::shared_ptr<const ContextRow> contexts;
-    std::vector<Secured> secured;  // made when first asked for
+    std::vector<Secured> secured;          // made when first asked for
+    std::vector<EndpointState*> draining;  // of Upstream::draining, what sessions asked for
   };
 
   [[nodiscard]] std::vector<EndpointState*> acquireAll(
@@ -185,6 +190,8 @@ class UpstreamSet final : public codec::ClientHost {
   [[nodiscard]] const std::vector<EndpointState*>& endpointsFor(Group& group,
                                                                 std::uint32_t identity);
   [[nodiscard]] EndpointState* acquire(PoolKey key);
+  [[nodiscard]] EndpointState* drainingEndpoint(Group& group, std::uint32_t identity,
+                                                const route::Endpoint& endpoint);
   void release(EndpointState* endpoint) noexcept;
   void forgetLeft();
   template <class Connection>

@@ -59,6 +59,26 @@ TEST_CASE("Endpoints are those that are ready, and if none is, those that still 
 }
 
 TEST_CASE(
+    "Endpoints that terminate and still serve are there beside ready ones, for sessions alone") {
+  constexpr std::string_view kDraining =
+      "{'addresses':['10.0.0.1'],'conditions':{'ready':false,'serving':true,'terminating':true}}";
+  using Endpoints = std::vector<route::Endpoint>;
+  World world;
+  addWeb(world);
+  const auto& web = [&]() -> const route::Upstream& {
+    return world.upstreams.at("default/web:80");
+  };
+  addSlice(world, "one", std::string(kDraining) + ",{'addresses':['10.0.0.2']}");
+  CHECK(web().endpoints == Endpoints{{"10.0.0.2", 8080}});
+  CHECK(web().draining == Endpoints{{"10.0.0.1", 8080}});
+  addSlice(world, "one", kDraining);
+  CHECK(web().endpoints == Endpoints{{"10.0.0.1", 8080}});
+  CHECK(web().draining.empty());
+  addSlice(world, "one", "{'addresses':['10.0.0.2']}");
+  CHECK(web().draining.empty());
+}
+
+TEST_CASE(
     "Slices are joined; both families count, names of ports must be equal, host names do not "
     "count") {
   World world;

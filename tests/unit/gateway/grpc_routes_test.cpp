@@ -126,14 +126,14 @@ TEST_CASE("A GRPCRoute has filters of its kinds") {
   CHECK_FALSE(world.routes.at(std::string(kKey)).rules->front().filters[0].refused.empty());
 }
 
-TEST_CASE("Headers of calls match as those of requests do, and session persistence is refused") {
+TEST_CASE("Headers of calls match as those of requests do, and what is no session is refused") {
   World world;
   world.addBasics();
   world.addKind("GRPCRoute", "rpc",
                 "{'matches':[{'headers':[{'name':'X-One','value':'1'},"
                 "{'name':'two','type':'RegularExpression','value':'2+'}]}],"
                 "'backendRefs':[{'name':'web','port':80}]},"
-                "{'sessionPersistence':{'sessionName':'a'}}");
+                "{'sessionPersistence':{'sessionName':'a b'}}");
   const auto& rules = *world.routes.at(std::string(kKey)).rules;
   REQUIRE(rules.size() == 1);
   const auto& headers = rules[0].matches[0].headers;

@@ -129,7 +129,7 @@ TEST_CASE("A rule that is invalid in itself is dropped and named; the others sta
            Row{"{'backendRefs':[{'name':'web','port':80,'weight':-1}]}", "/backendRefs/0/weight"},
            Row{"{'backendRefs':[{'name':'web','port':'http'}]}", "/backendRefs/0/port"},
            Row{"{'backendRefs':[{'port':80}]}", "/backendRefs/0"},
-           Row{"{'sessionPersistence':{'type':'Cookie'}}", "/sessionPersistence"},
+           Row{"{'sessionPersistence':{'type':'IP'}}", "/sessionPersistence/type"},
            Row{"{'filters':[{'type':'URLRewrite','urlRewrite':{'path':{'type':'ReplacePrefixMatch',"
                "'replacePrefixMatch':'/x'}}}],'matches':[{'path':{'type':'Exact','value':'/a'}}]}",
                "/matches"},

@@ -160,6 +160,27 @@ TEST_CASE("Filters and mirrors keep their order; mirrors without upstream are le
   CHECK(compiled.stats->key() == "default/r/0");
 }
 
+TEST_CASE("Backends of weight 0 are there for sessions, and never for a draw") {
+  Rule rule;
+  rule.backends = {backend("a", 0), backend("b", 2), backend("c", 0)};
+  rule.backends[2].upstream.clear();
+  Compiler plain;
+  (void)plain.apply(batchOf(rule));
+  CHECK_FALSE(onlyRule(plain).has_session);
+  CHECK_FALSE(onlyRule(plain).session.has_value());
+  rule.session = Session{"s", false, "/", false, {}, {}, "scope"};
+  Compiler compiler;
+  (void)compiler.apply(batchOf(rule));
+  const CompiledRule& compiled = onlyRule(compiler);
+  CHECK(compiled.has_session);
+  CHECK(compiled.session->model.name == "s");
+  REQUIRE(compiled.backends.size() == 1);
+  CHECK(compiled.backends[0].name == "default/b:80");
+  REQUIRE(compiled.session->parked.size() == 1);
+  CHECK(compiled.session->parked[0].name == "default/a:80");
+  CHECK(compiled.totalWeight() == 2);
+}
+
 TEST_CASE("A rule lives on for as long as somebody holds it") {
   Compiler compiler;
   Rule rule;
@@ -240,6 +261,7 @@ TEST_CASE("A change of any field of a route is a change") {
     rule.mirrors = {{"default/m:1", 1, 2}};
     rule.backends = {backend("a")};
     rule.retry = Retry{};
+    rule.session = Session{"s", false, "/", false, std::chrono::milliseconds(5), {}, "scope"};
     return rule;
   };
   const std::vector<void (*)(Rule&)> edits = {
@@ -270,6 +292,14 @@ TEST_CASE("A change of any field of a route is a change") {
       [](Rule& r) { r.backends.push_back(r.backends[0]); },
       [](Rule& r) { r.request_timeout = std::chrono::milliseconds(0); },
       [](Rule& r) { r.backend_timeout = std::chrono::milliseconds(0); },
+      [](Rule& r) { r.session.reset(); },
+      [](Rule& r) { r.session->name = "other"; },
+      [](Rule& r) { r.session->header = true; },
+      [](Rule& r) { r.session->path = "/a"; },
+      [](Rule& r) { r.session->permanent = true; },
+      [](Rule& r) { r.session->absolute_timeout.reset(); },
+      [](Rule& r) { r.session->idle_timeout = std::chrono::milliseconds(1); },
+      [](Rule& r) { r.session->scope = "other"; },
       [](Rule& r) { r.retry.reset(); },
       [](Rule& r) { r.retry->attempts = 2; },
       [](Rule& r) { r.retry->codes = {500}; },

@@ -74,9 +74,17 @@ ModelBatch fullModel() {
   rule.request_timeout = std::chrono::milliseconds(1500);
   rule.backend_timeout = std::chrono::milliseconds(0);
   rule.retry = Retry{2, {500, 503}, std::chrono::milliseconds(100)};
+  rule.session = Session{"sticky",
+                         false,
+                         "/a",
+                         true,
+                         std::chrono::milliseconds(90'000),
+                         std::chrono::milliseconds(7),
+                         "u1 HTTPRoute default/r/0"};
   Rule second;
   second.id = "default/r/2";  // 1 was dropped
   second.matches = {matchOf(prefix("/"))};
+  second.session = Session{"x-session", true, "", false, {}, {}, "u1 HTTPRoute default/r/2"};
   Route made =
       fixture::route("r", {"a.example.com", "*.b.com"}, {}, {"infra/gw/http"}, 1'700'000'000);
   made.attachments.push_back({"infra/gw/https", {""}});
@@ -228,17 +236,28 @@ TEST_CASE(
     "One entry of httpRoutesV1 stands for each rule and listener, named as the contract says") {
   const std::string written = snapshotSpec(fullModel(), kHeader);
   for (const char* text :
-       {R"("id":"default/r/0:infra:gw:http")", R"("id":"default/r/0:infra:gw:https")",
-        R"("id":"default/r/2:infra:gw:http")", R"("routeRuleName":"first")",
-        R"("listenerPort":443)", R"("hostnames":[])", R"("hostnames":["a.example.com","*.b.com"])",
+       {R"("id":"default/r/0:infra:gw:http")",
+        R"("id":"default/r/0:infra:gw:https")",
+        R"("id":"default/r/2:infra:gw:http")",
+        R"("routeRuleName":"first")",
+        R"("listenerPort":443)",
+        R"("hostnames":[])",
+        R"("hostnames":["a.example.com","*.b.com"])",
         R"({"matchType":"exact","value":"/a"})",
         R"({"matchType":"regularExpression","value":"/b/.*\\.png"})",
         R"("queryParams":[{"name":"q","value":"[0-9]+","matchType":"regularExpression"}])",
         R"("requestHeaderModifier":{"set":[{"name":"x","value":"1"}]})",
         R"("urlRewrite":{"path":{"modifierType":"replacePrefixMatch","replacePrefixMatch":"/x"}})",
-        R"("fractionPercent":50)", R"("fraction":{"numerator":1,"denominator":3})",
-        R"("requestTimeoutMs":1500)", R"("backendRequestTimeoutMs":0)",
+        R"("fractionPercent":50)",
+        R"("fraction":{"numerator":1,"denominator":3})",
+        R"("requestTimeoutMs":1500)",
+        R"("backendRequestTimeoutMs":0)",
         R"("retry":{"attempts":2,"codes":[500,503],"backoffMs":100})",
+        R"("sessionPersistence":{"type":"Cookie","name":"sticky","path":"/a",)"
+        R"("lifetimeType":"Permanent","absoluteTimeoutMs":90000,"idleTimeoutMs":7,)"
+        R"("scope":"u1 HTTPRoute default/r/0"})",
+        R"("sessionPersistence":{"type":"Header","name":"x-session",)"
+        R"("scope":"u1 HTTPRoute default/r/2"})",
         R"("tls":{"certificateRefs":[{"namespace":"infra","name":"cert"})"}) {
     CAPTURE(text);
     CHECK(written.find(text) != std::string::npos);
@@ -434,6 +453,9 @@ TEST_CASE("What is wrong is said with its JSON pointer, all of it, and left out"
                {at + "/matches/0/headers/0/name"}},
            Row{withRule(R"("retry":{"codes":[200]})"), {at + "/retry/codes/0"}},
            Row{withRule(R"("requestTimeoutMs":-1)"), {at + "/requestTimeoutMs"}},
+           Row{withRule(R"("sessionPersistence":{"path":"/"})"), {at + "/sessionPersistence/name"}},
+           Row{withRule(R"("sessionPersistence":{"name":"a b","path":"/;"})"),
+               {at + "/sessionPersistence/name", at + "/sessionPersistence/path"}},
            Row{withRule(R"("hostnames":[7])"), {at + "/hostnames/0"}},
            Row{withRule(R"("hostnames":["a..b","*","*.","a.*","a b",".a","a/b","*.ok"])"),
                {at + "/hostnames/0", at + "/hostnames/1", at + "/hostnames/2", at + "/hostnames/3",

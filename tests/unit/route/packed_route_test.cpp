@@ -46,9 +46,17 @@ Route fullRoute() {
   rule.request_timeout = std::chrono::milliseconds(1500);
   rule.backend_timeout = std::chrono::milliseconds(0);
   rule.retry = Retry{2, {500, 503}, std::chrono::milliseconds(100)};
+  rule.session = Session{"sticky",
+                         false,
+                         "/a",
+                         true,
+                         std::chrono::milliseconds(90'000),
+                         std::chrono::milliseconds(7),
+                         "u1 HTTPRoute default/r/0"};
   Rule second;
   second.id = "default/r/2";  // 1 was dropped
   second.matches = {matchOf(prefix("/"))};
+  second.session = Session{"x-session", true, "", false, {}, {}, "u1 HTTPRoute default/r/2"};
   Route made = route("r", {"a.example.com", "*.b.com"}, {}, {"infra/gw/http"}, -1);
   made.attachments.push_back({"infra/gw/https", {""}});
   made.rules = std::make_shared<const std::vector<Rule>>(std::vector<Rule>{rule, second});
