@@ -17,9 +17,13 @@ namespace hyperway::gateway {
 /// Checks a text of trust anchors, PEM; returns what is wrong, or nothing.
 using AuthorityCheck = std::function<std::string(const std::string& pem)>;
 
-/// ConfigMaps with trust anchors, judged once and not for each who refers to them. Unlike a
-/// certificate, an anchor that was good does not stay when its ConfigMap turns bad: connections
-/// that rely on it must fail (Gateway API, caCertificateRefs). [control]
+/// The key of what a reference from `name_space` leads to: "namespace/name" of a ConfigMap, "/name"
+/// of a ClusterTrustBundle.
+[[nodiscard]] std::string authorityKey(const CaRef& ref, std::string_view name_space);
+
+/// ConfigMaps and ClusterTrustBundles with trust anchors, judged once and not for each who refers
+/// to them. Unlike a certificate, an anchor that was good does not stay when its ConfigMap turns
+/// bad: connections that rely on it must fail (Gateway API, caCertificateRefs). [control]
 class AuthorityStore {
  public:
   /// A ConfigMap, judged.
@@ -28,7 +32,7 @@ class AuthorityStore {
     std::string problem;                     ///< What is wrong with it; empty: nothing.
   };
 
-  /// The ConfigMap `key` ("namespace/name"), judged when first asked for; null if there is none.
+  /// What has that key (see authorityKey()), judged when first asked for; null if there is none.
   [[nodiscard]] const Entry* get(const ObjectStore& store, const std::string& key,
                                  const AuthorityCheck& check);
   /// The ConfigMap changed or went: it is judged anew when next asked for.
@@ -50,8 +54,8 @@ struct AuthorityReferrer {
 /// What caCertificateRefs came to.
 struct AuthorityRefs {
   route::CaBundles usable;               ///< Of the references that are good, in list order.
-  std::vector<std::string> config_maps;  ///< Keys of ConfigMaps that the outcome depends on
-                                         ///< (permitted ones only).
+  std::vector<std::string> config_maps;  ///< Keys of what the outcome depends on, ConfigMaps and
+                                         ///< ClusterTrustBundles (permitted ones only).
   std::vector<std::string> namespaces;   ///< Namespaces whose grants the outcome depends on.
   Verdict resolved;  ///< InvalidCACertificateRef, RefNotPermitted or the referrer's `kind_reason`.
 };

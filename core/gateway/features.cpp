@@ -9,6 +9,7 @@ namespace {
 constexpr std::array<std::string_view, 50> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
+    "ClusterTrustBundle",
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "GRPCRouteRequestHeaderModifier",

@@ -98,6 +98,7 @@ constexpr KindText kKinds[] = {
      "ipFamilies ipFamilyPolicy trafficDistribution}"},
     {"", "Secret", "type data stringData immutable"},
     {"", "ConfigMap", "data binaryData immutable"},
+    {kCertificatesGroup, "ClusterTrustBundle", "spec{signerName trustBundle}"},
     {"", "Namespace", "spec{finalizers}"},
     {"discovery.k8s.io", "EndpointSlice",
      "addressType ports{name protocol port appProtocol} endpoints{addresses "

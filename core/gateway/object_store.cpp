@@ -39,6 +39,7 @@ constexpr std::string_view kindName() {
   if constexpr (std::is_same_v<T, EndpointSlice>) return "EndpointSlice";
   if constexpr (std::is_same_v<T, Secret>) return "Secret";
   if constexpr (std::is_same_v<T, ConfigMap>) return "ConfigMap";
+  if constexpr (std::is_same_v<T, ClusterTrustBundle>) return "ClusterTrustBundle";
   if constexpr (std::is_same_v<T, Namespace>) return "Namespace";
   return "Filter";
 }
@@ -47,6 +48,7 @@ template <class T>
 constexpr std::string_view groupOf() {
   if constexpr (std::is_same_v<T, FilterObject>) return kHyperwayGroup;
   if constexpr (std::is_same_v<T, EndpointSlice>) return "discovery.k8s.io";
+  if constexpr (std::is_same_v<T, ClusterTrustBundle>) return kCertificatesGroup;
   if constexpr (std::is_same_v<T, Service> || std::is_same_v<T, Secret> ||
                 std::is_same_v<T, ConfigMap> || std::is_same_v<T, Namespace>)
     return "";
@@ -122,6 +124,8 @@ ObjectStore::Effect ObjectStore::apply(const ObjectChange& change, Problems& pro
     case Kind::EndpointSlice: return put(change, std::move(key), EndpointSlice(), problems);
     case Kind::Secret: return put(change, std::move(key), Secret(), problems);
     case Kind::ConfigMap: return put(change, std::move(key), ConfigMap(), problems);
+    case Kind::ClusterTrustBundle:
+      return put(change, std::move(key), ClusterTrustBundle(), problems);
     case Kind::Namespace: return put(change, std::move(key), Namespace(), problems);
     case Kind::Filter: return put(change, std::move(key), FilterObject(), problems);
     case Kind::RouteSnapshot: break;

@@ -68,7 +68,8 @@ class ObjectStore {
   ObjectDecoder decoder_;
   std::tuple<Map<GatewayClass>, Map<Gateway>, Map<RouteObject>, Map<ListenerSet>,
              Map<BackendTlsPolicy>, Map<ReferenceGrant>, Map<Service>, Map<EndpointSlice>,
-             Map<Secret>, Map<ConfigMap>, Map<Namespace>, Map<FilterObject>>
+             Map<Secret>, Map<ConfigMap>, Map<ClusterTrustBundle>, Map<Namespace>,
+             Map<FilterObject>>
       maps_;
   Index slices_;
   Index gateway_services_;

@@ -61,6 +61,7 @@ std::optional<Kind> kindOf(std::string_view group, std::string_view kind) noexce
       {"", "Service", Kind::Service},
       {"", "Secret", Kind::Secret},
       {"", "ConfigMap", Kind::ConfigMap},
+      {kCertificatesGroup, "ClusterTrustBundle", Kind::ClusterTrustBundle},
       {"", "Namespace", Kind::Namespace},
       {"discovery.k8s.io", "EndpointSlice", Kind::EndpointSlice},
       {kHyperwayGroup, "Filter", Kind::Filter},

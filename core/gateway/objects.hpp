@@ -23,6 +23,8 @@ namespace hyperway::gateway {
 inline constexpr std::string_view kGatewayGroup = "gateway.networking.k8s.io";
 /// Group of our own kinds.
 inline constexpr std::string_view kHyperwayGroup = "hyperway.arloor.dev";
+/// Group of ClusterTrustBundles.
+inline constexpr std::string_view kCertificatesGroup = "certificates.k8s.io";
 
 /// The kinds that we read.
 enum class Kind : std::uint8_t {
@@ -36,6 +38,7 @@ enum class Kind : std::uint8_t {
   EndpointSlice,
   Secret,
   ConfigMap,
+  ClusterTrustBundle,
   Namespace,
   Filter,
   RouteSnapshot,  ///< Kept in Snapshots, not in the store.
@@ -484,6 +487,14 @@ struct Secret {
 struct ConfigMap {
   Meta meta;            ///< Identity.
   std::string ca_pem;   ///< ca.crt; empty: absent.
+/// ClusterTrustBundle: trust anchors for a whole cluster, in no namespace.
+struct ClusterTrustBundle {
+  Meta meta;           ///< Identity.
+  std::string ca_pem;  ///< spec.trustBundle.
+  /// Field-wise equality.
+  friend bool operator==(const ClusterTrustBundle&, const ClusterTrustBundle&) = default;
+};
+
   std::string problem;  ///< Not empty: why ca.crt could not be decoded.
   /// Field-wise equality.
   friend bool operator==(const ConfigMap&, const ConfigMap&) = default;
@@ -535,6 +546,8 @@ class ObjectDecoder {
   [[nodiscard]] bool decode(std::string_view json, FilterObject& object, Problems& problems);
 
  private:
+  /// Decodes a ClusterTrustBundle.
+  [[nodiscard]] bool decode(std::string_view json, ClusterTrustBundle& object, Problems& problems);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// BackendTLSPolicy and ConfigMap: how peers are verified.
+// BackendTLSPolicy, ConfigMap and ClusterTrustBundle: how peers are verified.
 #include "gateway/base64.hpp"
 #include "gateway/objects_impl.hpp"
 
@@ -75,6 +75,16 @@ bool ObjectDecoder::decode(std::string_view json, ConfigMap& object, Problems& p
                            object.ca_pem = *std::move(decoded);
                          else
                            object.problem = "has a ca.crt that is not base64";
+                       });
+                     });
+}
+
+bool ObjectDecoder::decode(std::string_view json, ClusterTrustBundle& object, Problems& problems) {
+  return impl_->read(json, object.meta, nullptr, problems,
+                     [&](std::string_view part, JsonNode& spec) {
+                       if (part != "spec") return;
+                       spec.fields([&](std::string_view name, JsonNode& member) {
+                         if (name == "trustBundle") member.read(object.ca_pem);
                        });
                      });
 }

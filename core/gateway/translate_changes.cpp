@@ -115,7 +115,8 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
       }
       break;
     case Kind::Filter: work.filters.insert(key); break;
-    case Kind::ConfigMap: touchRelying(key, work); break;
+    case Kind::ConfigMap:
+    case Kind::ClusterTrustBundle: touchRelying(key, work); break;
     case Kind::RouteSnapshot: work.snapshots = true; break;
   }
 }
@@ -145,10 +146,9 @@ void Translator::State::touchRelying(const std::string& config_map, Work& work) 
     if (std::count(gateway.config_maps.begin(), gateway.config_maps.end(), config_map) > 0)
       work.gateways.insert(key);
   for (const auto& [key, policy] : store.all<BackendTlsPolicy>()) {
-    const bool relies =
-        std::any_of(policy.authorities.begin(), policy.authorities.end(), [&](const CaRef& ref) {
-          return objectKey(policy.meta.name_space, ref.name) == config_map;
-        });
+    const bool relies = std::any_of(
+        policy.authorities.begin(), policy.authorities.end(),
+        [&](const CaRef& ref) { return authorityKey(ref, policy.meta.name_space) == config_map; });
     if (!relies) continue;
     touched_policies.insert(key);
     for (const BackendTlsPolicy::Target& target : policy.targets)

@@ -106,8 +106,8 @@ void Translator::State::judge(const std::string& key, Work& work) {
   const GatewayClass* const own = ownClass(*spec);
   const bool class_accepted =
       !own->parameters || options.gateway_addresses == AddressSource::Deployed;
-  GatewayState fresh =
-      judgeGateway(*spec, {store, options, certificates, authorities, addresses, class_accepted});
+  GatewayState fresh = judgeGateway(*spec, {store, options, certificates, authorities, addresses,
+                                            filters_parser, filter_verdicts, class_accepted});
   fresh.class_parameters = own->parameters;
   const auto [entry, is_new] = gateways.try_emplace(key);
   if (is_new) touchSets(key, work);

@@ -83,6 +83,7 @@ bool isRelevant(const YamlObject& object) {
       object.group == "gateway.networking.x-k8s.io" || object.group == "hyperway.arloor.dev")
     return true;
   if (object.group == "discovery.k8s.io") return object.kind == "EndpointSlice";
+  if (object.group == "certificates.k8s.io") return object.kind == "ClusterTrustBundle";
   return object.group.empty() && (object.kind == "Service" || object.kind == "Secret" ||
                                   object.kind == "ConfigMap" || object.kind == "Namespace");
 }

@@ -347,7 +347,8 @@ class Converter {
     if (from.name.empty())
       return failAt(from.line, from.kind + ": metadata.name is missing" +
                                    (from.metadata_at == kNone ? "" : " or empty"));
-    if (!isName(from.name, 253, "."))
+    // A bundle of a signer has its name, with ':' for '/', in front.
+    if (!isName(from.name, 253, from.kind == "ClusterTrustBundle" ? ".:" : "."))
       return failAt(from.line,
                     from.kind + ": metadata.name \"" + from.name +
                         "\" is no DNS-1123 name: lower-case letters, digits, '-' and '.' only");
@@ -390,6 +391,7 @@ bool convertDocument(std::string_view text, std::vector<YamlObject>& out, YamlEr
 
 bool isClusterScoped(std::string_view group, std::string_view kind) noexcept {
   return (group == "gateway.networking.k8s.io" && kind == "GatewayClass") ||
+         (group == "certificates.k8s.io" && kind == "ClusterTrustBundle") ||
          (group.empty() && kind == "Namespace");
 }
 

@@ -154,6 +154,7 @@ class K8sSource::Cluster final : public Follower {
       followed->start(before.get());
     }
     discovered_ = true;
+    references_due_ = true;
     tellMissing();
     tellHealth();
     bool complete = true;
@@ -308,13 +309,19 @@ class K8sSource::Cluster final : public Follower {
     for (const References::Target& target : wanted) {
       if (named_.contains(target)) continue;
       const ObjectId id = idOf(target.kind, target.key);
-      if (!settings_.name_space.empty() && id.name_space != settings_.name_space) continue;
+      const KindSpec& kind = *findKind(target.kind);
+      if (kind.namespaced && !settings_.name_space.empty() && id.name_space != settings_.name_space)
+        continue;
+      const auto served = served_.find(kind.kind);
+      if (served == served_.end()) continue;  // looked for again with each discovery
+      if (followed && followed->groupVersion() == served->second) continue;
       auto& followed = named_[target];
       auto& turns = turns_[target.kind];
       if (!turns) turns = std::make_unique<k8s_client::ListTurns>(client_);
-      followed = std::make_unique<FollowedKind>(client_, *this, *findKind(target.kind), "v1",
-                                                id.name_space, id.name, followOptions(turns.get()));
-      followed->start();
+      const auto before = std::move(followed);
+      followed = std::make_unique<FollowedKind>(client_, *this, kind, served->second, id.name_space,
+                                                id.name, followOptions(turns.get()));
+      followed->start(before.get());
     }
     states_changed_ = true;
   }

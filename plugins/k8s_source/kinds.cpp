@@ -8,6 +8,7 @@ constexpr std::string_view kV1[] = {"v1"};
 constexpr std::string_view kOurs[] = {"v1alpha1"};
 constexpr std::string_view kBeta[] = {"v1", "v1beta1"};
 constexpr std::string_view kPolicy[] = {"v1", "v1alpha3"};
+constexpr std::string_view kBundle[] = {"v1", "v1beta1", "v1alpha1"};
 constexpr std::string_view kAlpha[] = {"v1", "v1alpha3", "v1alpha2"};
 
 constexpr bool kNamespaced = true, kCluster = false;
@@ -25,6 +26,8 @@ constexpr KindSpec kKinds[] = {
     {"hyperway.arloor.dev", "Filter", "filters", kOurs, kNamespaced, true, false, false, true},
     {"", "Secret", "secrets", kV1, kNamespaced, false, false, true},
     {"", "ConfigMap", "configmaps", kV1, kNamespaced, false, false, true},
+    {kCertificatesGroup, "ClusterTrustBundle", "clustertrustbundles", kBundle, kCluster, false,
+     true, true},
     {kGatewayGroup, "GRPCRoute", "grpcroutes", kAlpha, kNamespaced, true, true},
     {kGatewayGroup, "TLSRoute", "tlsroutes", kAlpha, kNamespaced, true, true},
     {kGatewayGroup, "TCPRoute", "tcproutes", kAlpha, kNamespaced, true, true},

@@ -8,6 +8,8 @@ namespace hyperway::k8s_source {
 
 /// Group of the Gateway API.
 inline constexpr std::string_view kGatewayGroup = "gateway.networking.k8s.io";
+/// Group of ClusterTrustBundles.
+inline constexpr std::string_view kCertificatesGroup = "certificates.k8s.io";
 
 /// A kind that is followed, and how the API calls it.
 struct KindSpec {

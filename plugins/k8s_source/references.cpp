@@ -34,6 +34,16 @@ class Collector {
     for (const Value& reference : references.items()) add(reference, kind);
   }
 
+  // Trust anchors: of a ConfigMap, or of the whole cluster.
+  void addAuthorities(const Value& references) {
+    addAll(references, "ConfigMap");
+    for (const Value& reference : references.items()) {
+      const std::string& name = at(reference, "name").text();
+      if (at(reference, "group").text() == kCertificatesGroup && !name.empty() &&
+          at(reference, "kind").text() == "ClusterTrustBundle")
+        out_.push_back({"ClusterTrustBundle", '/' + name});
+    }
+  }
  private:
   std::string name_space_;
   std::vector<References::Target>& out_;

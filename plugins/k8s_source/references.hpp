@@ -10,14 +10,15 @@
 
 namespace hyperway::k8s_source {
 
-/// Which Secrets and ConfigMaps are referred to by Gateways of our classes, by ListenerSets that
-/// those may take, and by BackendTLSPolicies: those are read, and no others. Not locked.
+/// Which Secrets, ConfigMaps and ClusterTrustBundles are referred to by Gateways of our classes, by
+/// ListenerSets that those may take, and by BackendTLSPolicies: those are read, and no others. Not
+/// locked.
 class References {
  public:
   /// A Secret or ConfigMap.
   struct Target {
-    std::string kind;  ///< "Secret" or "ConfigMap".
-    std::string key;   ///< "namespace/name".
+    std::string kind;  ///< "Secret", "ConfigMap" or "ClusterTrustBundle".
+    std::string key;   ///< "namespace/name", "/name" of a ClusterTrustBundle.
     /// By kind, then key.
     friend auto operator<=>(const Target&, const Target&) = default;
   };

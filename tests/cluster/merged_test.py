@@ -77,7 +77,9 @@ spec:
   targetRefs: [{group: "", kind: Service, name: encrypted}]
   validation:
     hostname: encrypted.example
-    caCertificateRefs: [{group: "", kind: ConfigMap, name: authority}]
+    caCertificateRefs:
+    - {group: "", kind: ConfigMap, name: authority}
+    - {group: certificates.k8s.io, kind: ClusterTrustBundle, name: authority}
 """
 # One of each kind that nothing else here brings: that it has no place at the Gateway is told in its status as well.
 OTHER_KINDS = """

@@ -13,7 +13,7 @@ from harness.backend import Backend, answer
 from harness.case import Case, GatewayCase, until
 from harness.client import Client, ask
 from harness.manifests import (anchors, app, gateway, gateway_class, listener, route, rule, secret, service, slices,
-                               tls_policy, path_match)
+                               tls_policy, trust_bundle, path_match)
 from harness.upgrade import WEBSOCKET, echo_tunnel
 
 AUTHORITY = tls.Authority()
@@ -202,6 +202,20 @@ class Change(Case):
         self.assertEqual(self.condition("Accepted"), "True Accepted")
         self.gateway.apply(anchors("none"))
         until(lambda: ask(port).status == 500, message="anchors that went")
+
+    def test_a_cluster_trust_bundle_is_an_anchor(self):
+        port = self.start()
+        policy = tls_policy(authorities=())
+        policy["spec"]["validation"]["caCertificateRefs"] = [
+            {"group": "certificates.k8s.io", "kind": "ClusterTrustBundle", "name": "example:ca"}]
+        self.gateway.apply(policy)
+        until(lambda: ask(port).status == 500, message="an anchor that is not there")
+        self.assertEqual(self.condition("ResolvedRefs"), "False InvalidCACertificateRef")
+        self.gateway.apply(trust_bundle("example:ca", AUTHORITY.certificate))
+        until(lambda: ask(port).status == 200, message="the bundle that came")
+        self.assertEqual(self.condition("Accepted"), "True Accepted")
+        self.gateway.apply(trust_bundle("example:ca", OTHER.certificate))
+        until(lambda: ask(port).status == 502, message="the bundle that changed")
 
     def test_a_changed_policy_never_uses_a_connection_made_before(self):
         port = self.start()

@@ -25,6 +25,7 @@ SERVED = {
               "referencegrants": "ReferenceGrant", "backendtlspolicies": "BackendTLSPolicy"},
     "v1": {"services": "Service", "namespaces": "Namespace", "secrets": "Secret", "configmaps": "ConfigMap",
            "pods": "Pod"},
+    "certificates.k8s.io/v1": {"clustertrustbundles": "ClusterTrustBundle"},
     "discovery.k8s.io/v1": {"endpointslices": "EndpointSlice"},
     "hyperway.arloor.dev/v1alpha1": {"filters": "Filter", "routesnapshots": "RouteSnapshot"},
     "coordination.k8s.io/v1": {"leases": "Lease"},

@@ -133,6 +133,12 @@ def anchors(name, *pems, namespace="default"):
             "data": {"ca.crt": b"".join(pems).decode()}}
 
 
+def trust_bundle(name, *pems):
+    """A ClusterTrustBundle of PEM bytes."""
+    return {"apiVersion": "certificates.k8s.io/v1", "kind": "ClusterTrustBundle", "metadata": _meta(name),
+            "spec": {"trustBundle": b"".join(pems).decode()}}
+
+
 def config_map_ref(name, namespace=None):
     """A caCertificateRef."""
     out = {"group": "", "kind": "ConfigMap", "name": name}

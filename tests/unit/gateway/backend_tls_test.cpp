@@ -133,6 +133,38 @@ TEST_CASE("What a policy asks for must be complete; else nothing is sent, least 
   }
 }
 
+TEST_CASE(
+    "A ClusterTrustBundle is a trust anchor for all namespaces, and is followed as it changes") {
+  constexpr std::string_view kBundle =
+      "'caCertificateRefs':[{'group':'certificates.k8s.io','kind':'ClusterTrustBundle',"
+      "'name':'ca'}],'hostname':'web.example'";
+  World world;
+  world.addBasics();
+  world.addRoute("web", kWeb);
+  // A ConfigMap of that name is another object.
+  addAnchors(world);
+  addPolicy(world, "policy", kTarget, kBundle);
+  CHECK(policy(world, "policy", "ResolvedRefs") == "False InvalidCACertificateRef");
+  CHECK(policy(world, "policy", "Accepted") == "False NoValidCACertificate");
+  CHECK_FALSE(web(world).tls->refused.empty());
+  const auto put = [&](std::string_view pem) {
+    world.put("ClusterTrustBundle", "", "ca", "'spec':{'trustBundle':'" + std::string(pem) + "'}");
+  };
+  put(kPem);
+  CHECK(policy(world, "policy", "ResolvedRefs") == "True ResolvedRefs");
+  CHECK(policy(world, "policy", "Accepted") == "True Accepted");
+  REQUIRE(web(world).tls->authorities.size() == 1);
+  CHECK(web(world).tls->authorities[0]->starts_with("-----BEGIN CERTIFICATE-----"));
+  put("nonsense");
+  CHECK(policy(world, "policy", "ResolvedRefs") == "False InvalidCACertificateRef");
+  CHECK(web(world).tls->authorities.empty());
+  put(kPem);
+  CHECK(web(world).tls->refused.empty());
+  world.remove("ClusterTrustBundle", "", "ca");
+  CHECK(policy(world, "policy", "Accepted") == "False NoValidCACertificate");
+  CHECK_FALSE(web(world).tls->refused.empty());
+}
+
 TEST_CASE("Options of a policy that nobody knows are refused") {
   World world;
   addSecuredWeb(world);

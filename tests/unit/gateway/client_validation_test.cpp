@@ -94,6 +94,22 @@ TEST_CASE("Trust anchors for clients that are no good take down the HTTPS listen
   }
 }
 
+TEST_CASE(
+    "A ClusterTrustBundle says whose clients are good, in whatever namespace the Gateway is") {
+  World world;
+  addGateway(world, validation("{'group':'certificates.k8s.io','kind':'ClusterTrustBundle',"
+                               "'name':'clients','namespace':'elsewhere'}"));
+  CHECK(world.listener("gw", "https", "ResolvedRefs") == "False InvalidCACertificateRef");
+  CHECK_FALSE(world.listeners.contains("default/gw/https"));
+  world.put("ClusterTrustBundle", "", "clients",
+            "'spec':{'trustBundle':'" + std::string(kPem) + "'}");
+  CHECK(world.listener("gw", "https", "ResolvedRefs") == "True ResolvedRefs");
+  REQUIRE(world.listeners.contains("default/gw/https"));
+  CHECK(world.listeners.at("default/gw/https").validation->authorities.size() == 1);
+  world.remove("ClusterTrustBundle", "", "clients");
+  CHECK_FALSE(world.listeners.contains("default/gw/https"));
+}
+
 TEST_CASE("A mode that nobody knows refuses the listener") {
   World world;
   addGateway(world, validation(kRef, "Sometimes"));

@@ -170,6 +170,7 @@ class World {
     if (kind == "Service" || kind == "Secret" || kind == "ConfigMap" || kind == "Namespace")
       return "";
     if (kind == "EndpointSlice") return "discovery.k8s.io";
+    if (kind == "ClusterTrustBundle") return "certificates.k8s.io";
     return std::string(kind == "Filter" || kind == "RouteSnapshot" ? kHyperway : kGateway);
   }
 

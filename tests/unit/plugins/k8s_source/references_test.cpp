@@ -74,6 +74,24 @@ TEST_CASE("A BackendTLSPolicy names its authorities") {
   CHECK(references.wanted().empty());
 }
 
+TEST_CASE(
+    "Trust anchors of the whole cluster are read where a policy or a Gateway of ours names them") {
+  constexpr const char* kBundle =
+      R"({"group":"certificates.k8s.io","kind":"ClusterTrustBundle","name":"ca"})";
+  References references("us/here");
+  references.put("BackendTLSPolicy", "a/p", "a",
+                 std::string(R"({"validation":{"caCertificateRefs":[)") + kBundle + "]}}");
+  CHECK(references.wanted() == Targets{{"ClusterTrustBundle", "/ca"}});
+  references.remove("BackendTLSPolicy", "a/p");
+  references.put("GatewayClass", "/c", "", kOurClass);
+  references.put(
+      "Gateway", "a/g", "a",
+      std::string(R"({"gatewayClassName":"c","tls":{"frontend":{"default":{"validation":)") +
+          R"({"caCertificateRefs":[)" + kBundle +
+          R"(,{"group":"else","kind":"ClusterTrustBundle","name":"x"}]}}}}})");
+  CHECK(references.wanted() == Targets{{"ClusterTrustBundle", "/ca"}});
+}
+
 TEST_CASE("A policy cannot have a Secret read, which only Gateways of ours can") {
   References references("us/here");
   references.put("BackendTLSPolicy", "a/p", "a",
