@@ -11,27 +11,39 @@ namespace {
 
 // spec.addresses, taken apart.
 struct Wanted {
-  std::vector<std::string> values;  // canonical
-  bool any = false;                 // an IP address without a value
+  std::vector<std::string> values;          // canonical
+  bool any = false;                         // an IP address without a value
+  std::vector<std::string> cluster_values;  // the same with routability Cluster
+  bool any_cluster = false;
   Verdict accepted;
   Verdict programmed;
 };
 
-Wanted read(const Gateway& gateway) {
+// GatewayAddressRoutabilityType: Cluster is the address of a Service within its cluster.
+std::string routabilityProblem(const std::string& routability, const TranslateOptions& options) {
+  if (routability.empty()) return {};
+  if (routability != "Cluster") return "must be empty or Cluster, not " + routability;
+  return options.gateway_addresses == AddressSource::Bound
+             ? "is not to be had where addresses do not come from Services"
+             : std::string();
+}
+
+Wanted read(const Gateway& gateway, const TranslateOptions& options) {
   Wanted wanted;
   for (std::size_t i = 0; i < gateway.addresses.size(); ++i) {
     const AddressSpec& address = gateway.addresses[i];
     const std::string here = "/spec/addresses/" + std::to_string(i);
+    const bool cluster = !address.routability.empty();
     if (address.type != "IPAddress")
       wanted.accepted.keep(
           {"UnsupportedAddress", here + "/type: only IPAddress is supported, not " + address.type});
-    else if (address.routability)
-      wanted.accepted.keep(
-          {"UnsupportedAddress", here + "/routability: is not supported by this version"});
+    else if (std::string problem = routabilityProblem(address.routability, options);
+             !problem.empty())
+      wanted.accepted.keep({"UnsupportedAddress", here + "/routability: " + problem});
     else if (!address.value)
-      wanted.any = true;
+      (cluster ? wanted.any_cluster : wanted.any) = true;
     else if (std::string value = canonicalIp(*address.value); !value.empty())
-      wanted.values.push_back(std::move(value));
+      (cluster ? wanted.cluster_values : wanted.values).push_back(std::move(value));
     else
       wanted.programmed.keep(
           {"AddressNotUsable", here + "/value: '" + *address.value + "' is not an IP address"});
@@ -53,16 +65,28 @@ void publish(const Wanted& wanted, const Service* service, const TranslateOption
     return;
   }
   const std::string name = "Service " + service->meta.key();
-  const auto& has = service->addresses;
-  for (const std::string& value : wanted.values)
-    if (std::find(has.begin(), has.end(), value) == has.end())
-      result.programmed.keep({"AddressNotUsable", name + " has not got address " + value});
-  if (has.empty()) result.programmed.keep({"AddressNotAssigned", name + " has no address yet"});
-  const bool all = wanted.any || wanted.values.empty();
-  for (const std::string& address : has)
-    if (all ||
-        std::find(wanted.values.begin(), wanted.values.end(), address) != wanted.values.end())
-      published.push_back(address);
+  const auto take = [&](const std::vector<std::string>& has, const std::vector<std::string>& values,
+                        bool any, std::string_view kind, std::vector<std::string>& out) {
+    const auto in = [](const std::vector<std::string>& list, const std::string& value) {
+      return std::find(list.begin(), list.end(), value) != list.end();
+    };
+    for (const std::string& value : values)
+      if (!in(has, value))
+        result.programmed.keep(
+            {"AddressNotUsable", name + " has not got " + std::string(kind) + ' ' + value});
+    if (has.empty())
+      result.programmed.keep(
+          {"AddressNotAssigned", name + " has no " + std::string(kind) + " yet"});
+    for (const std::string& address : has)
+      if (any || in(values, address)) out.push_back(address);
+  };
+  const bool cluster = wanted.any_cluster || !wanted.cluster_values.empty();
+  if (cluster)
+    take(service->cluster_addresses, wanted.cluster_values, wanted.any_cluster, "cluster address",
+         result.cluster);
+  if (!cluster || wanted.any || !wanted.values.empty())
+    take(service->addresses, wanted.values, wanted.any || wanted.values.empty(), "address",
+         published);
 }
 
 TargetPorts targetsOf(const Service& service) {

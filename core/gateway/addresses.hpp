@@ -30,6 +30,8 @@ struct GatewayAddresses {
   TargetPorts targets;
   /// Its addresses for the status, if they are not those that it is bound to.
   std::optional<std::vector<std::string>> published;
+  /// Those that it asks for with routability Cluster, for the status: of its Service.
+  std::vector<std::string> cluster;
 };
 
 /// Gives Gateways their addresses (ARCHITECTURE decision 8). Where Services have the addresses,

@@ -282,7 +282,9 @@ ObjectStatus classStatus(const GatewayClass& object, AddressSource addresses) {
   const auto features = supportedFeatures();
   status.supported_features.assign(features.begin(), features.end());
   if (hasServices(addresses)) {
-    status.supported_features.emplace_back("GatewayInfrastructure");
+    for (const char* feature :
+         {"GatewayAddressRoutability", "GatewayAddressRoutabilityCluster", "GatewayInfrastructure"})
+      status.supported_features.emplace_back(feature);
     std::sort(status.supported_features.begin(), status.supported_features.end());
   }
   return status;
@@ -298,6 +300,7 @@ ObjectStatus gatewayStatus(const GatewayState& gateway) {
   if (letsAnyClientPass(*gateway.spec))
     status.conditions.push_back(
         condition("InsecureFrontendValidationMode", {}, "ConfigurationChanged",
+  status.cluster_addresses = gateway.addresses.cluster;
                   "clients without a valid certificate pass: /spec/tls/frontend asks for "
                   "AllowInsecureFallback",
                   gateway.spec->meta.generation));

@@ -60,8 +60,13 @@ route::Gateway describe(const GatewayState& gateway) {
     refer("GatewayClass " + spec.class_name, gateway.class_parameters,
           gateway.class_parameters->name_space);
   refer("", spec.parameters, spec.meta.name_space);
-  for (const AddressSpec& address : spec.addresses)
-    if (std::string ip = address.value ? canonicalIp(*address.value) : ""; !ip.empty())
+  made.cluster_only =
+      !spec.addresses.empty() &&
+      std::all_of(spec.addresses.begin(), spec.addresses.end(),
+                  [](const AddressSpec& address) { return address.routability == "Cluster"; });
+  for (const AddressSpec& address : spec.addresses) {
+    if (!address.value || !address.routability.empty()) continue;
+    if (std::string ip = canonicalIp(*address.value); !ip.empty())
       made.addresses.push_back(std::move(ip));
   std::set<std::pair<std::uint16_t, std::string>> ports;
   for (const ListenerState& listener : gateway.listeners)

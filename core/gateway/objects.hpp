@@ -203,7 +203,7 @@ struct ListenerSpec {
 struct AddressSpec {
   std::string type = "IPAddress";    ///< AddressType.
   std::optional<std::string> value;  ///< Absent: any address of the type.
-  bool routability = false;          ///< The experimental routability is set.
+  std::string routability;           ///< Empty: whatever there is; else Cluster, or unknown.
   /// Field-wise equality.
   friend bool operator==(const AddressSpec&, const AddressSpec&) = default;
 };
@@ -444,6 +444,7 @@ struct Service {
   /// Field-wise equality.
   friend bool operator==(const Service&, const Service&) = default;
 };
+  std::vector<std::string> cluster_addresses;  ///< clusterIPs, canonical; none if it is headless.
 
 /// EndpointSlice.
 struct EndpointSlice {

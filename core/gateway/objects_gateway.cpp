@@ -95,7 +95,7 @@ void readAddress(JsonNode& node, AddressSpec& address) {
   node.fields([&](std::string_view key, JsonNode& member) {
     if (key == "type") member.read(address.type);
     if (key == "value") member.read(address.value.emplace());
-    if (key == "routability") address.routability = true;
+    if (key == "routability") member.read(address.routability);
   });
   if (address.value && address.value->empty()) address.value.reset();
 }

@@ -114,12 +114,16 @@ bool ObjectDecoder::decode(std::string_view json, Service& object, Problems& pro
         });
       });
   object.external = type == "ExternalName";
-  for (std::string& address : type == "LoadBalancer" ? balancer : cluster) {
-    // "None" of a headless Service is no place to reach it at.
-    if (address.empty() || address == "None") continue;
-    std::string canonical = canonicalIp(address);
-    object.addresses.push_back(canonical.empty() ? std::move(address) : std::move(canonical));
-  }
+  const auto take = [](const std::vector<std::string>& from, std::vector<std::string>& to) {
+    for (const std::string& address : from) {
+      // "None" of a headless Service is no place to reach it at.
+      if (address.empty() || address == "None") continue;
+      std::string canonical = canonicalIp(address);
+      to.push_back(canonical.empty() ? address : std::move(canonical));
+    }
+  };
+  take(type == "LoadBalancer" ? balancer : cluster, object.addresses);
+  if (!object.external) take(cluster, object.cluster_addresses);
   object.gateway = generatedFor(object.meta.name_space, labels, annotations);
   for (auto& [name, value] : annotations)
     if (name == kProxyAnnotation) object.proxy_protocol = std::move(value);

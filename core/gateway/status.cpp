@@ -143,12 +143,16 @@ void writeListeners(JsonWriter& out, const ObjectStatus& status) {
 void writeGateway(JsonWriter& out, const ObjectStatus& status) {
   out.key("addresses");
   out.open('[');
-  for (const std::string& address : status.addresses) {
+  const auto write = [&](const std::string& address, std::string_view routability) {
     out.open('{');
     out.member("type", isIpLiteral(address) ? "IPAddress" : "Hostname");
     out.member("value", address);
+    out.memberIf("routability", routability);
     out.close('}');
-  }
+  };
+  for (const std::string& address : status.addresses) write(address, "");
+  // Said only to who has asked for it: older definitions lack the field.
+  for (const std::string& address : status.cluster_addresses) write(address, "Cluster");
   out.close(']');
   writeListeners(out, status);
   if (status.attached_sets == 0) return;

@@ -73,6 +73,7 @@ struct ObjectStatus {
   std::vector<Condition> conditions;   ///< GatewayClass, Gateway, ListenerSet, Filter.
   std::vector<std::string> supported_features;  ///< GatewayClass only; sorted.
   std::vector<std::string> addresses;           ///< Gateway only; IP addresses or host names.
+  std::vector<std::string> cluster_addresses;   ///< Likewise, of routability Cluster.
   std::vector<ListenerStatus> listeners;        ///< Gateway and ListenerSet.
   std::int32_t attached_sets = 0;               ///< Gateway only: ListenerSets that are accepted.
   std::string gateway;                          ///< ListenerSet only: key of its Gateway.

@@ -59,6 +59,7 @@ void appendGateway(std::string& out, const route::Gateway& gateway) {
   appendPairs(out, "labels", gateway.labels);
   appendPairs(out, "annotations", gateway.annotations);
   appendKeys(out, "addresses", gateway.addresses);
+  if (gateway.cluster_only) out += R"(,"clusterOnly":true)";
   out += ",\"ports\":[";
   for (std::size_t i = 0; i < gateway.ports.size(); ++i) {
     out += i != 0 ? ",{\"port\":" : "{\"port\":";

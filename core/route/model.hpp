@@ -363,7 +363,8 @@ struct Gateway {
   std::vector<std::pair<std::string, std::string>> labels;       ///< For what is made for it.
   std::vector<std::pair<std::string, std::string>> annotations;  ///< Likewise.
   std::vector<std::string> addresses;                            ///< IP addresses that it asks for.
-  std::vector<Port> ports;             ///< Sorted, no duplicates; of listeners that are valid.
+  bool cluster_only = false;  ///< It asks for addresses within the cluster, and for no others.
+  std::vector<Port> ports;    ///< Sorted, no duplicates; of listeners that are valid.
   std::vector<Parameters> parameters;  ///< Those of its class, then its own.
 
   /// "namespace/name".

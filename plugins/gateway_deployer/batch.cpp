@@ -24,6 +24,7 @@ Gateway gatewayOf(const json::Value& value) {
   out.uid = textOf(value, "uid");
   if (const json::Value* created = value.find("created")) out.created = created->integer();
   if (const json::Value* accepted = value.find("accepted")) out.accepted = accepted->boolean();
+  if (const json::Value* inside = value.find("clusterOnly")) out.cluster_only = inside->boolean();
   out.labels = pairsOf(value, "labels");
   out.annotations = pairsOf(value, "annotations");
   if (const json::Value* addresses = value.find("addresses"))

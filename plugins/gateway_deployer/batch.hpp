@@ -40,6 +40,7 @@ struct Gateway {
   std::string uid;                                 ///< Its uid; may be empty.
   std::int64_t created = 0;                        ///< Seconds since the epoch.
   bool accepted = true;                            ///< False: nothing new for it.
+  bool cluster_only = false;                       ///< It wants addresses of the cluster alone.
   std::map<std::string, std::string> labels;       ///< spec.infrastructure.labels.
   std::map<std::string, std::string> annotations;  ///< spec.infrastructure.annotations.
   std::vector<std::string> addresses;              ///< Addresses that it asks for.

@@ -237,8 +237,10 @@ std::vector<Member> serviceSpecOf(const Gateway& gateway, const Targets& targets
 }
 
 Desired serviceOf(const Gateway& gateway, const Targets& targets, const Common& common) {
+  // Gateway API, GatewayAddressRoutabilityCluster: it is not to be reached from outside.
+  const std::string type = gateway.cluster_only ? "ClusterIP" : common.type;
   return makeDesired(gateway, serviceName(gateway.name), {}, common, "v1", "Service",
-                     {{"spec", object(serviceSpecOf(gateway, targets, common.type))}});
+                     {{"spec", object(serviceSpecOf(gateway, targets, type))}});
 }
 
 std::vector<Desired> slicesOf(const Gateway& gateway, const Targets& targets,

@@ -229,6 +229,78 @@ TEST_CASE("Addresses that a Gateway asks for must be those that its Service has 
   }
 }
 
+TEST_CASE("An address of routability Cluster is one of the Service within the cluster") {
+  struct Row {
+    std::string_view wanted, accepted, programmed;
+    Texts addresses, cluster;
+  };
+  for (const Row& row : {Row{"{'routability':'Cluster'}",
+                             "True Accepted",
+                             "True Programmed",
+                             {},
+                             {"10.96.0.9", "fd00::9"}},
+                         Row{"{'value':'10.96.0.9','routability':'Cluster'}",
+                             "True Accepted",
+                             "True Programmed",
+                             {},
+                             {"10.96.0.9"}},
+                         Row{"{'routability':'Cluster'},{'type':'IPAddress'}",
+                             "True Accepted",
+                             "True Programmed",
+                             {"10.78.0.5"},
+                             {"10.96.0.9", "fd00::9"}},
+                         Row{"{'value':'10.78.0.5','routability':''}",
+                             "True Accepted",
+                             "True Programmed",
+                             {"10.78.0.5"},
+                             {}},
+                         Row{"{'value':'10.78.0.5','routability':'Cluster'}",
+                             "True Accepted",
+                             "False AddressNotUsable",
+                             {},
+                             {}},
+                         Row{"{'routability':'example.com/Vpc'}",
+                             "False UnsupportedAddress",
+                             "False Invalid",
+                             {},
+                             {}},
+                         Row{"{'type':'Hostname','routability':'Cluster'}",
+                             "False UnsupportedAddress",
+                             "False Invalid",
+                             {},
+                             {}}}) {
+    CAPTURE(row.wanted);
+    World world(services());
+    world.addBasics();
+    world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}",
+                     "'addresses':[" + std::string(row.wanted) + "]");
+    addServiceOf(world, "gw", k80, "{'ip':'10.78.0.5'}");
+    CHECK(world.gateway("gw", "Accepted") == row.accepted);
+    CHECK(world.gateway("gw", "Programmed") == row.programmed);
+    const ObjectStatus status = world.status("Gateway/default/gw");
+    CHECK(status.addresses == row.addresses);
+    CHECK(status.cluster_addresses == row.cluster);
+    const std::string text = toJson(status, "a.b/c");
+    CHECK((text.find(R"("routability":"Cluster")") != std::string::npos) == !row.cluster.empty());
+  }
+}
+
+TEST_CASE("A Gateway that wants addresses of the cluster alone is not opened to others") {
+  World world(services());
+  world.addBasics();
+  const auto only = [&](std::string_view wanted) {
+    world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}",
+                     "'addresses':[" + std::string(wanted) + "]");
+    return world.gateways.at("default/gw").cluster_only;
+  };
+  CHECK(only("{'routability':'Cluster'}"));
+  CHECK(only("{'value':'10.96.0.9','routability':'Cluster'}"));
+  CHECK(world.gateways.at("default/gw").addresses.empty());
+  CHECK_FALSE(only("{'routability':'Cluster'},{'value':'10.78.0.5'}"));
+  CHECK(world.gateways.at("default/gw").addresses == Texts{"10.78.0.5"});
+  CHECK_FALSE(only(""));
+}
+
 TEST_CASE("A Gateway that wants any address waits for one as the standard says") {
   World world(services());
   world.addBasics();

@@ -230,6 +230,16 @@ TEST_CASE("A Service is without selector, owned by its Gateway, and says whose i
             .find("ownerReferences") == std::string::npos);
 }
 
+TEST_CASE("A Gateway that wants addresses of the cluster alone gets a Service of that type") {
+  Gateway one = gateway("gw");
+  for (const bool inside : {false, true}) {
+    one.cluster_only = inside;
+    const Desired made = serviceOf(one, {{{80, "TCP"}, 10000}}, {"infra/pods", "LoadBalancer"});
+    const std::string type = inside ? "'type':'ClusterIP'" : "'type':'LoadBalancer'";
+    CHECK(k8s_client::toText(made.content).find(json(type)) != std::string::npos);
+  }
+}
+
 TEST_CASE("EndpointSlices name our Pods, with the mapped ports, for each address family") {
   Cluster cluster;
   cluster.addPods(
