@@ -125,11 +125,7 @@ Condition gatewayAccepted(const GatewayState& gateway) {
   Verdict verdict = ownVerdict(gateway);
   if (!any_valid)
     verdict.keep({"ListenersNotValid", "no listener is valid: " + joined(findings, "").message});
-  const std::string scope =
-      gateway.spec->default_scope
-          ? "spec.defaultScope is not supported by this version and has no effect"
-          : "";
-  Condition made = condition("Accepted", verdict, "Accepted", scope, gateway.spec->meta.generation);
+  Condition made = condition("Accepted", verdict, "Accepted", "", gateway.spec->meta.generation);
   if (verdict.fine() && !findings.empty()) {
     made.reason = "ListenersNotValid";
     made.message = "not all listeners are valid: " + joined(findings, "").message;

@@ -110,7 +110,8 @@ std::vector<Translator::Diagnosis> Translator::diagnose() const {
     for (const ParentStatus& parent : status.parents)
       for (const Condition& condition : parent.conditions)
         if (condition.type == "Accepted" && !condition.status &&
-            condition.message.starts_with("/spec/parentRefs"))
+            (condition.message.starts_with("/spec/parentRefs") ||
+             condition.message.starts_with("/spec/useDefaultGateways")))
           list.push_back({object, toProblem(condition.message)});
   // What a plugin refuses as unknown is told once.
   std::set<std::pair<std::string, std::string>> told;

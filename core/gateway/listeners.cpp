@@ -389,6 +389,7 @@ void findConflicts(const std::vector<GatewayState*>& gateways) {
   for (std::size_t age = 0; age < owners.size(); ++age)
     for (ListenerState* listener : owners[age].listeners) {
       listener->conflicted = {};
+  state.is_default = gateway.default_scope;
       listener->overlaps = false;
       if (!listener->competes()) continue;
       for (const route::Bind& bind : listener->model.binds) claims[bind].push_back({age, listener});

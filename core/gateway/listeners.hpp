@@ -70,6 +70,7 @@ struct SetState {
 struct GatewayState {
   const Gateway* spec = nullptr;  ///< The object; owned by the store.
   /// Its own in the order of the spec, then those of each set.
+  bool is_default = false;        ///< spec->default_scope; outlives a change of the object.
   std::vector<ListenerState> listeners;
   std::vector<SetState> sets;  ///< All that refer to it, the oldest first.
   GatewayAddresses addresses;  ///< Where it is bound.

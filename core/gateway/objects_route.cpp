@@ -244,6 +244,11 @@ bool ObjectDecoder::decode(std::string_view json, RouteObject& object, Problems&
           if (key == "rules")
             member.items(
                 [&](JsonNode& item) { readRule(item, object.kind, object.rules.emplace_back()); });
+          if (key == "useDefaultGateways") {
+            std::string scope;
+            member.read(scope);
+            object.use_default = !scope.empty() && scope != "None";
+          }
         });
       });
   const auto has_session = [](const RuleSpec& rule) { return rule.session.has_value(); };

@@ -53,7 +53,10 @@ std::vector<GatewayState*> Translator::State::gatewaysByAge() {
 
 void Translator::State::dropGateway(const std::string& key, Work& work) {
   addresses.release(key);
-  if (gateways.erase(key) == 0) return;
+  const auto found = gateways.find(key);
+  if (found == gateways.end()) return;
+  if (found->second.is_default) touchDefaults(work);
+  gateways.erase(found);
   touchRoutes(routes_by_parent, key, Redo::Attachment, work);
   touchSets(key, work);
 }
@@ -70,6 +73,10 @@ void Translator::State::touchSets(const std::string& gateway, Work& work) const 
 void Translator::State::touchAttached(const std::string& gateway,
                                       const std::vector<ListenerState>& before,
                                       const std::vector<ListenerState>& now, Work& work) const {
+void Translator::State::touchDefaults(Work& work) const {
+  touchRoutes(routes_by_parent, std::string(kDefaultGateways), Redo::Attachment, work);
+}
+
   std::map<std::string,
            std::pair<std::vector<const ListenerState*>, std::vector<const ListenerState*>>>
       by_owner;
@@ -85,6 +92,8 @@ void Translator::State::touchAttached(const std::string& gateway,
   }
 }
 
+    const auto found = gateways.find(gateway);
+    if (set.empty() && found != gateways.end() && found->second.is_default) touchDefaults(work);
 void Translator::State::settleSets(const Work& work, Outcome& outcome) {
   for (const std::string& key : work.listener_sets) {
     const auto* set = store.find<ListenerSet>(key);
@@ -113,6 +122,7 @@ void Translator::State::judge(const std::string& key, Work& work) {
   if (is_new) touchSets(key, work);
   fresh.deployment = std::move(entry->second.deployment);
   fresh.parameters = std::move(entry->second.parameters);
+  if (entry->second.is_default != fresh.is_default) touchDefaults(work);
   std::unordered_map<std::string_view, const ListenerState*> before;
   for (const ListenerState& old : entry->second.listeners) before.emplace(old.model.key, &old);
   for (ListenerState& listener : fresh.listeners)

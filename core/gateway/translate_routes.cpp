@@ -52,9 +52,29 @@ void Translator::State::settleRoutes(Work& work, Outcome& outcome) {
 // A route that refers to no Gateway of ours is none of our business: its filters are not parsed and
 // its backends not followed.
 bool Translator::State::hasOwnParent(const RouteObject& spec) const {
-  return std::any_of(spec.parents.begin(), spec.parents.end(), [&](const ParentRef& ref) {
+  const std::vector<ParentRef> parents = parentsOf(spec);
+  return std::any_of(parents.begin(), parents.end(), [&](const ParentRef& ref) {
     return gateways.contains(gatewayBehind(ref, spec.meta.name_space));
   });
+}
+
+std::vector<ParentRef> Translator::State::parentsOf(const RouteObject& spec) const {
+  std::vector<ParentRef> parents = spec.parents;
+  if (!spec.use_default) return parents;
+  std::set<std::string> defaults;
+  for (const auto& [key, gateway] : gateways)
+    if (gateway.is_default) defaults.insert(key);
+  for (const ParentRef& ref : spec.parents)
+    if (isGatewayRef(ref)) defaults.erase(parentKey(ref, spec.meta.name_space));
+  for (const std::string& key : defaults) {
+    const Meta& meta = gateways.at(key).spec->meta;
+    ParentRef& made = parents.emplace_back();
+    made.group = kGatewayGroup;
+    made.kind = "Gateway";
+    made.name_space = meta.name_space;
+    made.name = meta.name;
+  }
+  return parents;
 }
 
 std::string Translator::State::gatewayBehind(const ParentRef& ref,
@@ -104,6 +124,7 @@ void Translator::State::indexParents(const RouteObject& spec, RouteState& state)
     if (isGatewayRef(ref)) parents.push_back(key);
     if (isSetRef(ref)) parents.push_back(listenerSetTarget(key));
   }
+  if (spec.use_default) parents.emplace_back(kDefaultGateways);
   sortUnique(parents);
   if (parents == state.parents) return;
   routes_by_parent.remove(state.parents, &state);
@@ -140,15 +161,17 @@ void Translator::State::reindex(RouteState& state, const RouteDependencies& now)
 template <class Visit>
 void Translator::State::forEachParent(const RouteObject& spec, const RouteState& state,
                                       Visit&& visit) {
-  for (std::size_t i = 0; i < spec.parents.size(); ++i) {
-    const ParentRef& ref = spec.parents[i];
-    const auto here = spec.parents.begin() + static_cast<std::ptrdiff_t>(i);
-    if (std::find(spec.parents.begin(), here, ref) != here) continue;  // the same once more
+  const std::vector<ParentRef> parents = parentsOf(spec);
+  for (std::size_t i = 0; i < parents.size(); ++i) {
+    const ParentRef& ref = parents[i];
+    const auto here = parents.begin() + static_cast<std::ptrdiff_t>(i);
+    if (std::find(parents.begin(), here, ref) != here) continue;  // the same once more
     const std::string key = gatewayBehind(ref, spec.meta.name_space);
     const auto found = gateways.find(key);
     if (found == gateways.end()) continue;
     const std::string set = isSetRef(ref) ? parentKey(ref, spec.meta.name_space) : std::string();
-    const std::string pointer = "/spec/parentRefs/" + std::to_string(i);
+    const std::string pointer = i < spec.parents.size() ? "/spec/parentRefs/" + std::to_string(i)
+                                                        : "/spec/useDefaultGateways";
     visit(pointer, ref, key, found->second,
           attach(ref, pointer, {spec.kindName(), spec.meta.name_space, state.rules.hostnames},
                  found->second, set, store));

@@ -85,6 +85,9 @@ struct SnapshotAwaited {
   return "ListenerSet " + key;
 }
 
+/// The target of a route that uses default Gateways, in the same index.
+inline constexpr std::string_view kDefaultGateways = "default Gateways";
+
 /// Everything that the translator knows, and its steps. Changes are taken in, each marks in a Work
 /// what it touches, and settle() works that out: filters, classes, Gateways, routes, upstreams,
 /// statuses.
@@ -104,6 +107,8 @@ struct Translator::State {
   void touchUpstreams(const std::string& service_key, Work& work) const;
   /// Marks the ListenerSets of a Gateway.
   void touchSets(const std::string& gateway, Work& work) const;
+  /// Marks the routes of default Gateways.
+  void touchDefaults(Work& work) const;
   /// Marks routes of a Gateway and its sets whose listeners take others than before.
   void touchAttached(const std::string& gateway, const std::vector<ListenerState>& before,
                      const std::vector<ListenerState>& now, Work& work) const;
@@ -172,6 +177,9 @@ struct Translator::State {
   /// Attaches a route and puts it into the model.
   void putRoute(const RouteObject& spec, RouteState& state, bool rules_differ, Work& work,
                 Outcome& outcome);
+  /// The parents of a route: those that it refers to, then the default Gateways, if it uses them
+  /// and does not refer to them as well (GEP-3793).
+  [[nodiscard]] std::vector<ParentRef> parentsOf(const RouteObject& spec) const;
   /// True if a route refers to a Gateway of ours.
   [[nodiscard]] bool hasOwnParent(const RouteObject& spec) const;
   /// Key of the Gateway that a parentRef leads to, itself or by a ListenerSet; empty if to none.

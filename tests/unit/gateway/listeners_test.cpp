@@ -399,14 +399,51 @@ TEST_CASE("A Secret that no listener of ours refers to is not in the model") {
   CHECK(world.certificates.empty());
 }
 
-TEST_CASE("A default scope has no effect in this version, and says so") {
+TEST_CASE(
+    "A route that uses default Gateways attaches to those that take it, as they come and go") {
+  constexpr std::string_view kHttp = "{'name':'http','port':80,'protocol':'HTTP'}";
   World world;
   world.addBasics();
-  world.addGateway("gw", "{'name':'http','port':80,'protocol':'HTTP'}", "'defaultScope':'All'");
+  const auto add = [&](std::string_view name_space, std::string_view scope,
+                       std::string_view more = "") {
+    world.put("HTTPRoute", name_space, "web",
+              "'spec':{'useDefaultGateways':'" + std::string(scope) + "'" + std::string(more) + "}",
+              "'generation':3");
+  };
+  const auto parents = [&](std::string_view name_space) {
+    std::string out;
+    for (const ParentStatus& parent :
+         world.status("HTTPRoute/" + std::string(name_space) + "/web").parents)
+      out += parent.name_space + '/' + parent.name + ' ' +
+             World::show(parent.conditions, "Accepted") + ';';
+    return out;
+  };
+  add("default", "All");
+  CHECK(world.routes.empty());
+  CHECK(parents("default").empty());
+  world.addGateway("gw", kHttp, "'defaultScope':'All'");
   CHECK(world.gateway("gw", "Accepted") == "True Accepted");
-  CHECK(world.status("Gateway/default/gw").conditions.at(0).message ==
-        "spec.defaultScope is not supported by this version and has no effect");
-  world.put("HTTPRoute", "default", "web", "'spec':{'useDefaultGateways':'All'}");
+  CHECK(parents("default") == "default/gw True Accepted;");
+  CHECK(world.routes.contains("HTTPRoute/default/web"));
+  CHECK(world.listener("gw", "http").attached_routes == 1);
+  // Another one, which the route refers to as well: once is enough.
+  world.addGateway("other", "{'name':'http','port':81,'protocol':'HTTP'}", "'defaultScope':'All'");
+  CHECK(parents("default") == "default/gw True Accepted;default/other True Accepted;");
+  add("default", "All", ",'parentRefs':[{'name':'gw'}]");
+  CHECK(parents("default") == "/gw True Accepted;default/other True Accepted;");
+  add("default", "None");
+  CHECK(parents("default").empty());
+  CHECK(world.routes.empty());
+  CHECK(world.listener("gw", "http").attached_routes == 0);
+  // The usual rules hold.
+  add("elsewhere", "All");
+  CHECK(parents("elsewhere") ==
+        "default/gw False NotAllowedByListeners;default/other False NotAllowedByListeners;");
+  add("default", "All");
+  world.addGateway("gw", kHttp, "'defaultScope':'None'");
+  CHECK(parents("default") == "default/other True Accepted;");
+  world.remove("Gateway", "default", "other");
+  CHECK(parents("default").empty());
   CHECK(world.routes.empty());
 }
 
