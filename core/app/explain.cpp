@@ -72,6 +72,11 @@ class Explanation {
     line("listener", model.key + ", port " + std::to_string(model.port) + ", bound on " +
                          bindText(group.bind()) + host);
     if (isFlow(model.protocol)) return flow(listener, name);
+    for (const route::Filter& filter : model.filters)
+      line("filter",
+           filter.type + " of " + filter.owner +
+               (filter.refused.empty() ? ", before the match" : ", refused: " + filter.refused));
+    if (listener.refused()) return line("answer", "500: a filter of this listener cannot run");
     if (head_.method.empty())
       return line("answer", "requests, by their own rules: ask for one with https://");
     std::vector<route::NearMiss> misses;

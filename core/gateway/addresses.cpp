@@ -122,7 +122,7 @@ bool isInPool(const TranslateOptions& options, const std::string& address) {
 
 GatewayAddresses AddressAssigner::assign(const Gateway& gateway, const TranslateOptions& options,
                                          const Service* service) {
-  Wanted wanted = read(gateway);
+  Wanted wanted = read(gateway, options);
   GatewayAddresses result;
   if (options.gateway_addresses != AddressSource::Bound) {
     if (wanted.accepted.fine()) publish(wanted, service, options, result);

@@ -17,7 +17,7 @@ std::string problemOf(const std::string& pem, std::string_view member,
   if (!hasPemBlock(pem, "CERTIFICATE"))
     return "has a " + std::string(member) + " that is no PEM certificate";
   if (!check) return {};
-  const std::string refused = check(object.ca_pem);
+  const std::string refused = check(pem);
   return refused.empty() ? std::string() : "cannot be used: " + refused;
 }
 
@@ -81,9 +81,9 @@ AuthorityRefs resolveAuthorities(const std::vector<CaRef>& refs, const Authority
     result.config_maps.push_back(key);
     const auto* entry = authorities.get(store, key, check);
     if (entry == nullptr)
-      object("InvalidCACertificateRef", "ConfigMap " + key + " does not exist");
+      object("InvalidCACertificateRef", what + " does not exist");
     else if (!entry->problem.empty())
-      object("InvalidCACertificateRef", "ConfigMap " + key + ' ' + entry->problem);
+      object("InvalidCACertificateRef", what + ' ' + entry->problem);
     else
       result.usable.push_back(entry->pem);
   }

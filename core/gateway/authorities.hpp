@@ -26,7 +26,7 @@ using AuthorityCheck = std::function<std::string(const std::string& pem)>;
 /// bad: connections that rely on it must fail (Gateway API, caCertificateRefs). [control]
 class AuthorityStore {
  public:
-  /// A ConfigMap, judged.
+  /// One of them, judged.
   struct Entry {
     std::shared_ptr<const std::string> pem;  ///< Its anchors; null if it is no good.
     std::string problem;                     ///< What is wrong with it; empty: nothing.
@@ -35,7 +35,7 @@ class AuthorityStore {
   /// What has that key (see authorityKey()), judged when first asked for; null if there is none.
   [[nodiscard]] const Entry* get(const ObjectStore& store, const std::string& key,
                                  const AuthorityCheck& check);
-  /// The ConfigMap changed or went: it is judged anew when next asked for.
+  /// It changed or went: it is judged anew when next asked for.
   void forget(const std::string& key) { entries_.erase(key); }
   /// Forgets all, when the check changes.
   void clear() { entries_.clear(); }
@@ -48,7 +48,7 @@ class AuthorityStore {
 struct AuthorityReferrer {
   std::string_view kind;         ///< Kind of the referrer, for ReferenceGrants.
   std::string_view name_space;   ///< Its namespace.
-  std::string_view kind_reason;  ///< Reason for a reference to something that is no ConfigMap.
+  std::string_view kind_reason;  ///< Reason for a reference to something of another kind.
 };
 
 /// What caCertificateRefs came to.

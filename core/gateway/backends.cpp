@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include "base/bytes.hpp"
 #include "gateway/backend_tls.hpp"
@@ -272,8 +273,8 @@ route::Upstream buildUpstream(const std::string& key, const ObjectStore& store,
 void addEndpoints(route::Upstream& upstream, const ObjectStore& store,
                   const TranslateOptions& options) {
   upstream.endpoints.clear();
-  if (upstream.tls && !upstream.tls->refused.empty()) return;
   upstream.draining.clear();
+  if (upstream.tls && !upstream.tls->refused.empty()) return;
   const auto [service_key, number, kind] = split(upstream.key);
   const auto* service = store.find<Service>(service_key);
   if (service == nullptr) {

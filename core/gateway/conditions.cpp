@@ -296,11 +296,11 @@ ObjectStatus gatewayStatus(const GatewayState& gateway) {
   if (letsAnyClientPass(*gateway.spec))
     status.conditions.push_back(
         condition("InsecureFrontendValidationMode", {}, "ConfigurationChanged",
-  status.cluster_addresses = gateway.addresses.cluster;
                   "clients without a valid certificate pass: /spec/tls/frontend asks for "
                   "AllowInsecureFallback",
                   gateway.spec->meta.generation));
   status.addresses = addressesOf(gateway);
+  status.cluster_addresses = gateway.addresses.cluster;
   for (const ListenerState& listener : gateway.listeners)
     if (listener.set.empty())
       status.listeners.push_back(listenerStatus(listener, gateway.spec->meta.generation));

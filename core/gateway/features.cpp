@@ -6,7 +6,7 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 50> kFeatures = {
+constexpr std::array<std::string_view, 51> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "ClusterTrustBundle",

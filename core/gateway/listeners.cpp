@@ -86,6 +86,7 @@ class ListenerJudge {
     state_.allowed = spec_.allowed;
     judgeProtocol();
     judgeValues();
+    judgeFilters();
     if (!state_.supported_kinds.empty()) {
       judgeKinds();
       if (familyOf(state_.model.protocol) == route::Protocol::Https) judgeTls();
@@ -120,12 +121,37 @@ class ListenerJudge {
     if (!spec_.hostname.empty() && !isHostname(spec_.hostname))
       refuse(kUnsupportedValue, "/hostname",
              "'" + spec_.hostname + "' is not a host name, with *. before it or without");
-    if (spec_.filters) refuse(kUnsupportedValue, "/filters", "are not supported by this version");
     const route::Protocol protocol = state_.model.protocol;
     if (familyOf(protocol) != route::Protocol::Https && spec_.tls)
       refuse(kUnsupportedValue, "/tls", "does not belong to protocol " + spec_.protocol);
     if (!hasHostname(protocol) && !spec_.hostname.empty())
       refuse(kUnsupportedValue, "/hostname", "does not belong to protocol " + spec_.protocol);
+  }
+
+  // Gateway API v1.7, ListenerFilters; GEP-5224 for the reason of a reference that does not
+  // resolve.
+  void judgeFilters() {
+    if (spec_.filters.empty()) return;
+    const route::Protocol protocol = state_.model.protocol;
+    if (protocol != route::Protocol::Http && protocol != route::Protocol::Https)
+      return refuse(kUnsupportedValue, "/filters",
+                    "belong to protocols HTTP and HTTPS, not to " + spec_.protocol);
+    for (std::size_t i = 0; i < spec_.filters.size(); ++i)
+      if (spec_.filters[i].type != "ExtensionRef")
+        refuse(kUnsupportedValue, "/filters/requests/" + std::to_string(i) + "/type",
+               "must be ExtensionRef in this version, not " + spec_.filters[i].type);
+    RouteDependencies dependencies;
+    const FilterContext context{
+        context_.store,     context_.options,
+        context_.parser,    context_.filters,
+        owner().name_space, (set_ != nullptr ? "ListenerSet " : "Gateway ") + owner().key(),
+        dependencies};
+    FilterList list = translateFilters(spec_.filters, pointer_ + "/filters/requests", context);
+    for (const Verdict& verdict : list.unresolved)
+      state_.resolved.keep({"InvalidListenerFilterRef", verdict.message});
+    state_.model.filters = std::move(list.filters);
+    std::move(dependencies.filters.begin(), dependencies.filters.end(),
+              std::back_inserter(out_.filters));
   }
 
   void judgeKinds() {
@@ -363,6 +389,7 @@ void settle(ListenerState& listener) {
 GatewayState judgeGateway(const Gateway& gateway, const GatewayContext& context) {
   GatewayState state;
   state.spec = &gateway;
+  state.is_default = gateway.default_scope;
   const Service* service = context.options.gateway_addresses == AddressSource::Merged
                                ? context.store.find<Service>(context.options.gateway_service)
                                : context.store.serviceOfGateway(gateway.meta.key());
@@ -389,7 +416,6 @@ void findConflicts(const std::vector<GatewayState*>& gateways) {
   for (std::size_t age = 0; age < owners.size(); ++age)
     for (ListenerState* listener : owners[age].listeners) {
       listener->conflicted = {};
-  state.is_default = gateway.default_scope;
       listener->overlaps = false;
       if (!listener->competes()) continue;
       for (const route::Bind& bind : listener->model.binds) claims[bind].push_back({age, listener});

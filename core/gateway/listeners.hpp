@@ -11,6 +11,7 @@
 
 #include "gateway/addresses.hpp"
 #include "gateway/authorities.hpp"
+#include "gateway/filters.hpp"
 #include "gateway/object_store.hpp"
 #include "gateway/tls.hpp"
 #include "gateway/translate.hpp"
@@ -69,8 +70,8 @@ struct SetState {
 /// A Gateway of ours, judged.
 struct GatewayState {
   const Gateway* spec = nullptr;  ///< The object; owned by the store.
-  /// Its own in the order of the spec, then those of each set.
   bool is_default = false;        ///< spec->default_scope; outlives a change of the object.
+  /// Its own in the order of the spec, then those of each set.
   std::vector<ListenerState> listeners;
   std::vector<SetState> sets;  ///< All that refer to it, the oldest first.
   GatewayAddresses addresses;  ///< Where it is bound.
@@ -84,6 +85,7 @@ struct GatewayState {
   std::vector<std::string> secrets;      ///< Keys of Secrets that it depends on.
   std::vector<std::string> config_maps;  ///< Keys of ConfigMaps that it depends on.
   std::vector<std::string> namespaces;   ///< Namespaces whose grants it depends on.
+  std::vector<std::string> filters;      ///< Keys of Filters that it depends on.
 
   /// The listeners of one of `sets`.
   [[nodiscard]] std::span<const ListenerState> listenersOf(const SetState& set) const {
@@ -104,6 +106,8 @@ struct GatewayContext {
   CertificateStore& certificates;   ///< Judged Secrets.
   AuthorityStore& authorities;      ///< Judged ConfigMaps.
   AddressAssigner& addresses;       ///< Addresses given so far.
+  FilterConfigParser& parser;       ///< Asked about filters of listeners.
+  const FilterVerdicts& filters;    ///< Judged Filter objects.
   bool class_accepted = true;       ///< Whether its GatewayClass was.
 };
 

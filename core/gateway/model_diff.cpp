@@ -68,6 +68,7 @@ route::Gateway describe(const GatewayState& gateway) {
     if (!address.value || !address.routability.empty()) continue;
     if (std::string ip = canonicalIp(*address.value); !ip.empty())
       made.addresses.push_back(std::move(ip));
+  }
   std::set<std::pair<std::uint16_t, std::string>> ports;
   for (const ListenerState& listener : gateway.listeners)
     if (listener.accepted.fine())

@@ -80,6 +80,12 @@ std::string objectKey(std::string_view name_space, std::string_view name) {
   return key;
 }
 
+bool operator==(const ListenerSpec& a, const ListenerSpec& b) {
+  return a.name == b.name && a.hostname == b.hostname && a.port == b.port &&
+         a.protocol == b.protocol && a.tls == b.tls && a.allowed == b.allowed &&
+         a.filters == b.filters && a.problems == b.problems;
+}
+
 bool operator==(const BackendSpec& a, const BackendSpec& b) {
   return a.group == b.group && a.kind == b.kind && a.name_space == b.name_space &&
          a.name == b.name && a.port == b.port && a.weight == b.weight && a.filters == b.filters;

@@ -185,6 +185,8 @@ struct ListenerTls {
   friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
 };
 
+struct FilterSpec;
+
 /// A listener as the Gateway or ListenerSet wrote it.
 struct ListenerSpec {
   std::string name;                   ///< SectionName, unique in its object.
@@ -193,10 +195,10 @@ struct ListenerSpec {
   std::string protocol;               ///< "HTTP", "HTTPS", …
   std::optional<ListenerTls> tls;     ///< tls.
   AllowedRoutes allowed;              ///< allowedRoutes.
-  bool filters = false;               ///< Experimental listener filters are set.
+  std::vector<FilterSpec> filters;    ///< filters.requests.
   std::vector<std::string> problems;  ///< "/pointer: message" of what could not be read in it.
   /// Field-wise equality.
-  friend bool operator==(const ListenerSpec&, const ListenerSpec&) = default;
+  friend bool operator==(const ListenerSpec&, const ListenerSpec&);
 };
 
 /// GatewaySpecAddress.
@@ -442,10 +444,10 @@ struct Service {
   std::vector<std::string>
       addresses;  ///< Where it is reached from outside: of its load balancer, or its cluster
                   ///< addresses if it is none. Addresses canonical, or host names.
+  std::vector<std::string> cluster_addresses;  ///< clusterIPs, canonical; none if it is headless.
   /// Field-wise equality.
   friend bool operator==(const Service&, const Service&) = default;
 };
-  std::vector<std::string> cluster_addresses;  ///< clusterIPs, canonical; none if it is headless.
 
 /// EndpointSlice.
 struct EndpointSlice {
@@ -485,10 +487,6 @@ struct Secret {
   friend bool operator==(const Secret&, const Secret&) = default;
 };
 
-/// ConfigMap, as far as it holds trust anchors.
-struct ConfigMap {
-  Meta meta;            ///< Identity.
-  std::string ca_pem;   ///< ca.crt; empty: absent.
 /// ClusterTrustBundle: trust anchors for a whole cluster, in no namespace.
 struct ClusterTrustBundle {
   Meta meta;           ///< Identity.
@@ -497,6 +495,10 @@ struct ClusterTrustBundle {
   friend bool operator==(const ClusterTrustBundle&, const ClusterTrustBundle&) = default;
 };
 
+/// ConfigMap, as far as it holds trust anchors.
+struct ConfigMap {
+  Meta meta;            ///< Identity.
+  std::string ca_pem;   ///< ca.crt; empty: absent.
   std::string problem;  ///< Not empty: why ca.crt could not be decoded.
   /// Field-wise equality.
   friend bool operator==(const ConfigMap&, const ConfigMap&) = default;
@@ -544,12 +546,12 @@ class ObjectDecoder {
   [[nodiscard]] bool decode(std::string_view json, EndpointSlice& object, Problems& problems);
   [[nodiscard]] bool decode(std::string_view json, Secret& object, Problems& problems);
   [[nodiscard]] bool decode(std::string_view json, ConfigMap& object, Problems& problems);
+  /// Decodes a ClusterTrustBundle.
+  [[nodiscard]] bool decode(std::string_view json, ClusterTrustBundle& object, Problems& problems);
   [[nodiscard]] bool decode(std::string_view json, Namespace& object, Problems& problems);
   [[nodiscard]] bool decode(std::string_view json, FilterObject& object, Problems& problems);
 
  private:
-  /// Decodes a ClusterTrustBundle.
-  [[nodiscard]] bool decode(std::string_view json, ClusterTrustBundle& object, Problems& problems);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

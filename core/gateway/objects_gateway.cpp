@@ -83,7 +83,10 @@ void readListener(JsonNode& node, ListenerSpec& listener) {
     if (key == "protocol") member.read(listener.protocol);
     if (key == "tls") readListenerTls(member, listener.tls.emplace());
     if (key == "allowedRoutes") readAllowedRoutes(member, listener.allowed);
-    if (key == "filters") listener.filters = true;
+    if (key == "filters")
+      member.fields([&](std::string_view name, JsonNode& value) {
+        if (name == "requests") readFilters(value, listener.filters);
+      });
   });
   node.redirect(outer);
   if (listener.name.empty()) node.problem("needs a name");

@@ -81,4 +81,7 @@ void readObjectRef(JsonNode& node, Ref& ref) {
   if (ref.name.empty()) node.problem("needs a name");
 }
 
+/// Reads a list of filters, of a rule, a backend or a listener.
+void readFilters(JsonNode& node, std::vector<FilterSpec>& filters);
+
 }  // namespace hyperway::gateway

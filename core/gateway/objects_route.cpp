@@ -104,9 +104,13 @@ void readFilter(JsonNode& node, FilterSpec& filter) {
     }
 }
 
+}  // namespace
+
 void readFilters(JsonNode& node, std::vector<FilterSpec>& filters) {
   node.items([&](JsonNode& item) { readFilter(item, filters.emplace_back()); });
 }
+
+namespace {
 
 void readBackendRef(JsonNode& node, BackendSpec& backend, std::string_view key) {
   if (key == "name") node.read(backend.name);
@@ -240,15 +244,15 @@ bool ObjectDecoder::decode(std::string_view json, RouteObject& object, Problems&
         spec.fields([&](std::string_view key, JsonNode& member) {
           if (key == "parentRefs")
             member.items([&](JsonNode& item) { readParent(item, object.parents.emplace_back()); });
-          if (key == "hostnames" && has_hostnames) member.read(object.hostnames);
-          if (key == "rules")
-            member.items(
-                [&](JsonNode& item) { readRule(item, object.kind, object.rules.emplace_back()); });
           if (key == "useDefaultGateways") {
             std::string scope;
             member.read(scope);
             object.use_default = !scope.empty() && scope != "None";
           }
+          if (key == "hostnames" && has_hostnames) member.read(object.hostnames);
+          if (key == "rules")
+            member.items(
+                [&](JsonNode& item) { readRule(item, object.kind, object.rules.emplace_back()); });
         });
       });
   const auto has_session = [](const RuleSpec& rule) { return rule.session.has_value(); };

@@ -249,14 +249,6 @@ void translateHostnames(const RouteObject& route, RouteRules& out) {
   }
 }
 
-bool sameFilters(const std::vector<route::Filter>& a, const std::vector<route::Filter>& b) {
-  const auto same = [](const route::Filter& x, const route::Filter& y) {
-    return x.binding == y.binding && x.refused == y.refused && x.type == y.type &&
-           x.config == y.config && x.upstreams == y.upstreams;
-  };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
-}
-
 }  // namespace
 
 RouteRules translateRules(const RouteObject& route, const RuleContext& context) {

@@ -88,6 +88,11 @@ Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& ty
       if (found) work.snapshot_routes.insert(key);
     }
   }
+  for (const auto& [key, object] : state_->snapshots.objects())
+    for (const auto& [name, listener] : object.listeners)
+      work.snapshots = work.snapshots ||
+                       std::any_of(listener.filters.begin(), listener.filters.end(),
+                                   [&](const route::Filter& filter) { return named(filter.type); });
   return state_->settle(work, {});
 }
 

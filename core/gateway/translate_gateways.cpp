@@ -13,6 +13,9 @@ namespace hyperway::gateway {
 void Translator::State::settleFilters(Work& work, Outcome& outcome) {
   for (const std::string& key : work.filters) {
     touchRoutes(routes_by_filter, key, Redo::Rules, work);
+    for (const auto& [name, gateway] : gateways)
+      if (std::find(gateway.filters.begin(), gateway.filters.end(), key) != gateway.filters.end())
+        work.gateways.insert(name);
     const auto* object = store.find<FilterObject>(key);
     if (object == nullptr) {
       filter_verdicts.erase(key);
@@ -70,13 +73,13 @@ void Translator::State::touchSets(const std::string& gateway, Work& work) const 
   }
 }
 
-void Translator::State::touchAttached(const std::string& gateway,
-                                      const std::vector<ListenerState>& before,
-                                      const std::vector<ListenerState>& now, Work& work) const {
 void Translator::State::touchDefaults(Work& work) const {
   touchRoutes(routes_by_parent, std::string(kDefaultGateways), Redo::Attachment, work);
 }
 
+void Translator::State::touchAttached(const std::string& gateway,
+                                      const std::vector<ListenerState>& before,
+                                      const std::vector<ListenerState>& now, Work& work) const {
   std::map<std::string,
            std::pair<std::vector<const ListenerState*>, std::vector<const ListenerState*>>>
       by_owner;
@@ -89,11 +92,11 @@ void Translator::State::touchDefaults(Work& work) const {
       continue;
     touchRoutes(routes_by_parent, set.empty() ? gateway : listenerSetTarget(set), Redo::Attachment,
                 work);
+    const auto found = gateways.find(gateway);
+    if (set.empty() && found != gateways.end() && found->second.is_default) touchDefaults(work);
   }
 }
 
-    const auto found = gateways.find(gateway);
-    if (set.empty() && found != gateways.end() && found->second.is_default) touchDefaults(work);
 void Translator::State::settleSets(const Work& work, Outcome& outcome) {
   for (const std::string& key : work.listener_sets) {
     const auto* set = store.find<ListenerSet>(key);
@@ -119,10 +122,10 @@ void Translator::State::judge(const std::string& key, Work& work) {
                                             filters_parser, filter_verdicts, class_accepted});
   fresh.class_parameters = own->parameters;
   const auto [entry, is_new] = gateways.try_emplace(key);
+  if (entry->second.is_default != fresh.is_default) touchDefaults(work);
   if (is_new) touchSets(key, work);
   fresh.deployment = std::move(entry->second.deployment);
   fresh.parameters = std::move(entry->second.parameters);
-  if (entry->second.is_default != fresh.is_default) touchDefaults(work);
   std::unordered_map<std::string_view, const ListenerState*> before;
   for (const ListenerState& old : entry->second.listeners) before.emplace(old.model.key, &old);
   for (ListenerState& listener : fresh.listeners)

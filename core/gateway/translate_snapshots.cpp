@@ -85,9 +85,9 @@ void Translator::State::redoSnapshotRoute(const std::string& name, Outcome& outc
   if (found->model.hasFilters()) {
     std::vector<route::Rule> bound = *route.rules;
     for (route::Rule& rule : bound) {
-      for (route::Filter& filter : rule.filters) bind(filter, kind + rule.id);
+      for (route::Filter& filter : rule.filters) bind(filter, kind + rule.id, unusable_rules);
       for (route::Backend& backend : rule.backends)
-        for (route::Filter& filter : backend.filters) bind(filter, kind + rule.id);
+        for (route::Filter& filter : backend.filters) bind(filter, kind + rule.id, unusable_rules);
     }
     route.rules = std::make_shared<const std::vector<route::Rule>>(std::move(bound));
     found->model = route::PackedRoute(route);
@@ -96,7 +96,8 @@ void Translator::State::redoSnapshotRoute(const std::string& name, Outcome& outc
 }
 
 // What the writer refused stays refused; what this process refused may be fine with other plugins.
-void Translator::State::bind(route::Filter& filter, const std::string& rule) {
+void Translator::State::bind(route::Filter& filter, const std::string& name,
+                             std::map<std::string, std::string>& refused) {
   if (!filter.refused.empty() && !filter.refused_here) return;
   filter.refused.clear();
   filter.refused_here = false;
@@ -109,7 +110,7 @@ void Translator::State::bind(route::Filter& filter, const std::string& rule) {
     filter.refused = filter.type + ": " + describe(problems);
   if (filter.refused.empty()) return;
   filter.refused_here = true;
-  unusable_rules[rule] = filter.refused;
+  refused[name] = filter.refused;
 }
 
 std::string Translator::State::keepUsable(route::Listener& listener) {
@@ -137,6 +138,7 @@ void Translator::State::redoSnapshotListeners(const std::string& key,
       unusable_listeners[name] = std::move(problem);
       continue;
     }
+    for (route::Filter& filter : usable.filters) bind(filter, name, unusable_listeners);
     const auto mapped = options.listen_map.find(usable.port);
     if (mapped != options.listen_map.end()) usable.binds = mapped->second;
     now.emplace(name, std::move(usable));

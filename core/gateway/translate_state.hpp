@@ -216,8 +216,9 @@ struct Translator::State {
   void useSnapshotUpstreams(const std::string& name, std::vector<std::string> before, Work& work);
   /// Binds the filters of a snapshot's route and puts it into the model.
   void redoSnapshotRoute(const std::string& name, Outcome& outcome);
-  /// Parses a filter of a snapshot's route; false if it cannot run, and then says so of `rule`.
-  void bind(route::Filter& filter, const std::string& rule);
+  /// Parses a filter of a snapshot; if it cannot run, says so of `name` in `refused`.
+  void bind(route::Filter& filter, const std::string& name,
+            std::map<std::string, std::string>& refused);
   /// Puts the listeners of a snapshot that can be served into the model.
   void redoSnapshotListeners(const std::string& key, const Snapshots::Object& object,
                              Outcome& outcome);

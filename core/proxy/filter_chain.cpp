@@ -103,15 +103,25 @@ class FilterChain::Entered {
 };
 
 FilterChain::FilterChain(FilterChainOwner& owner, std::span<const route::FilterBindingPtr> bindings)
-    : owner_(owner), response_limit_(bindings.size()) {
-  Arena& arena = owner.filterArena();
-  slots_ = arena.array<Slot*>(bindings.size());
+    : owner_(owner) {
+  (void)append(bindings);
+}
+
+std::size_t FilterChain::append(std::span<const route::FilterBindingPtr> bindings) {
+  Arena& arena = owner_.filterArena();
+  const std::size_t first = slots_.size();
+  const std::span<Slot*> slots = arena.array<Slot*>(first + bindings.size());
+  std::copy(slots_.begin(), slots_.end(), slots.begin());
   for (std::size_t i = 0; i < bindings.size(); ++i) {
     // The compiler binds proxy filters only; route::FilterBinding has no other descendants.
     const auto& binding = static_cast<const FilterBinding&>(*bindings[i]);
-    slots_[i] = new (arena.allocate(sizeof(Slot), alignof(Slot))) Slot(*this, i, binding);
+    slots[first + i] =
+        new (arena.allocate(sizeof(Slot), alignof(Slot))) Slot(*this, first + i, binding);
     interest_ |= binding.interest();
   }
+  slots_ = slots;
+  response_limit_ = slots.size();
+  return first;
 }
 
 FilterChain::~FilterChain() {
@@ -185,11 +195,11 @@ void FilterChain::answer(Slot& slot) noexcept {
   owner_.answered(*this, slot.index);
 }
 
-void FilterChain::requestHead(bool end, bool preflight) noexcept {
+void FilterChain::requestHead(bool end, bool preflight, std::size_t from) noexcept {
   const Entered entered(*this);
   end_with_head_[0] = end;
   preflight_ = preflight;
-  headAt(Direction::Request, 0);
+  headAt(Direction::Request, from);
 }
 
 void FilterChain::requestBody(std::span<char> data, bool end) noexcept {

@@ -104,8 +104,12 @@ class FilterChain {
   /// Ends all instances, in reverse order. No call of theirs follows.
   void end(StreamEnd reason) noexcept;
 
-  /// Sends a request head in; `preflight`: only filters that want preflights run.
-  void requestHead(bool end, bool preflight = false) noexcept;
+  /// Adds filters behind the others, before the request's head comes or when it has gone through
+  /// these; `bindings` as for the constructor. Returns where they begin, for requestHead().
+  std::size_t append(std::span<const route::FilterBindingPtr> bindings);
+  /// Sends a request head in; `preflight`: only filters that want preflights run; `from`: it has
+  /// been through those before already.
+  void requestHead(bool end, bool preflight = false, std::size_t from = 0) noexcept;
   /// Sends body bytes in.
   void requestBody(std::span<char> data, bool end) noexcept;
   /// Sends trailers in.

@@ -39,13 +39,20 @@ Stream::~Stream() {
   if (pin_ != nullptr) worker_.unpin(pin_);
   if (waits_) worker_.forgetWaiting(*this);
   if (rule_ref_) worker_.environment().reclaim(std::move(rule_ref_));
+  if (listener_filters_) worker_.environment().reclaim(std::move(listener_filters_));
+  if (listener_ref_) worker_.environment().reclaim(std::move(listener_ref_));
 }
 
 void Stream::unpin() noexcept {
   if (pin_ == nullptr || finished_) return;
   listener_key_ = arena_.copy(listener_key_);
   if (info_ != nullptr) info_->listener = listener_key_;
-  listener_ = nullptr;
+  if (listener_ != nullptr && rule_chain_) listener_filters_ = listener_->filters();
+  if (rule_ == nullptr && listener_filters_)
+    // Its filters take their time: what the request is matched against is kept for so long.
+    listener_ref_ = pin_->table;
+  else
+    listener_ = nullptr;
   if (rule_slot_ != nullptr) rule_ref_ = *rule_slot_;
   rule_slot_ = nullptr;
   worker_.unpin(pin_);
@@ -299,18 +306,20 @@ const StreamInfo& Stream::filterInfo() noexcept {
     info_->client_port = listener_ != nullptr ? listener_->model().port : 0;
     info_->stream_id = id_;
     info_->worker_index = worker_.index();
-    if (rule_ != nullptr) {
-      std::string_view key = rule_->route_key;
-      if (const auto slash = key.find('/'); slash != std::string_view::npos)
-        key.remove_prefix(slash + 1);
-      info_->route = key;
-      const std::string_view id = rule_->rule->id;
-      info_->rule = !rule_->rule->name.empty() ? std::string_view(rule_->rule->name)
-                                               : id.substr(id.rfind('/') + 1);
-      info_->prefix_size = prefix_size_;
-    }
+    if (rule_ != nullptr) noteRule(*info_);
   }
   return *info_;
+}
+
+void Stream::noteRule(StreamInfo& info) const noexcept {
+  std::string_view key = rule_->route_key;
+  if (const auto slash = key.find('/'); slash != std::string_view::npos)
+    key.remove_prefix(slash + 1);
+  info.route = key;
+  const std::string_view id = rule_->rule->id;
+  info.rule = !rule_->rule->name.empty() ? std::string_view(rule_->rule->name)
+                                         : id.substr(id.rfind('/') + 1);
+  info.prefix_size = prefix_size_;
 }
 
 bool Stream::storeAnswer(std::uint16_t status, std::span<const AnswerField> fields,

@@ -117,10 +117,12 @@ class Stream final : public codec::RequestEvents,
   void route(bool end) noexcept;
   [[nodiscard]] bool selectListener() noexcept;
   [[nodiscard]] bool mayStay(const codec::ConnectionInfo& connection) noexcept;
+  void startListener(bool end) noexcept;
   void selectRule(bool end) noexcept;
   void setForwarded() noexcept;
   void setRequestId(bool trusted) noexcept;
   void startRule(bool end) noexcept;
+  void noteRule(StreamInfo& info) const noexcept;
   // towards the backend
   void headReady() noexcept;
   void draw() noexcept;
@@ -173,7 +175,9 @@ class Stream final : public codec::RequestEvents,
   http::HeaderMap request_trailers_;
   http::HeaderMap response_trailers_;
   TablePin* pin_ = nullptr;
-  const route::CompiledListener* listener_ = nullptr;  // until unpinned
+  const route::CompiledListener* listener_ = nullptr;  // until unpinned, or until rule_ is known
+  std::shared_ptr<const void> listener_ref_;           // unpinned before that: keeps listener_
+  std::shared_ptr<const void> listener_filters_;       // once unpinned, if rule_chain_ has some
   std::string_view listener_key_;
   const std::shared_ptr<const route::CompiledRule>* rule_slot_ = nullptr;  // in the pinned table
   std::shared_ptr<const route::CompiledRule> rule_ref_;                    // once unpinned
@@ -209,6 +213,7 @@ class Stream final : public codec::RequestEvents,
   std::uint64_t response_bytes_ = 0;
   std::uint32_t wakers_ = 0xffffffff;  // WakeTable::kNone
   std::uint32_t callout_ids_ = 0;
+  std::uint32_t listener_filter_count_ = 0;  // of rule_chain_; those of the rule come behind them
   std::uint32_t prefix_size_ = 0;
   std::uint32_t identity_ = 0;  // what its listener shows to backends
   std::uint16_t attempts_ = 0;

@@ -142,7 +142,11 @@ void Stream::filterFailed(FilterChain&, std::uint16_t status, std::string_view p
   worker_.counters().filter_faults.add();
   if (worker_.environment().log) {
     std::string message = "filter of plugin ";
-    message.append(plugin).append(" failed on a request of rule ").append(rule_->rule->id);
+    message.append(plugin).append(" failed on a request of ");
+    if (rule_ != nullptr)
+      message.append("rule ").append(rule_->rule->id);
+    else
+      message.append("listener ").append(listener_key_);
     worker_.environment().log(message);
   }
   if (response_sent_) return failResponse("filter_fault");

@@ -59,7 +59,23 @@ void Stream::route(bool end) noexcept {
   if (limit != 0 && request_.framing.kind == http::BodyKind::Length &&
       request_.framing.length > limit)
     return respondLocal(413, "body_too_large");
+  if (listener_->hasFilters()) return startListener(end);
   selectRule(end);
+}
+
+/// The listener's filters see the request before it is matched (GEP-5224); those of its rule come
+/// behind them, into the same chain.
+void Stream::startListener(bool end) noexcept {
+  setForwarded();
+  if (listener_->refused()) return respondLocal(500, "filter_refused");
+  const std::chrono::milliseconds limit = worker_.settings().request;
+  if (limit.count() > 0) request_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);
+  rule_chain_.emplace(*this, *listener_->filters());
+  listener_filter_count_ = static_cast<std::uint32_t>(listener_->filters()->size());
+  if ((rule_chain_->interest() & kRequestResize) != 0 &&
+      request_.framing.kind == http::BodyKind::Length)
+    request_.framing = {http::BodyKind::Chunked, 0};
+  rule_chain_->requestHead(end);
 }
 
 bool Stream::selectListener() noexcept {
@@ -129,10 +145,17 @@ void Stream::selectRule(bool end) noexcept {
     worker_.counters().no_route.add();
     return respondLocal(404, "no_route");
   }
-  rule_slot_ = match.holder;
   rule_ = match.rule;
-  rule_->prefetchBehind();
   prefix_size_ = match.prefix_size;
+  if (pin_ != nullptr) {
+    rule_slot_ = match.holder;
+  } else {  // the listener's filters took their time
+    rule_ref_ = *match.holder;
+    listener_ = nullptr;
+    worker_.environment().reclaim(std::move(listener_ref_));
+  }
+  rule_->prefetchBehind();
+  if (info_ != nullptr) noteRule(*info_);
   startRule(end);
 }
 
@@ -212,7 +235,7 @@ void Stream::setForwarded() noexcept {
 }
 
 void Stream::startRule(bool end) noexcept {
-  setForwarded();
+  if (!rule_chain_) setForwarded();
   worker_.counters().prefetchRule(rule_->stats_number);
   if (rule_->refused) return respondLocal(500, "filter_refused");
   may_retry_ = rule_->retry.has_value();
@@ -220,21 +243,33 @@ void Stream::startRule(bool end) noexcept {
   const std::chrono::milliseconds limit =
       rule_->request_timeout >= std::chrono::milliseconds::zero() ? rule_->request_timeout
                                                                   : worker_.settings().request;
-  if (limit.count() > 0) request_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);
+  if (limit.count() > 0)
+    request_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);
+  else
+    request_timer_.cancel();  // of the listener's filters
   if (!rule_->has_filters) {
     if (preflight_) return respondLocal(404, "no_route");
     return headReady();
   }
-  rule_chain_.emplace(*this, rule_->filters);
+  std::size_t from = 0;
+  if (rule_chain_)
+    from = rule_chain_->append(rule_->filters);
+  else
+    rule_chain_.emplace(*this, rule_->filters);
   if ((rule_chain_->interest() & kRequestResize) != 0 &&
       request_.framing.kind == http::BodyKind::Length)
     request_.framing = {http::BodyKind::Chunked, 0};
-  rule_chain_->requestHead(end, preflight_);
+  rule_chain_->requestHead(end, preflight_, from);
 }
 
 void Stream::requestHeadThrough(FilterChain& chain) noexcept {
   if (finished_ || response_begun_) return;
   if (backend_chain_ && &chain == &*backend_chain_) return sendAttempt();
+  if (rule_ == nullptr) {
+    // Neither Host nor :authority may be changed before the match (Gateway API, ListenerFilters).
+    request_.authority = client_authority_;
+    return selectRule(request_.framing.kind == http::BodyKind::None);
+  }
   if (preflight_) return respondLocal(404, "no_route");  // no CORS filter answered
   headReady();
 }

@@ -58,6 +58,27 @@ struct ClientValidation {
   }
 };
 
+/// One filter of a listener, rule or backend, in list order.
+struct Filter {
+  std::string type;  ///< Class id: "RequestHeaderModifier", …, or the plugin's for ExtensionRef.
+  std::string config;         ///< JSON as the plugin gets it.
+  std::string owner;          ///< "HTTPRoute ns/name" or "Filter ns/name": whose state it is.
+  FilterBindingPtr binding;   ///< Parsed configuration; null if unparsed (read from JSON).
+  std::string refused;        ///< Not empty: why it cannot run. The rule answers 500.
+  bool refused_here = false;  ///< It was this process that refused what a snapshot had.
+  /// Keys of the Upstreams that it may send requests of its own to, in the order in which its
+  /// configuration names them. None if it is refused.
+  std::vector<std::string> upstreams = {};
+};
+
+/// True if both lists are the same, bindings included.
+[[nodiscard]] inline bool sameFilters(const std::vector<Filter>& a, const std::vector<Filter>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Filter& x, const Filter& y) {
+    return x.binding == y.binding && x.type == y.type && x.config == y.config &&
+           x.owner == y.owner && x.refused == y.refused && x.upstreams == y.upstreams;
+  });
+}
+
 /// A listener that was accepted. Refused listeners are in the status, not in the model.
 struct Listener {
   /// "gatewayNamespace/gatewayName/listenerName", or, where it stands in a ListenerSet,
@@ -74,6 +95,7 @@ struct Listener {
       nullptr;                           ///< Https only; null: none are asked for.
   std::string backend_certificate = {};  ///< Key of the Certificate that backends get to see with
                                          ///< TLS; empty: none.
+  std::vector<Filter> filters = {};  ///< Http and Https: run on each request before it is matched.
 };
 
 /// The part of a Listener::key that is the key of its Gateway.
@@ -95,7 +117,7 @@ struct Listener {
   return a.key == b.key && a.protocol == b.protocol && a.port == b.port && a.binds == b.binds &&
          a.hostname == b.hostname && a.passthrough == b.passthrough &&
          a.certificates == b.certificates && sameIn(a.validation, b.validation) &&
-         a.backend_certificate == b.backend_certificate;
+         a.backend_certificate == b.backend_certificate && sameFilters(a.filters, b.filters);
 }
 
 /// How a value is compared.
@@ -120,19 +142,6 @@ struct Match {
   std::string method;               ///< Empty for any.
   std::vector<ValueMatch> headers;  ///< At most one per name.
   std::vector<ValueMatch> query;    ///< At most one per name.
-};
-
-/// One filter of a rule or backend, in list order.
-struct Filter {
-  std::string type;  ///< Class id: "RequestHeaderModifier", …, or the plugin's for ExtensionRef.
-  std::string config;         ///< JSON as the plugin gets it.
-  std::string owner;          ///< "HTTPRoute ns/name" or "Filter ns/name": whose state it is.
-  FilterBindingPtr binding;   ///< Parsed configuration; null if unparsed (read from JSON).
-  std::string refused;        ///< Not empty: why it cannot run. The rule answers 500.
-  bool refused_here = false;  ///< It was this process that refused what a snapshot had.
-  /// Keys of the Upstreams that it may send requests of its own to, in the order in which its
-  /// configuration names them. None if it is refused.
-  std::vector<std::string> upstreams = {};
 };
 
 /// A share of a rule's requests.
@@ -316,6 +325,9 @@ struct Upstream {
   std::vector<Endpoint> endpoints;  ///< Ready ones, sorted, no duplicates; none: 503.
   std::shared_ptr<const UpstreamTls> tls = nullptr;  ///< Null: plain text.
   ProxyHeader proxy_header = ProxyHeader::None;      ///< What each connection to it begins with.
+  /// Those that terminate and still serve, beside ready ones: for sessions that they have alone.
+  /// Sorted, no duplicates.
+  std::vector<Endpoint> draining = {};
 };
 
 /// True if both upstreams are the same, whatever their keys.
@@ -325,9 +337,6 @@ struct Upstream {
 }
 
 /// A certificate chain with its key. Never printed, never in a snapshot.
-  /// Those that terminate and still serve, beside ready ones: for sessions that they have alone.
-  /// Sorted, no duplicates.
-  std::vector<Endpoint> draining = {};
 struct Certificate {
   std::string key;          ///< "namespace/secret"; unique.
   std::string chain_pem;    ///< Leaf first.

@@ -499,6 +499,8 @@ std::optional<Listener> readListener(const Node& node) {
   }
   if (const auto ref = node.object("backendCertificateRef"))
     listener.backend_certificate = ref->needName("namespace") + "/" + ref->needName("name");
+  UpstreamSet none;  // filters of listeners have no upstreams
+  listener.filters = readFilters(node, none);
   // Also without certificateRefs: what is meant to be secret is not served in plain text.
   listener.protocol = choice(node, "protocol", tls ? Protocol::Https : Protocol::Http, kProtocols);
   // Of others it says nothing, and opens nothing in plain text that was meant to be secret.

@@ -388,6 +388,7 @@ std::string snapshotListener(const Listener& listener) {
     writeCertificateRef(out, listener.backend_certificate);
     out.endObject();
   }
+  writeFilters(out, listener.filters, [](const std::string&) { return nullptr; });
   out.endObject();
   return out.take();
 }

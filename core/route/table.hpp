@@ -180,6 +180,16 @@ class CompiledListener {
   /// Number of the certificate that backends get to see (Listener::backend_certificate), from 1; 0:
   /// none.
   [[nodiscard]] std::uint32_t identity() const noexcept { return identity_; }
+  /// True if requests go through filters of the listener before they are matched.
+  [[nodiscard]] bool hasFilters() const noexcept { return filters_ != nullptr; }
+  /// These filters, in order; only if hasFilters(). Whoever uses them longer than the table lives
+  /// keeps them.
+  [[nodiscard]] const std::shared_ptr<const std::vector<FilterBindingPtr>>& filters()
+      const noexcept {
+    return filters_;
+  }
+  /// One of its filters cannot run: requests are answered 500.
+  [[nodiscard]] bool refused() const noexcept { return refused_; }
 
  private:
   friend class TableBuilder;
@@ -189,6 +199,8 @@ class CompiledListener {
   SlotMap::SlotPtr tls_slot_;
   SlotMap::SlotPtr identity_slot_;
   std::uint32_t identity_ = 0;
+  bool refused_ = false;
+  std::shared_ptr<const std::vector<FilterBindingPtr>> filters_;  // null: none
 };
 
 /// All listeners that share one bound socket address.

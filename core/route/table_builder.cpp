@@ -27,6 +27,15 @@ std::shared_ptr<const CompiledListener> TableBuilder::listener(
   made->tls_slot_ = std::move(tls_slot);
   made->identity_ = identity_slot ? identity_slot->number() + 1 : 0;
   made->identity_slot_ = std::move(identity_slot);
+  if (made->model_->filters.empty()) return made;
+  std::vector<FilterBindingPtr> filters;
+  for (const Filter& filter : made->model_->filters) {
+    if (filter.refused.empty() && filter.binding)
+      filters.push_back(filter.binding);
+    else
+      made->refused_ = true;
+  }
+  made->filters_ = std::make_shared<const std::vector<FilterBindingPtr>>(std::move(filters));
   return made;
 }
 

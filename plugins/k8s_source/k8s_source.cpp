@@ -307,15 +307,14 @@ class K8sSource::Cluster final : public Follower {
       at = named_.erase(at);
     }
     for (const References::Target& target : wanted) {
-      if (named_.contains(target)) continue;
       const ObjectId id = idOf(target.kind, target.key);
       const KindSpec& kind = *findKind(target.kind);
       if (kind.namespaced && !settings_.name_space.empty() && id.name_space != settings_.name_space)
         continue;
       const auto served = served_.find(kind.kind);
       if (served == served_.end()) continue;  // looked for again with each discovery
-      if (followed && followed->groupVersion() == served->second) continue;
       auto& followed = named_[target];
+      if (followed && followed->groupVersion() == served->second) continue;
       auto& turns = turns_[target.kind];
       if (!turns) turns = std::make_unique<k8s_client::ListTurns>(client_);
       const auto before = std::move(followed);

@@ -2,6 +2,7 @@
 #include "references.hpp"
 
 #include "hyperway/sdk/json.hpp"
+#include "kinds.hpp"
 
 namespace hyperway::k8s_source {
 namespace {
@@ -33,7 +34,6 @@ class Collector {
   void addAll(const Value& references, const char* kind) {
     for (const Value& reference : references.items()) add(reference, kind);
   }
-
   // Trust anchors: of a ConfigMap, or of the whole cluster.
   void addAuthorities(const Value& references) {
     addAll(references, "ConfigMap");
@@ -44,6 +44,7 @@ class Collector {
         out_.push_back({"ClusterTrustBundle", '/' + name});
     }
   }
+
  private:
   std::string name_space_;
   std::vector<References::Target>& out_;
@@ -64,7 +65,7 @@ std::vector<References::Target> ofGateway(const Value& spec, std::string_view na
   collect.add(at(at(tls, "backend"), "clientCertificateRef"), "Secret");
   const Value& frontend = at(tls, "frontend");
   const auto validation = [&](const Value& settings) {
-    collect.addAll(at(at(settings, "validation"), "caCertificateRefs"), "ConfigMap");
+    collect.addAuthorities(at(at(settings, "validation"), "caCertificateRefs"));
   };
   validation(at(frontend, "default"));
   for (const Value& port : at(frontend, "perPort").items()) validation(at(port, "tls"));
@@ -98,7 +99,7 @@ void References::put(std::string_view kind, const std::string& key, std::string_
   } else {
     std::vector<Target> targets;
     Collector(name_space, targets)
-        .addAll(at(at(*value, "validation"), "caCertificateRefs"), "ConfigMap");
+        .addAuthorities(at(at(*value, "validation"), "caCertificateRefs"));
     std::vector<Target>& known = policies_[key];
     changed_ |= known != targets;
     known = std::move(targets);

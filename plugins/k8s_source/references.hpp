@@ -15,7 +15,7 @@ namespace hyperway::k8s_source {
 /// locked.
 class References {
  public:
-  /// A Secret or ConfigMap.
+  /// One of them.
   struct Target {
     std::string kind;  ///< "Secret", "ConfigMap" or "ClusterTrustBundle".
     std::string key;   ///< "namespace/name", "/name" of a ClusterTrustBundle.

@@ -223,7 +223,7 @@ class Cookies(GatewayCase):
             self.assertEqual((again.get("x-backend"), lines(again)), (where, []))
 
     def test_explain_says_so(self):
-        text = self.gateway.run("explain", "http://example.com/plain").stdout
+        text = self.gateway.run("explain", "GET", "http://example.com/plain", "--socket", self.gateway.socket).stdout
         self.assertRegex(text, r"session +by cookie sticky, path /: stays with its endpoint")
 
 

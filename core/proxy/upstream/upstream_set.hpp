@@ -108,8 +108,8 @@ class UpstreamSet final : public codec::ClientHost {
   /// `identity` is the number of what the request's listener shows to backends.
   [[nodiscard]] EndpointState* choose(std::uint32_t slot, std::uint32_t identity,
                                       const EndpointState* avoid) noexcept;
-  /// The endpoint of the upstream that has this address, unless it is ejected; else null. Cost
-  /// grows with the logarithm of their number.
+  /// The endpoint of the upstream that has this address, also if it drains, unless it is ejected;
+  /// else null. Cost grows with the logarithm of their number.
   [[nodiscard]] EndpointState* find(std::uint32_t slot, std::uint32_t identity,
                                     const net::SocketAddress& address) noexcept;
   /// A link for one exchange, begun with `events`: on a connection that is kept, or new, or shared

@@ -46,7 +46,10 @@ TEST_CASE(
         Row{"'port':81,'protocol':'HTTP','hostname':'*'", "False UnsupportedValue"},
         Row{"'port':81,'protocol':'HTTP','hostname':'10.0.0.1'", "False UnsupportedValue"},
         Row{"'port':81,'protocol':'HTTP','tls':{}", "False UnsupportedValue"},
-        Row{"'port':81,'protocol':'HTTP','filters':{'requests':[]}", "False UnsupportedValue"},
+        Row{"'port':81,'protocol':'HTTP','filters':{'requests':[{'type':'CORS'}]}",
+            "False UnsupportedValue"},
+        Row{"'port':81,'protocol':'TCP','filters':{'requests':[{'type':'ExtensionRef'}]}",
+            "False UnsupportedValue"},
         Row{"'port':444,'protocol':'HTTPS','tls':{'mode':'Passthrough'}", "False UnsupportedValue"},
         Row{"'port':444,'protocol':'HTTPS','tls':{'options':{'example.com/x':'y'}}",
             "False UnsupportedValue"}}) {

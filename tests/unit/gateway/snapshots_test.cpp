@@ -189,6 +189,29 @@ TEST_CASE("A data plane binds the filters of a snapshot, and reports those that 
   CHECK(world.rules("a")->front().filters.front().binding != before);
 }
 
+TEST_CASE(
+    "A data plane binds the filters of a snapshot's listeners, and reports those that it cannot "
+    "run") {
+  World world;
+  const auto put = [&](const std::string& type) {
+    std::string listener(kHttp);
+    listener.insert(listener.rfind('}'),
+                    ",'filters':[{'type':'" + type + "','owner':'Filter default/f'}]");
+    world.put("RouteSnapshot", "default", "snap", spec("1", listener, entry("a", "")));
+    serve(world, ++world.parser.calls);
+    return world.listeners.at("default/gw/http").filters.at(0);
+  };
+  CHECK(put("api_key").binding != nullptr);
+  CHECK(world.status("RouteSnapshot/default/snap").refused.empty());
+  CHECK(put("later").refused == "no plugin for filter type later is loaded");
+  CHECK(world.status("RouteSnapshot/default/snap").refused ==
+        std::vector<Refusal>{{"default/gw/http", "no plugin for filter type later is loaded"}});
+  world.parser.types.insert("later");
+  world.take(world.translator.rebindFilters({"later"}));
+  CHECK(world.listeners.at("default/gw/http").filters.at(0).binding != nullptr);
+  CHECK(world.status("RouteSnapshot/default/snap").refused.empty());
+}
+
 // One route that does not read would hold the snapshot back for all.
 TEST_CASE("Whatever the translator makes of a route reads back as it was") {
   World world;

@@ -69,7 +69,10 @@ class ScriptedFilter final : public FilterBinding {
 /// Stands for the stream: writes down what came out of the chain.
 class RecordingOwner final : public FilterChainOwner {
  public:
-  void requestHeadThrough(FilterChain&) noexcept override { out.push_back("head"); }
+  void requestHeadThrough(FilterChain& chain) noexcept override {
+    if (on_head && std::exchange(on_head, nullptr)(chain)) return;
+    out.push_back("head");
+  }
   void requestBodyThrough(FilterChain&, std::span<char> data, bool end) noexcept override {
     out.push_back("body:" + std::string(data.data(), data.size()) + (end ? "." : ""));
   }
@@ -113,6 +116,7 @@ class RecordingOwner final : public FilterChainOwner {
   http::ResponseHead response{arena};
   StreamInfo info;
   std::vector<std::string> out;
+  std::function<bool(FilterChain&)> on_head;  // asked once; true: the head went on otherwise
   int request_pauses = 0;
   int response_pauses = 0;
 };
@@ -151,6 +155,40 @@ TEST_CASE("a request runs down the chain and the response up, in reverse order")
                          "b:request_body:x.", "b:response_head", "a:response_head",
                          "b:response_body:y", "a:response_body:y"});
   CHECK(f.owner.out == Lines{"head", "body:x.", "response", "response_body:y."});
+}
+
+TEST_CASE(
+    "filters that come behind others see what these let through, and the answer before them") {
+  for (const bool held : {false, true}) {
+    CAPTURE(held);
+    Fixture f;
+    ScriptedFilter& first = f.add("a");
+    if (held) {
+      first.request_head = [](FilterContext&) { return Flow::Hold; };
+      first.request_body = [](FilterContext&, BodyChunk&, bool end) {
+        return end ? Flow::Continue : Flow::Hold;
+      };
+    }
+    const std::vector<route::FilterBindingPtr> behind{
+        std::make_shared<const ScriptedFilter>("b", kAll, f.calls)};
+    FilterChain chain(f.owner, f.bindings);
+    f.owner.on_head = [&](FilterChain& through) {
+      through.requestHead(false, false, through.append(behind));
+      return true;
+    };
+    chain.requestHead(false);
+    body(chain, "x", false);
+    body(chain, "y", true);
+    chain.responseHead(false);
+    CHECK(f.calls == (held ? Lines{"a:request_head", "a:request_body:x", "a:request_body:xy.",
+                                   "b:request_head", "b:request_body:xy.", "b:response_head",
+                                   "a:response_head"}
+                           : Lines{"a:request_head", "b:request_head", "a:request_body:x",
+                                   "b:request_body:x", "a:request_body:y.", "b:request_body:y.",
+                                   "b:response_head", "a:response_head"}));
+    CHECK(f.owner.out == (held ? Lines{"held", "head", "body:xy.", "response"}
+                               : Lines{"head", "body:x", "body:y.", "response"}));
+  }
 }
 
 TEST_CASE("hooks without interest are not called") {

@@ -31,6 +31,15 @@ ModelBatch fullModel() {
   secure.validation = std::make_shared<const ClientValidation>(
       ClientValidation{{bundle("CLIENT-CA"), bundle("CLIENT-CB")}, false});
   secure.backend_certificate = "infra/client";
+  Filter key;
+  key.type = "api_key";
+  key.config = R"({"keys":[]})";
+  key.owner = "Filter infra/key";
+  Filter gone;
+  gone.type = "ExtensionRef";
+  gone.owner = "Gateway infra/gw";
+  gone.refused = "it does not exist";
+  secure.filters = {key, gone};
   Listener through = listener("infra/gw/tls", "*.through.com", 443);
   through.protocol = Protocol::Tls;
   through.passthrough = true;
@@ -252,6 +261,8 @@ TEST_CASE(
         R"("fraction":{"numerator":1,"denominator":3})",
         R"("requestTimeoutMs":1500)",
         R"("backendRequestTimeoutMs":0)",
+        R"("filters":[{"type":"api_key","config":{"keys":[]},"owner":"Filter infra/key"},)"
+        R"({"type":"ExtensionRef","owner":"Gateway infra/gw","refused":"it does not exist"}])",
         R"("retry":{"attempts":2,"codes":[500,503],"backoffMs":100})",
         R"("sessionPersistence":{"type":"Cookie","name":"sticky","path":"/a",)"
         R"("lifetimeType":"Permanent","absoluteTimeoutMs":90000,"idleTimeoutMs":7,)"
