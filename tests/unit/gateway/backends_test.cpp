@@ -62,7 +62,6 @@ TEST_CASE(
     "Endpoints that terminate and still serve are there beside ready ones, for sessions alone") {
   constexpr std::string_view kDraining =
       "{'addresses':['10.0.0.1'],'conditions':{'ready':false,'serving':true,'terminating':true}}";
-  using Endpoints = std::vector<route::Endpoint>;
   World world;
   addWeb(world);
   const auto& web = [&]() -> const route::Upstream& {
