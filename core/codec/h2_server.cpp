@@ -53,7 +53,7 @@ void H2ServerConnection::onEvents(std::uint32_t events) noexcept {
     if (failed_) return gone();
     if (!blocked_) schedule();
   }
-  if ((events & (EPOLLIN | EPOLLRDHUP)) != 0) {
+  if ((events & (EPOLLIN | EPOLLRDHUP)) != 0 && !input_ended_) {
     readable_ = true;
     if ((events & EPOLLRDHUP) != 0) half_closed_ = true;
     if (transport_.tls() != nullptr) transport_.tls()->onReadable((events & EPOLLRDHUP) != 0);
@@ -83,6 +83,8 @@ void H2ServerConnection::process() noexcept {
       if (got.drained && !half_closed_) readable_ = false;
       taken += got.bytes;
       feed({block, got.bytes});
+    } else if (got.state == Transport::State::End) {
+      inputEnded();
     } else {
       gone();
     }
@@ -96,6 +98,27 @@ void H2ServerConnection::feed(std::span<char> bytes) noexcept {
   if (phase_ == Phase::Closed) return;
   handOn();
   if (inHead()) wakeAt(head_since_ + host_.timeouts.head);
+  schedule();
+}
+
+/// The client sends no more. It may still read, as a simple client does that has asked for all it
+/// wants: each request that is complete is answered, and the connection ends with the last answer.
+/// Our GOAWAY finds out those that are gone altogether, whose kernel says so by a reset.
+void H2ServerConnection::inputEnded() noexcept {
+  readable_ = false;
+  input_ended_ = true;
+  payload_left_ = 0;  // no head is under way any more
+  block_open_ = false;
+  const bool silent = out_.empty() && nghttp2_session_want_write(session_) == 0;
+  if (live_ == nullptr && silent) return gone();
+  drain_ = Drain::Final;
+  (void)nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                              nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                              nullptr, 0);
+  in_session_ = true;  // what they send waits, so that none of them ends meanwhile
+  for (Link* link = live_; link != nullptr; link = link->next) link->inputEnded();
+  in_session_ = false;
+  handOn();
   schedule();
 }
 
@@ -192,6 +215,10 @@ void H2ServerConnection::endOfTurn() noexcept {
   if (blocked_ || nghttp2_session_want_read(session_) != 0 ||
       nghttp2_session_want_write(session_) != 0)
     return;
+  if (input_ended_) {
+    transport_.shutdownWrite();
+    return closeNow();
+  }
   // Closing now would reset the connection and could destroy the GOAWAY on its way.
   phase_ = Phase::Linger;
   touched_ = drained_ = nullptr;

@@ -69,6 +69,7 @@ class H2ServerConnection final : public ServerConnection, private net::Timer {
   [[nodiscard]] bool inHead() const noexcept {
     return block_open_ || (head_frame_ && payload_left_ != 0);
   }
+  void inputEnded() noexcept;
   void handOn() noexcept;
   void pump() noexcept;
   void write() noexcept;
@@ -117,10 +118,11 @@ class H2ServerConnection final : public ServerConnection, private net::Timer {
   Drain drain_ = Drain::None;
   bool readable_ = false;
   bool half_closed_ = false;
-  bool head_frame_ = false;  // the frame is part of a header block
-  bool block_open_ = false;  // a header block goes on in the next frame
-  bool in_session_ = false;  // nghttp2 is our caller: it must not be entered again
-  bool scheduled_ = false;   // endOfTurn() is asked for
+  bool input_ended_ = false;  // the client sends nothing more, and may still read
+  bool head_frame_ = false;   // the frame is part of a header block
+  bool block_open_ = false;   // a header block goes on in the next frame
+  bool in_session_ = false;   // nghttp2 is our caller: it must not be entered again
+  bool scheduled_ = false;    // endOfTurn() is asked for
   bool processing_ = false;
   bool blocked_ = false;  // the socket took less than we had
   bool failed_ = false;   // to be closed when nghttp2 has returned

@@ -435,6 +435,21 @@ void H2ServerConnection::Link::closed() noexcept {
 
 void H2ServerConnection::Link::refused() noexcept { cut(NGHTTP2_INTERNAL_ERROR); }
 
+void H2ServerConnection::Link::inputEnded() noexcept {
+  if (remote_ended_ || closed_ || events_ == nullptr) return;
+  if (!head_done_) {
+    reader_ = nullptr;
+    owner_.host_.dropStream(*std::exchange(events_, nullptr));
+    return reset(NGHTTP2_CANCEL);
+  }
+  // A tunnel's direction ends by END_STREAM; without it nobody may take what came for all.
+  if (tunnel_ || tunnel_asked_) return cut(NGHTTP2_CONNECT_ERROR);
+  if (request_done_) return;
+  request_done_ = true;
+  owner_.touch(*this);
+  events_->onRequestBroken(Broken::Truncated, http::HttpError::Truncated);
+}
+
 void H2ServerConnection::Link::lost() noexcept {
   cancel();
   closed_ = true;

@@ -80,6 +80,8 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
   void give(std::size_t size) noexcept;
 
   // ---- what the connection tells and asks ----
+  /// The client's direction of the connection has ended: what is not complete never will be.
+  void inputEnded() noexcept;
   /// The connection is gone.
   void lost() noexcept;
   /// True if we cut the answer: that is no fault of the client's.

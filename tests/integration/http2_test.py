@@ -2,6 +2,7 @@
 """HTTP/2 at the front: the same streams, filters and logs as HTTP/1, over plain text and TLS."""
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -179,6 +180,35 @@ class Requests(GatewayCase):
         client.send(reset(stream))
         self.assertTrue(gone.wait(5 * patience()))
 
+    def test_a_client_that_sends_no_more_still_gets_its_answers(self):
+        go = threading.Event()
+
+        def script(connection):
+            connection.read_request()
+            go.wait(20)
+            connection.send(answer(200, b"late"))
+        self.app.script, client = script, self.client()
+        client.send(headers(1), headers(3, method="POST", end=False), data(3, b"part"))
+        client.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(client.answer(3).status, 400)
+        go.set()
+        got = client.answer(1)
+        self.assertEqual((got.status, bytes(got.body), got.ended), (200, b"late", True))
+        client.until(lambda c: c.closed)
+
+    def test_a_client_that_is_gone_costs_its_backend_nothing_more(self):
+        gone = threading.Event()
+
+        def script(connection):
+            connection.read_request()
+            if connection.wait_for_close(10):
+                gone.set()
+        self.app.script, client = script, self.client()
+        client.request()
+        until(lambda: self.app.requests)
+        client.close()  # FIN, and a reset for what we still say
+        self.assertTrue(gone.wait(5 * patience()))
+
     def test_curl_speaks_it_by_prior_knowledge(self):
         curl = shutil.which("curl")
         self.assertIsNotNone(curl, "curl is needed")
@@ -352,6 +382,22 @@ class Secure(GatewayCase):
         self.assertEqual(got.status, 200)
         self.assertIn(["x-forwarded-proto", "https"],
                       [[n.lower(), v] for n, v in json.loads(got.body)["fields"]])
+
+    def test_a_client_that_ends_its_side_of_tls_still_gets_its_answers(self):
+        go = threading.Event()
+
+        def script(connection):
+            connection.read_request()
+            go.wait(20)
+            connection.send(answer(200, b"late"))
+        self.app.script = script
+        client = self.use(FrameClient(self.gateway.port(443), tls=tls.client_context(alpn=["h2"]), sni="example.com"))
+        stream = client.request(scheme="https")
+        until(lambda: self.app.requests)
+        socket.socket.shutdown(client.socket, socket.SHUT_WR)  # SSLSocket's forgets TLS
+        client.until(lambda c: c.goaway is not None)
+        go.set()
+        self.assertEqual(bytes(client.answer(stream).body), b"late")
 
     def test_prior_knowledge_without_alpn_is_no_http2(self):
         with Client(self.gateway.port(443), tls=tls.client_context(), sni="example.com") as client:

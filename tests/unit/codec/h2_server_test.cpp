@@ -787,13 +787,88 @@ TEST_CASE("codec: an HTTP/2 connection that breaks tells all of its streams once
   Server server;
   server.say(headers(1, request("GET", "/")) + headers(3, request("POST", "/"), false) +
              frame(kHeaders, 0, 5, block(request("GET", "/"))));
-  server.wire.finish();
+  server.wire.far.reset();
   server.turn();
   CHECK(server.connection == nullptr);
   REQUIRE(server.streams.size() == 3);
   CHECK(server.streams[0]->log == "GET / end;gone;");
   CHECK(server.streams[1]->log == "POST /;gone;");
   CHECK(server.streams[2]->log == "dropped;");
+}
+
+TEST_CASE("codec: an HTTP/2 client that sends no more gets what it asked for completely") {
+  Server server;
+  FieldLines tunnel = request("CONNECT", "/ws");
+  tunnel.insert(tunnel.begin(), {":protocol", "websocket"});
+  server.say(headers(1, request("GET", "/1")) + headers(3, request("POST", "/3"), false) +
+             data(3, "part") + headers(5, request("POST", "/5"), false) + data(5, "all", true) +
+             headers(7, tunnel, false) + frame(kHeaders, 0, 9, block(request("GET", "/9"))));
+  server.wire.finish();
+  server.turn();
+  REQUIRE(server.connection != nullptr);
+  CHECK(server.goaway() == 0);  // no more streams, and a client that is gone would reset
+  REQUIRE(server.streams.size() == 5);
+  CHECK(server.streams[0]->log == "GET /1 end;");
+  CHECK(server.streams[1]->log == "POST /3;broken;");
+  CHECK(server.streams[2]->log == "POST /5;body end;");
+  CHECK(server.streams[3]->log == "GET /ws end;gone;");
+  CHECK(server.streams[4]->log == "dropped;");
+  CHECK(server.resetOf(7) == 10);
+  server.streams[1]->answer("bad");
+  server.streams[2]->answer("five");
+  server.turn();
+  CHECK(server.bodyOf(3) == "bad");
+  CHECK(server.bodyOf(5) == "five");
+  REQUIRE(server.connection != nullptr);  // one more to come
+  server.streams[0]->answer("one");
+  server.turn();
+  CHECK(server.bodyOf(1) == "one");
+  CHECK(server.ended(1));
+  CHECK(server.wire.ended);
+  CHECK(server.connection == nullptr);
+}
+
+TEST_CASE("codec: a client that sent all and ended in one go is answered, and nothing spins") {
+  Server server;
+  server.wire.say(headers(1, request("GET", "/")));
+  server.wire.finish();
+  server.turn();
+  REQUIRE(server.streams.size() == 1);
+  REQUIRE(server.connection != nullptr);
+  const int before = server.streams[0]->flushes;
+  const auto began = std::chrono::steady_clock::now();
+  server.turn(30);  // nothing is to be done, so it waits
+  CHECK(std::chrono::steady_clock::now() - began >= std::chrono::milliseconds{20});
+  CHECK(server.streams[0]->flushes == before);
+  server.streams[0]->answer(std::string(50000, 'x'));
+  server.turn();
+  CHECK(server.bodyOf(1).size() == 50000);
+  CHECK(server.wire.ended);
+}
+
+TEST_CASE("codec: a client that ended between its requests is let go at once") {
+  Server server;
+  server.say(headers(1, request("GET", "/")));
+  server.streams[0]->answer("done");
+  server.turn();
+  server.wire.finish();
+  server.turn();
+  CHECK(server.connection == nullptr);
+  CHECK(server.goaway() == -1);
+}
+
+TEST_CASE("codec: an answer beyond the windows of a client that ended is cut by its time limit") {
+  using namespace std::chrono_literals;
+  Server server(
+      ServerTimeouts{.head = 40ms, .idle = 80ms, .body = 60ms, .write = 60ms, .linger = 40ms});
+  server.say(headers(1, request("GET", "/")));
+  server.wire.finish();
+  server.turn();
+  server.streams[0]->answer(std::string(100000, 'x'), true);
+  for (int i = 0; i < 200 && server.connection != nullptr; ++i) server.turn(10);
+  CHECK(server.connection == nullptr);
+  CHECK(server.streams[0]->log == "GET / end;gone;");
+  CHECK(server.resetOf(1) == 8);
 }
 
 }  // namespace hyperway::codec
