@@ -222,7 +222,7 @@ void H2ServerConnection::endOfTurn() noexcept {
   // Closing now would reset the connection and could destroy the GOAWAY on its way.
   phase_ = Phase::Linger;
   touched_ = drained_ = nullptr;
-  for (Link* link = live_; link != nullptr; link = link->next) link->lost();
+  for (Link* link = live_; link != nullptr; link = link->next) link->cutOff();
   transport_.shutdownWrite();
   wakeAt(host_.loop.now() + host_.timeouts.linger);
   if (readable_) lingerRead();
@@ -322,7 +322,10 @@ void H2ServerConnection::onTimer() noexcept {
     if (stall_.stalled(transport_.fd())) return gone();
     return wakeAt(now + StallWatch::interval(limits.write));
   }
-  if (inHead() && now - head_since_ >= limits.head) terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+  if (inHead() && now - head_since_ >= limits.head) {
+    head_late_ = true;
+    terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+  }
   if (drain_ == Drain::Announced && now - drain_since_ >= kDrainWait) finishDrain();
   if (live_ == nullptr && now - idle_since_ >= limits.idle) terminate(NGHTTP2_NO_ERROR);
   if (phase_ != Phase::Open) return;

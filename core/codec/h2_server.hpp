@@ -124,8 +124,9 @@ class H2ServerConnection final : public ServerConnection, private net::Timer {
   bool in_session_ = false;   // nghttp2 is our caller: it must not be entered again
   bool scheduled_ = false;    // endOfTurn() is asked for
   bool processing_ = false;
-  bool blocked_ = false;  // the socket took less than we had
-  bool failed_ = false;   // to be closed when nghttp2 has returned
+  bool blocked_ = false;    // the socket took less than we had
+  bool head_late_ = false;  // a head took too long, which ended the connection
+  bool failed_ = false;     // to be closed when nghttp2 has returned
 };
 
 }  // namespace hyperway::codec

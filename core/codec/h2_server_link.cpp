@@ -51,6 +51,7 @@ std::string_view webSocketKey(Arena& arena) noexcept {
 void H2ServerConnection::Link::open() noexcept {
   events_ = owner_.host_.openStream(*this);
   if (events_ == nullptr) return reset(NGHTTP2_REFUSED_STREAM);
+  events_->requestHead().version = http::Version::Http2;  // also of one that is refused
   Arena& arena = events_->arena();
   reader_ = new (arena.allocate(sizeof(http::H2RequestReader), alignof(http::H2RequestReader)))
       http::H2RequestReader(owner_.host_.limits, events_->requestHead());
@@ -108,7 +109,7 @@ void H2ServerConnection::Link::body(std::span<char> data) noexcept {
   owner_.floods_.progress();
   if (has_length_ && body_bytes_ > length_) {
     nghttp2_session_consume_connection(owner_.session_, data.size());
-    return cut(NGHTTP2_PROTOCOL_ERROR);
+    return cut(NGHTTP2_PROTOCOL_ERROR, http::HttpError::BadContentLength);
   }
   armRead();
   // What completes the announced length waits for the stream's end: more behind it would make the
@@ -127,7 +128,8 @@ void H2ServerConnection::Link::body(std::span<char> data) noexcept {
 void H2ServerConnection::Link::bodyDone() noexcept {
   remote_ended_ = true;
   if (events_ == nullptr || (request_done_ && !tunnel_asked_)) return;
-  if (has_length_ && body_bytes_ != length_) return cut(NGHTTP2_PROTOCOL_ERROR);
+  if (has_length_ && body_bytes_ != length_)
+    return cut(NGHTTP2_PROTOCOL_ERROR, http::HttpError::BadContentLength);
   end_pending_ = true;
   if (reading_) deliver();
 }
@@ -136,7 +138,7 @@ void H2ServerConnection::Link::trailersDone() noexcept {
   remote_ended_ = true;
   if (events_ == nullptr) return;
   // RFC 9113 §8.5: behind a CONNECT's head there are bytes alone.
-  if (tunnel_asked_) return cut(NGHTTP2_PROTOCOL_ERROR);
+  if (tunnel_asked_) return cut(NGHTTP2_PROTOCOL_ERROR, http::HttpError::BadTrailer);
   if (request_done_) return;
   if (trailer_error_ != http::HttpError::None) {
     request_done_ = true;
@@ -388,11 +390,14 @@ void H2ServerConnection::Link::reset(std::uint32_t code) noexcept {
   owner_.schedule();
 }
 
-/// The client broke the rules of its stream, or takes nothing.
-void H2ServerConnection::Link::cut(std::uint32_t code) noexcept {
+/// The client broke the rules of its stream (`why`), or takes nothing.
+void H2ServerConnection::Link::cut(std::uint32_t code, http::HttpError why) noexcept {
   reset(code);
   forgetBytes();
-  if (RequestEvents* const events = std::exchange(events_, nullptr)) events->onClientGone();
+  RequestEvents* const events = std::exchange(events_, nullptr);
+  if (events == nullptr) return;
+  if (why == http::HttpError::None) return events->onClientGone();
+  events->onRequestRefused(Broken::Protocol, why);
 }
 
 void H2ServerConnection::Link::abort() noexcept {
@@ -417,7 +422,13 @@ void H2ServerConnection::Link::streamDone() noexcept {
   owner_.schedule();
 }
 
-void H2ServerConnection::Link::closed() noexcept {
+/// Of lines that it refuses by themselves nghttp2 shows some only: what is missing proves nothing.
+void H2ServerConnection::Link::malformed(bool all_shown, bool end) noexcept {
+  if (head_done_) trailer_error_ = http::HttpError::BadTrailer;
+  if (events_ != nullptr && !head_done_ && all_shown) (void)reader_->finish(end);
+}
+
+void H2ServerConnection::Link::closed(std::uint32_t code) noexcept {
   closed_ = true;
   owner_.noteClosed(static_cast<std::uint32_t>(id_), !remote_ended_);
   cancel();
@@ -425,12 +436,29 @@ void H2ServerConnection::Link::closed() noexcept {
   const bool other_way = tunnel_ && !request_done_;          // is still open, and ends with it
   if (events_ != nullptr && complete && !other_way) return;  // streamDone() is under way
   forgetBytes();
-  RequestEvents* const events = std::exchange(events_, nullptr);
   owner_.bury(*this);
-  if (events == nullptr) return;
-  if (head_done_) return events->onClientGone();
-  owner_.host_.onMalformed();
-  owner_.host_.dropStream(*events);
+  if (events_ == nullptr) return;
+  if (remote_reset_) return std::exchange(events_, nullptr)->onClientGone();
+  // Of a drain: it came behind the last stream that we serve, and is safe to be sent again.
+  if (!head_done_ && code == NGHTTP2_REFUSED_STREAM && owner_.phase_ == Phase::Open)
+    return owner_.host_.dropStream(*std::exchange(events_, nullptr));
+  const bool by_length = has_length_ && code == NGHTTP2_PROTOCOL_ERROR;
+  refuse(!head_done_                               ? reader_->refusal()
+         : trailer_error_ != http::HttpError::None ? trailer_error_
+         : by_length                               ? http::HttpError::BadContentLength
+                                                   : http::HttpError::None);
+}
+
+/// nghttp2 did, and `why` is None where nothing says it better.
+void H2ServerConnection::Link::refuse(http::HttpError why) noexcept {
+  std::exchange(events_, nullptr)
+      ->onRequestRefused(!head_done_ && owner_.head_late_ ? Broken::Timeout : Broken::Protocol,
+                         why != http::HttpError::None ? why : http::HttpError::BadFrame);
+}
+
+void H2ServerConnection::Link::cutOff() noexcept {
+  if (!head_done_ && events_ != nullptr) refuse(reader_->refusal());
+  lost();
 }
 
 void H2ServerConnection::Link::refused() noexcept { cut(NGHTTP2_INTERNAL_ERROR); }

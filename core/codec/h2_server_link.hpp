@@ -64,9 +64,11 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
   /// but through a tunnel, whose directions end one by one.
   void endSent() noexcept;
   /// The client resets it.
-  void remoteReset() noexcept { remote_ended_ = true; }
-  /// nghttp2 lets go of it.
-  void closed() noexcept;
+  void remoteReset() noexcept { remote_ended_ = remote_reset_ = true; }
+  /// nghttp2 refuses its head or trailers, of which it showed all lines or not; closed() follows.
+  void malformed(bool all_shown, bool end) noexcept;
+  /// nghttp2 lets go of it, for the reason `code`.
+  void closed(std::uint32_t code) noexcept;
   /// nghttp2 could not send our head.
   void refused() noexcept;
   /// nghttp2 asks what of the answer's body can be sent, `most` bytes of it. NGHTTP2_ERR_DEFERRED
@@ -82,6 +84,8 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
   // ---- what the connection tells and asks ----
   /// The client's direction of the connection has ended: what is not complete never will be.
   void inputEnded() noexcept;
+  /// We end the connection, for what its client did.
+  void cutOff() noexcept;
   /// The connection is gone.
   void lost() noexcept;
   /// True if we cut the answer: that is no fault of the client's.
@@ -130,7 +134,8 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
   void finishRequest() noexcept;
   void resume() noexcept;
   void reset(std::uint32_t code) noexcept;
-  void cut(std::uint32_t code) noexcept;
+  void refuse(http::HttpError why) noexcept;
+  void cut(std::uint32_t code, http::HttpError why = http::HttpError::None) noexcept;
   void consume(std::size_t size) noexcept;
   void forgetBytes() noexcept;
   void submitTrailers() noexcept;
@@ -158,6 +163,7 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
   bool tunnel_ = false;
   bool tunnel_asked_ = false;
   bool remote_ended_ = false;  // END_STREAM came
+  bool remote_reset_ = false;  // RST_STREAM came
   bool end_pending_ = false;   // and is to be told
   bool trailers_pending_ = false;
   bool request_done_ = false;  // nothing more is told

@@ -62,10 +62,11 @@ struct H2ServerConnection::Callbacks {
   }
 
   // The default drops the field and goes on without it.
-  static int badHeader(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/,
-                       const std::uint8_t* /*name*/, std::size_t /*name_size*/,
-                       const std::uint8_t* /*value*/, std::size_t /*value_size*/,
-                       std::uint8_t /*flags*/, void* /*user*/) noexcept {
+  static int badHeader(nghttp2_session* session, const nghttp2_frame* frame,
+                       const std::uint8_t* name, std::size_t name_size, const std::uint8_t* value,
+                       std::size_t value_size, std::uint8_t /*flags*/, void* /*user*/) noexcept {
+    if (Link* const link = find(session, frame->hd.stream_id))  // which knows a name for the fault
+      link->field(text(name, name_size), text(value, value_size));
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
 
@@ -102,11 +103,16 @@ struct H2ServerConnection::Callbacks {
     }
   }
 
-  // A stream beyond the limit has no link.
-  static int badFrame(nghttp2_session* /*session*/, const nghttp2_frame* frame, int /*error*/,
+  static int badFrame(nghttp2_session* session, const nghttp2_frame* frame, int error,
                       void* user) noexcept {
-    if (frame->hd.type == NGHTTP2_HEADERS)
-      of(user).noteClosed(static_cast<std::uint32_t>(frame->hd.stream_id), true);
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    H2ServerConnection& self = of(user);
+    self.noteClosed(static_cast<std::uint32_t>(frame->hd.stream_id), true);
+    if (Link* const link = find(session, frame->hd.stream_id))
+      link->malformed(error == NGHTTP2_ERR_HTTP_MESSAGING,
+                      (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
+    else  // a stream beyond the limit
+      self.host_.onMalformed();
     return 0;
   }
 
@@ -144,9 +150,9 @@ struct H2ServerConnection::Callbacks {
     return 0;
   }
 
-  static int streamClosed(nghttp2_session* session, std::int32_t id, std::uint32_t /*code*/,
+  static int streamClosed(nghttp2_session* session, std::int32_t id, std::uint32_t code,
                           void* /*user*/) noexcept {
-    if (Link* const link = find(session, id)) link->closed();
+    if (Link* const link = find(session, id)) link->closed(code);
     return 0;
   }
 

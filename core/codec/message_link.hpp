@@ -120,6 +120,9 @@ class RequestEvents {
   virtual void onRequestTrailers(http::HeaderMap& trailers) noexcept = 0;
   /// A batch of the calls above is over: hand on what was gathered.
   virtual void onRequestFlush() noexcept = 0;
+  /// The codec refused the request and told the client so in its own way (HTTP/2: RST_STREAM or
+  /// GOAWAY): nothing can be answered any more. The link is not to be used any more.
+  virtual void onRequestRefused(Broken how, http::HttpError error) noexcept = 0;
   /// The request is not HTTP or broke off. If no response is out the stream answers; the connection
   /// closes after it.
   virtual void onRequestBroken(Broken how, http::HttpError error) noexcept = 0;

@@ -64,7 +64,7 @@ class ServerHost {
   /// afterwards. `readable`: there may be more.
   virtual void onPreface(const ServerConnection& from, Transport transport, std::span<char> read,
                          bool readable) noexcept = 0;
-  /// A malformed request ended without a stream that could count it.
+  /// A request was refused without a stream that could tell of it.
   virtual void onMalformed() noexcept = 0;
   /// A client's flood ended its connection.
   virtual void onFlood(Flood kind) noexcept = 0;

@@ -41,7 +41,7 @@ enum class HttpError : std::uint8_t {
   BadStatusLine,       ///< Responses: 502.
   UnexpectedUpgrade,   ///< Responses: a 101 nobody asked for, 502.
   Truncated,           ///< The peer closed inside a message.
-  BadFrame,            ///< HTTP/2: a peer broke the rules of frames, streams or HPACK.
+  BadFrame,            ///< HTTP/2: a peer broke the rules of frames, streams, HPACK or heads.
 };
 
 /// The status that a client gets for an error in its request (RFC 9110 §15).

@@ -29,6 +29,8 @@ class H2RequestReader {
   void field(std::string_view name, std::string_view value);
   /// The head is complete; `end`: so is the request. None, or why it is refused.
   [[nodiscard]] HttpError finish(bool end);
+  /// Why the lines so far are refused; None if they are not.
+  [[nodiscard]] HttpError refusal() const noexcept { return error_; }
   /// Bytes of all lines so far, those that were dropped included.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
   /// After finish(): true if content-length was given, 0 included. The body has exactly length()

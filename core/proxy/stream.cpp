@@ -154,6 +154,18 @@ void Stream::onRequestBroken(codec::Broken how, http::HttpError error) noexcept 
   respondLocal(status, http::nameOf(error));
 }
 
+void Stream::onRequestRefused(codec::Broken how, http::HttpError error) noexcept {
+  const Guard guard(*this);
+  client_gone_ = true;
+  if (finished_) return;
+  worker_.counters().bad_requests.add();
+  const bool late = how == codec::Broken::Timeout;
+  why_ = late ? std::string_view("request_timeout") : http::nameOf(error);
+  // What would have been answered: nobody hears it, but metrics and log tell it as for HTTP/1.
+  if (!response_sent_) status_ = late ? 408 : http::statusOf(error);
+  finish(StreamEnd::ClientGone);
+}
+
 void Stream::onClientDrained() noexcept {
   const Guard guard(*this);
   if (response_pipe_) return pumpResponse();

@@ -62,6 +62,7 @@ class Stream final : public codec::RequestEvents,
   void onRequestBody(std::span<char> data, bool end) noexcept override;
   void onRequestTrailers(http::HeaderMap& trailers) noexcept override;
   void onRequestFlush() noexcept override;
+  void onRequestRefused(codec::Broken how, http::HttpError error) noexcept override;
   void onRequestBroken(codec::Broken how, http::HttpError error) noexcept override;
   void onRequestRaw() noexcept override;
   void onClientDrained() noexcept override;

@@ -72,6 +72,10 @@ class Stream final : public RequestEvents {
     ended_ = broken_ = true;
     if (!answered_) answer();
   }
+  void onRequestRefused(Broken /*how*/, http::HttpError error) noexcept override {
+    require(!over_ && error != http::HttpError::None);
+    over_ = true;
+  }
   void onRequestRaw() noexcept override { std::abort(); }
   void onClientDrained() noexcept override { require(!over_); }
   void onClientGone() noexcept override {

@@ -180,6 +180,23 @@ class Requests(GatewayCase):
         client.send(reset(stream))
         self.assertTrue(gone.wait(5 * patience()))
 
+    def test_what_is_refused_by_a_reset_has_a_line_and_a_count(self):
+        def count():
+            return self.gateway.metric("hyperway_requests_malformed_total")
+
+        def lines():
+            all_of_it = [json.loads(x) for x in self.gateway.logs().splitlines() if x.startswith("{")]
+            return [x for x in all_of_it if x["status"] == 400 and x["protocol"] == "HTTP/2.0"]
+        rows = [([("a b", "x")], "bad_field_name"), ([("content-length", "3")], "bad_content_length"),
+                ([("Upper", "x")], "bad_frame")]
+        before, count_before, client = len(lines()), count(), self.client()
+        for more, why in rows:
+            stream = client.request(more=more)
+            self.assertEqual(client.answer(stream).reset, f.PROTOCOL_ERROR, why)
+        until(lambda: len(lines()) >= before + len(rows), message="the log has a line for each")
+        self.assertEqual([x["why"] for x in lines()[before:]], [why for _, why in rows])
+        until(lambda: count() == count_before + len(rows), message="and metrics a count")
+
     def test_a_client_that_sends_no_more_still_gets_its_answers(self):
         go = threading.Event()
 

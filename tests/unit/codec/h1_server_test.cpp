@@ -41,6 +41,9 @@ class Stream final : public RequestEvents {
            : how == Broken::Timeout   ? "timeout;"
                                       : "broken;";
   }
+  void onRequestRefused(Broken /*how*/, http::HttpError /*error*/) noexcept override {
+    FAIL("HTTP/1 answers");
+  }
   void onRequestRaw() noexcept override {}
   void onClientDrained() noexcept override { log += "drained;"; }
   void onClientGone() noexcept override { log += "gone;"; }
