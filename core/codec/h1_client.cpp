@@ -217,7 +217,10 @@ bool H1ClientConnection::parseHead() noexcept {
     return false;
   }
   phase_ = head.framing.kind == http::BodyKind::Tunnel ? Phase::Tunnel : Phase::Body;
-  if (phase_ == Phase::Tunnel) request_done_ = false;
+  if (phase_ == Phase::Tunnel) {
+    request_done_ = false;
+    net::keepAlive(transport_.fd());  // it may be silent for long
+  }
   arm(phase_ == Phase::Tunnel ? host_.timeouts.tunnel : host_.timeouts.response);
   events_->onResponseHead(false);
   if (events_ == nullptr) return false;

@@ -8,6 +8,7 @@
 
 #include "base/assert.hpp"
 #include "codec/chunk.hpp"
+#include "net/socket.hpp"
 
 namespace hyperway::codec {
 namespace {
@@ -344,6 +345,7 @@ void H1ServerConnection::sendHead(http::ResponseHead& head, bool end) noexcept {
     request_done_ = false;
     reading_ = false;  // bytes of a hasty client wait until the stream switches reading on
     decoder_.begin({http::BodyKind::Tunnel, 0});
+    net::keepAlive(transport_.fd());  // it may be silent for long
     arm(host_.timeouts.tunnel);
   } else if (end) {
     response_done_ = true;

@@ -8,6 +8,7 @@
 
 #include "base/assert.hpp"
 #include "codec/h2_server_link.hpp"
+#include "net/socket.hpp"
 
 namespace hyperway::codec {
 namespace {
@@ -36,6 +37,7 @@ H2ServerConnection::~H2ServerConnection() {
 
 void H2ServerConnection::start(std::span<char> read, bool readable) noexcept {
   if (!openSession()) return closeNow();
+  net::keepAlive(transport_.fd());  // streams of gRPC and tunnels may be silent for long
   idle_since_ = host_.loop.now();
   wakeAt(idle_since_ + host_.timeouts.idle);
   schedule();

@@ -215,6 +215,9 @@ bool TcpFlow::sendProxyHeader() noexcept {
 void TcpFlow::open() noexcept {
   phase_ = Phase::Open;
   connect_timer_.cancel();
+  // A peer that has vanished says nothing, and silence alone may last for timeouts.flow.
+  net::keepAlive(client_transport_.fd());
+  net::keepAlive(backend_->transport.fd());
   worker_.upstreams().rawUp(*endpoint_);
   idle_timer_.set(worker_.loop.timers(), worker_.loop.now() + worker_.settings().flow_idle);
   pump(up_, client_, upstream_);

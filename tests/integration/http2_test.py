@@ -213,6 +213,11 @@ class Requests(GatewayCase):
         self.assertEqual((got.status, bytes(got.body), got.ended), (200, b"late", True))
         client.until(lambda c: c.closed)
 
+    def test_a_silent_client_is_asked_after(self):
+        client = self.client()
+        self.assertEqual(client.ask().status, 200)
+        until(lambda: probes.asked_after(client.socket))
+
     def test_a_client_that_is_gone_costs_its_backend_nothing_more(self):
         gone = threading.Event()
 

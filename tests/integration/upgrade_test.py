@@ -4,6 +4,7 @@ import time
 import unittest
 
 from harness import gateway as gw
+from harness import probes
 from harness.backend import answer
 from harness.case import GatewayCase, until
 from harness.client import Client, ask
@@ -36,6 +37,14 @@ class Tunnels(GatewayCase):
             blob = bytes(n % 251 for n in range(size))
             client.send(blob)
             self.assertEqual(client.reader.take(size), blob)
+
+    def test_both_ends_of_a_silent_tunnel_are_asked_after(self):
+        self.app.script = echo_tunnel
+        client = self.open()
+        client.send(b"x")
+        self.assertEqual(client.reader.take(1), b"x")
+        until(lambda: probes.asked_after(client.socket), message="the client")
+        until(lambda: probes.asked_after(self.app.connections[-1].socket), message="the backend")
 
     def test_bytes_behind_the_101_are_not_lost(self):
         def script(connection):

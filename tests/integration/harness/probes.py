@@ -40,6 +40,15 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def asked_after(sock):
+    """True if the peer of this IPv4 socket, on this machine, has TCP keep-alive on and waits for its timer."""
+    here, there = (f"{end[1]:04X}" for end in (sock.getsockname(), sock.getpeername()))
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    return any(row[1].endswith(":" + there) and row[2].endswith(":" + here) and row[5].startswith("02:")
+               for row in rows)
+
+
 def threads(pid):
     """How many threads there are."""
     return len(os.listdir(f"/proc/{pid}/task"))

@@ -186,6 +186,35 @@ std::string pattern(std::size_t size) {
   return out;
 }
 
+/// True if the kernel asks after `peer` when it is silent: whether our end of its connection has
+/// SO_KEEPALIVE. Ours are in this process, too.
+bool isAskedAfter(const net::Fd& peer) {
+  const net::SocketAddress address = net::localAddress(peer.get());
+  for (int fd = 3; fd < 1024; ++fd) {
+    sockaddr_storage other;
+    socklen_t size = sizeof other;
+    auto* const at = reinterpret_cast<sockaddr*>(&other);
+    if (::getpeername(fd, at, &size) != 0) continue;
+    if (!(net::SocketAddress::from(at, size) == address)) continue;
+    int on = 0;
+    socklen_t on_size = sizeof on;
+    return ::getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &on_size) == 0 && on != 0;
+  }
+  return false;
+}
+
+TEST_CASE("both ends of a flow are asked after when they are silent") {
+  World world;
+  world.start();
+  net::Fd client = world.connect();
+  net::Fd backend = world.accept();
+  Seen at_client;
+  world.say(backend, "up");
+  REQUIRE(world.sees(client, at_client, "up"));
+  CHECK(isAskedAfter(client));
+  CHECK(isAskedAfter(backend));
+}
+
 TEST_CASE("a backend may speak first, and both ends pass one after the other") {
   for (const bool client_ends_first : {true, false}) {
     CAPTURE(client_ends_first);
