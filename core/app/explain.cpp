@@ -133,10 +133,13 @@ class Explanation {
           line("asks",
                upstream->key() + (each.backend == route::CompiledCallouts::kRule
                                       ? std::string()
-                                      : ", for " + std::string(rule.backends[each.backend].name)));
+                                      : ", for " + std::string(rule.backendAt(each.backend).name)));
     if (rule.refused) return line("answer", "500: a filter of this rule cannot run");
     if (rule.session) session(rule.session->model);
     for (const route::CompiledBackend& backend : rule.backends) this->backend(rule, backend);
+    if (rule.session)
+      for (const route::CompiledBackend& backend : rule.session->parked)
+        line("backend", std::string(backend.name) + ", weight 0: only sessions that it has");
     for (const route::CompiledMirror& mirror : rule.mirrors)
       line("mirror", mirror.upstream->key() + ", " + std::to_string(mirror.numerator) + " of " +
                          std::to_string(mirror.denominator));

@@ -52,8 +52,8 @@ struct CompiledCallouts {
 /// Session persistence of a compiled rule.
 struct CompiledSession {
   Session model;  ///< As in the rule.
-  /// Backends of weight 0, which are never drawn: sessions that they have stay with them (GEP-1619,
-  /// Traffic Splitting). Those that did not resolve are left out.
+  /// Backends of weight 0, which are never drawn: sessions that they have stay with them (GEP-1619
+  /// up to v1.6, Traffic Splitting). Those that did not resolve are left out.
   std::vector<CompiledBackend> parked;
 };
 
@@ -109,6 +109,14 @@ struct alignas(64) CompiledRule {
       for (std::size_t i = 0; i < session->parked.size(); ++i)
         if (&session->parked[i] == &backend) return static_cast<std::uint32_t>(backends.size() + i);
     return static_cast<std::uint32_t>(&backend - backends.data());
+  }
+  /// The backend of a place that placeOf() gave.
+  [[nodiscard]] const CompiledBackend& backendAt(std::uint32_t place) const noexcept {
+    return place < backends.size() ? backends[place] : session->parked[place - backends.size()];
+  }
+  /// True for one of its backends that is parked: it keeps sessions, and gets no new ones.
+  [[nodiscard]] bool isParked(const CompiledBackend& backend) const noexcept {
+    return session && placeOf(backend) >= backends.size();
   }
   /// The upstreams that filter `filter` of `backend` (CompiledCallouts::kRule: of the rule) may
   /// send requests to.

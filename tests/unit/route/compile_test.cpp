@@ -179,6 +179,28 @@ TEST_CASE("Backends of weight 0 are there for sessions, and never for a draw") {
   REQUIRE(compiled.session->parked.size() == 1);
   CHECK(compiled.session->parked[0].name == "default/a:80");
   CHECK(compiled.totalWeight() == 2);
+  CHECK(compiled.isParked(compiled.session->parked[0]));
+  CHECK_FALSE(compiled.isParked(compiled.backends[0]));
+}
+
+TEST_CASE("Filters of a backend of weight 0 find whom they may call, and its place leads to it") {
+  Rule rule;
+  rule.session = Session{"s", false, "/", false, {}, {}, "scope"};
+  rule.backends = {backend("a", 0), backend("b"), backend("c", 0)};
+  rule.backends[2].filters = {filter("A", std::make_shared<const NoOperation>())};
+  rule.backends[2].filters[0].upstreams = {"default/x:1"};
+  Compiler compiler;
+  (void)compiler.apply(batchOf(rule));
+  const CompiledRule& compiled = onlyRule(compiler);
+  REQUIRE(compiled.session->parked.size() == 2);
+  for (const auto* list : {&compiled.backends, &compiled.session->parked})
+    for (const CompiledBackend& each : *list)
+      CHECK(&compiled.backendAt(compiled.placeOf(each)) == &each);
+  REQUIRE(compiled.callouts);
+  CHECK(compiled.backendAt(compiled.callouts->front().backend).name == "default/c:80");
+  const CompiledBackend& c = compiled.session->parked[1];
+  REQUIRE(compiled.calloutsOf(compiled.placeOf(c), 0).size() == 1);
+  CHECK(compiled.calloutsOf(0, 0).empty());
 }
 
 TEST_CASE("A rule lives on for as long as somebody holds it") {
