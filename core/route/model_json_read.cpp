@@ -444,7 +444,7 @@ class RouteReader {
     }
     session.absolute_timeout = readMs(node, "absoluteTimeoutMs");
     session.idle_timeout = readMs(node, "idleTimeoutMs");
-    session.scope = node.text("scope");
+    session.scope = node.needText("scope");  // without one, anybody could make tokens
     return session;
   }
 
