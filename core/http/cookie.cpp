@@ -26,7 +26,7 @@ std::string_view nextCookie(std::string_view& pairs, std::string_view name) noex
     std::string_view value = trimOws(pair.substr(equals + 1));
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
       value = value.substr(1, value.size() - 2);
-    return value.data() == nullptr ? pair.substr(equals) : value;
+    return value;
   }
   return {};
 }
