@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/bytes.hpp"
+#include "http/uri.hpp"
 #include "proxy/mirror.hpp"
 #include "proxy/stream.hpp"
 #include "proxy/stream_guard.hpp"
@@ -268,6 +269,13 @@ void Stream::requestHeadThrough(FilterChain& chain) noexcept {
   if (rule_ == nullptr) {
     // Neither Host nor :authority may be changed before the match (Gateway API, ListenerFilters).
     request_.authority = client_authority_;
+    // Routes are matched by paths in one form: what a filter took out of a body may have dot
+    // segments.
+    if (request_.path.data() != client_path_.data()) {
+      const auto path = http::normalisePath(request_.path, arena_);
+      if (!path) return respondLocal(http::statusOf(path.error()), http::nameOf(path.error()));
+      request_.path = *path;
+    }
     return selectRule(request_.framing.kind == http::BodyKind::None);
   }
   if (preflight_) return respondLocal(404, "no_route");  // no CORS filter answered
