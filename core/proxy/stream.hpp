@@ -146,6 +146,7 @@ class Stream final : public codec::RequestEvents,
   [[nodiscard]] bool drawSession() noexcept;
   [[nodiscard]] EndpointState* sessionEndpoint() noexcept;
   void moveSession() noexcept;
+  [[nodiscard]] bool leavesParked() const noexcept;
   void noteSession() noexcept;
   void offerSession() noexcept;
   // towards the client

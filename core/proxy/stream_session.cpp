@@ -105,7 +105,8 @@ void Stream::beginSession() noexcept {
   }
 }
 
-/// The backend of the client's session, whatever its weight is now (GEP-1619, Traffic Splitting).
+/// The backend of the client's session, whatever its weight is now (GEP-1619 up to v1.6,
+/// Traffic Splitting: so it was for sessions of rules).
 /// False if there is none, or if its endpoint cannot be had: the session moves.
 bool Stream::drawSession() noexcept {
   if (!session_->keeps) return false;
@@ -132,6 +133,11 @@ EndpointState* Stream::sessionEndpoint() noexcept {
 /// An attempt failed that the backend did not answer: the next one goes elsewhere.
 void Stream::moveSession() noexcept { session_->keeps = false; }
 
+/// True if the next attempt would go to a backend of weight 0 without a session that it has.
+bool Stream::leavesParked() const noexcept {
+  return !session_->keeps && rule_->isParked(*backend_);
+}
+
 /// Notes where the attempt goes: the endpoint itself may be gone when the answer's head goes out.
 void Stream::noteSession() noexcept {
   session_->used.backend = fnv1a(backend_->upstream->key());
@@ -145,7 +151,7 @@ void Stream::offerSession() noexcept {
   SessionToken& token = session_->used;
   const bool stays = session_->resumed && token.backend == session_->token.backend &&
                      token.endpoint == session_->token.endpoint;
-  if (stays && !model.idle_timeout) return;
+  if (stays ? !model.idle_timeout : rule_->isParked(*backend_)) return;
   if (model.absolute_timeout) token.begun = stays ? session_->token.begun : session_->now;
   if (model.idle_timeout) token.seen = session_->now;
   const std::span<char> text = arena_.array<char>(kSessionTokenSize);

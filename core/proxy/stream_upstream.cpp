@@ -56,6 +56,7 @@ void Stream::draw() noexcept {
 
 void Stream::startAttempt() noexcept {
   backoff_ = false;
+  if (session_ != nullptr && leavesParked()) return draw();
   ++attempts_;
   body_fed_ = false;
   attempt_head_ = &request_;

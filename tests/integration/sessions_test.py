@@ -350,6 +350,21 @@ class Changes(Case):
         until(lambda: Session(gateway_.port(), "/").ask().status == 500)
         self.assertEqual({session.where() for _ in range(10)}, {"a"})
 
+    def test_a_backend_whose_weight_is_0_gets_no_new_sessions_when_an_endpoint_refuses(self):
+        one, two = app("one", self.backends["a"], self.backends["c"]), app("two", self.backends["b"])
+
+        def split(first, second):
+            return route(rules=[sticky("/", [backend_ref("one", weight=first), backend_ref("two", weight=second)],
+                                       cookie={"name": "sticky"})])
+        gateway_ = self.use(gw.Gateway(gateway_class(), gateway(), *one, *two, split(1, 0)))
+        session = Session(gateway_.port(), "/")
+        first = session.where()
+        gateway_.apply(split(0, 1))
+        until(lambda: Session(gateway_.port(), "/").where() == "b")
+        self.backends[first].stop_listening()
+        self.backends[first].forget()
+        self.assertEqual({session.where() for _ in range(10)}, {"b"})
+
     def test_a_grpcroute_has_sessions_by_header(self):
         def handler_of(name):
             def handler(http2, request):
