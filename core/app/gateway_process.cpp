@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/gateway_process.hpp"
 
+#include <sys/random.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <future>
 #include <stdexcept>
@@ -33,6 +35,21 @@ std::string pairProblem(const std::string& chain, const std::string& key) {
 
 std::string anchorProblem(const std::string& pem) { return tls::checkAuthorities(pem); }
 
+/// Bytes that nobody can guess.
+std::string makeSecret() {
+  std::array<char, 32> bytes;
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+    throw std::runtime_error("the kernel has no random numbers for us");
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const char byte : bytes) {
+    const unsigned value = static_cast<unsigned char>(byte);
+    text += kDigits[value >> 4];
+    text += kDigits[value & 15];
+  }
+  return text;
+}
+
 }  // namespace
 
 GatewayProcess::GatewayProcess(Settings settings, std::string plugin_directory, std::string version,
@@ -40,6 +57,7 @@ GatewayProcess::GatewayProcess(Settings settings, std::string plugin_directory, 
     : settings_(std::move(settings)),
       plugin_directory_(std::move(plugin_directory)),
       version_(std::move(version)),
+      session_secret_(makeSecret()),
       inherited_(std::move(inherited)) {
   // Nobody connects to a proxy that has no configuration.
   if (!settings_.serves) settings_.proxy.workers = 1;
@@ -98,11 +116,7 @@ bool GatewayProcess::start(std::vector<ConfigProblem>& problems) {
   }
   filters_ = std::make_unique<plugin::FilterConfigs>(*registry_);
 
-  gateway::TranslateOptions translate = settings_.translate;
-  translate.report_programmed = false;
-  translate.check_certificate = pairProblem;
-  translate.check_authorities = anchorProblem;
-  pipeline_ = std::make_unique<control::Pipeline>(std::move(translate), *filters_);
+  pipeline_ = std::make_unique<control::Pipeline>(translateOptions(), *filters_);
   if (settings_.serves) pipeline_->addSink(adapter_);
   if (!makeSinks(settings_, *registry_, sinks_, problems)) return false;
   for (const auto& sink : sinks_) pipeline_->addSink(*sink);
@@ -330,15 +344,22 @@ void GatewayProcess::reload(const Settings& settings, const std::vector<ChangedK
   log_->setLevel(observe::logLevel(settings_.log_level));
   pipeline_->post([this] { reloadPlugins(); });
   if (translation)
-    pipeline_->post([this, options = settings_.translate]() mutable {
-      options.report_programmed = false;
-      options.check_certificate = pairProblem;
-      options.check_authorities = anchorProblem;
+    pipeline_->post([this, options = translateOptions()]() mutable {
       pipeline_->reconfigure(std::move(options));
     });
   if (!applied.empty()) log_->write(LogLevel::Info, "configuration: applied" + applied);
   if (!waiting.empty())
     log_->write(LogLevel::Warning, "configuration: a restart is needed for" + waiting);
+}
+
+/// What is configured, with what only a process that serves can say.
+gateway::TranslateOptions GatewayProcess::translateOptions() const {
+  gateway::TranslateOptions options = settings_.translate;
+  options.report_programmed = false;
+  options.check_certificate = pairProblem;
+  options.check_authorities = anchorProblem;
+  options.session_secret = session_secret_;
+  return options;
 }
 
 void GatewayProcess::reloadPlugins() {

@@ -102,11 +102,13 @@ class GatewayProcess {
   [[nodiscard]] std::string onControl(std::function<std::string()> task);
   [[nodiscard]] Result<std::vector<proxy::HandedListener>, std::string> duplicateListeners(
       bool last);
+  [[nodiscard]] gateway::TranslateOptions translateOptions() const;
   void reloadPlugins();
 
   Settings settings_;
   std::string plugin_directory_;
   std::string version_;
+  std::string session_secret_;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   std::optional<HandedSockets> inherited_;
   std::function<admin::AdminAnswer()> upgrade_;

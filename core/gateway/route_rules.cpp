@@ -154,7 +154,9 @@ class RuleTranslator {
 
   bool translateOwnSession() {
     if (!spec_.session) return true;
-    const SessionOwner owner{kind_, route_.meta.key(), route_.uid, rule_.id, rule_.name};
+    // Names alone would do to make tokens.
+    const std::string& secret = route_.uid.empty() ? filters_.options.session_secret : route_.uid;
+    const SessionOwner owner{kind_, route_.meta.key(), secret, rule_.id, rule_.name};
     auto session = translateSession(*spec_.session, owner, rule_.matches);
     if (!session)
       return dropIf(true, kUnsupportedValue, "/sessionPersistence" + session.error().pointer,

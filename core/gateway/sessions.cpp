@@ -70,7 +70,7 @@ Result<route::Session, Problem> translateSession(const SessionSpec& spec, const 
                                : owner.route + ' ' + std::string(owner.rule_name);
   const std::string whose = std::string(route::kindText(owner.kind)) + ' ' + rule;
   route::Session session;
-  session.scope = std::string(owner.uid) + ' ' + whose;
+  session.scope = std::string(owner.secret) + ' ' + whose;
   session.header = spec.type == "Header";
   if (!session.header && spec.type != "Cookie")
     return refuse("/type", "must be Cookie or Header, not " + spec.type);

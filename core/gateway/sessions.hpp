@@ -16,7 +16,8 @@ namespace hyperway::gateway {
 struct SessionOwner {
   route::RouteKind kind;       ///< Of the route.
   std::string route;           ///< "namespace/name".
-  std::string_view uid;        ///< Of the route, which nobody outside of the cluster knows.
+  std::string_view secret;     ///< The route's uid, which nobody outside of the cluster knows, or
+                               ///< TranslateOptions::session_secret.
   std::string_view rule;       ///< Rule::id; counts where the rule has no name.
   std::string_view rule_name;  ///< Rule::name; with one, sessions outlive a change of order.
 };

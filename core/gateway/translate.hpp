@@ -60,6 +60,9 @@ struct TranslateOptions {
       check_certificate;
   /// Checks trust anchors (PEM) beyond their frame and returns what is wrong; may be null.
   std::function<std::string(const std::string& pem)> check_authorities;
+  /// Stands for the uid of routes that have none (files): keys of session tokens are made of it.
+  /// Nobody outside may guess it.
+  std::string session_secret = {};
   bool find_unknown_fields = false;  ///< diagnose() also warns of fields that no kind of ours has.
   bool report_programmed = true;     ///< False where sinks acknowledge first: Programmed is then
                                      ///< Pending until programmed().

@@ -258,13 +258,24 @@ class Changes(Case):
         super().setUp()
         self.backends = {name: self.use(Backend(name)) for name in NAMES}
 
-    def start(self, *rules, **kwargs):
-        """A gateway with all backends behind app."""
-        self.objects = [gateway_class(), gateway(), *app("app", *self.backends.values()), route(rules=list(rules))]
+    def start(self, *rules, uid=None, **kwargs):
+        """A gateway with all backends behind app; uid: of the route."""
+        only = route(rules=list(rules))
+        if uid:
+            only["metadata"]["uid"] = uid
+        self.objects = [gateway_class(), gateway(), *app("app", *self.backends.values()), only]
         return self.use(gw.Gateway(*self.objects, **kwargs))
 
-    def test_sessions_outlive_a_restart_and_are_shared_by_replicas(self):
+    def test_sessions_of_a_route_without_uid_are_of_one_process(self):
         first = self.start(sticky("/", cookie={"name": "sticky"}))
+        session = Session(first.port(), "/")
+        self.assertEqual(len({session.where() for _ in range(10)}), 1)
+        second = self.use(gw.Gateway(*self.objects))
+        session.port = second.port()
+        self.assertIn("sticky", cookies(session.ask()), "names were enough to make a token")
+
+    def test_sessions_outlive_a_restart_and_are_shared_by_replicas(self):
+        first = self.start(sticky("/", cookie={"name": "sticky"}), uid="6b8f1f3e-5f0c-4d43-9d0e-0a5b6c7d8e9f")
         session = Session(first.port(), "/")
         where = session.where()
         second = self.use(gw.Gateway(*self.objects))

@@ -104,6 +104,27 @@ TEST_CASE("No two rules share sessions, and a route that is made anew has new on
   CHECK(scopes("web", "u1", named + ',' + plain)[0] == scopes("web", "u1", plain + ',' + named)[1]);
 }
 
+TEST_CASE("Sessions of a route without a uid are sealed with what this process alone knows") {
+  const auto scope = [](std::string_view secret, std::string_view meta) {
+    TranslateOptions options;
+    options.session_secret = secret;
+    World world(options);
+    world.addBasics();
+    world.put(
+        "HTTPRoute", "default", "web",
+        "'spec':{'parentRefs':[{'name':'gw'}],'rules':[{'sessionPersistence':{'cookie':{}}}]}",
+        meta);
+    const route::Session& session = *world.rules("web")->front().session;
+    return std::pair(session.scope, session.name);
+  };
+  const auto [one, name] = scope("secret-1", "");
+  CHECK(one.starts_with("secret-1 "));
+  CHECK(scope("secret-2", "").first.starts_with("secret-2 "));
+  // Its uid counts where it has one; the cookie's name tells of neither.
+  CHECK(scope("secret-1", "'uid':'u1'").first.starts_with("u1 "));
+  CHECK(scope("secret-2", "'uid':'u1'").second == name);
+}
+
 TEST_CASE("Session persistence that cannot be honoured drops its rule and is named") {
   struct Row {
     std::string_view session, pointer;
