@@ -299,6 +299,10 @@ ObjectStatus gatewayStatus(const GatewayState& gateway) {
                   "clients without a valid certificate pass: /spec/tls/frontend asks for "
                   "AllowInsecureFallback",
                   gateway.spec->meta.generation));
+  if (gateway.is_default)  // GEP-3793: said by these alone
+    status.conditions.push_back(condition("DefaultGateway", {}, "DefaultGateway",
+                                          "Gateway has default scope All",
+                                          gateway.spec->meta.generation));
   status.addresses = addressesOf(gateway);
   status.cluster_addresses = gateway.addresses.cluster;
   for (const ListenerState& listener : gateway.listeners)

@@ -21,8 +21,8 @@ namespace hyperway::gateway {
 [[nodiscard]] ObjectStatus classStatus(const GatewayClass& object, AddressSource addresses);
 
 /// Status of a Gateway of ours with its listeners. [Gateway: Accepted, Programmed, ResolvedRefs,
-/// InsecureFrontendValidationMode; listeners: Accepted, Programmed, ResolvedRefs, Conflicted,
-/// OverlappingTLSConfig]
+/// InsecureFrontendValidationMode, DefaultGateway; listeners: Accepted, Programmed, ResolvedRefs,
+/// Conflicted, OverlappingTLSConfig]
 [[nodiscard]] ObjectStatus gatewayStatus(const GatewayState& gateway);
 
 /// The entry of a route's status for one parent. `attached` is the outcome of attach(); `rules` may

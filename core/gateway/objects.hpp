@@ -220,10 +220,10 @@ struct Gateway {
   std::optional<SecretRef> client_certificate;          ///< spec.tls.backend.clientCertificateRef.
   std::optional<FrontendValidation> client_validation;  ///< spec.tls.frontend.default.validation.
   std::vector<PortValidation> client_validation_ports;  ///< spec.tls.frontend.perPort.
-  bool default_scope = false;  ///< defaultScope is set and not None: it is a default Gateway.
-  std::string uid;             ///< metadata.uid; empty where nobody gives one.
-  Labels infra_labels;         ///< spec.infrastructure.labels.
-  Labels infra_annotations;    ///< spec.infrastructure.annotations.
+  bool default_scope = false;          ///< defaultScope is All: it is a default Gateway.
+  std::string uid;                     ///< metadata.uid; empty where nobody gives one.
+  Labels infra_labels;                 ///< spec.infrastructure.labels.
+  Labels infra_annotations;            ///< spec.infrastructure.annotations.
   AllowedListeners allowed_listeners;  ///< spec.allowedListeners.
   /// Field-wise equality.
   friend bool operator==(const Gateway&, const Gateway&) = default;
@@ -350,9 +350,9 @@ struct RuleSpec {
 struct RouteObject {
   route::RouteKind kind = route::RouteKind::Http;  ///< Its kind.
   Meta meta;                                       ///< Identity.
-  std::string uid;                 ///< metadata.uid, where a rule has session persistence.
-  std::vector<ParentRef> parents;  ///< spec.parentRefs.
-  bool use_default = false;  ///< useDefaultGateways is set and not None: each of these is a parent.
+  std::string uid;                     ///< metadata.uid, where a rule has session persistence.
+  std::vector<ParentRef> parents;      ///< spec.parentRefs.
+  bool use_default = false;            ///< useDefaultGateways is All: each of these is a parent.
   std::vector<std::string> hostnames;  ///< As written; TCPRoutes and UDPRoutes have none.
   std::vector<RuleSpec> rules;  ///< HTTPRoute, GRPCRoute: at least one (the API's default is filled
                                 ///< in).

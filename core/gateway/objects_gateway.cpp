@@ -161,7 +161,7 @@ void readGatewaySpec(std::string_view key, JsonNode& member, Gateway& gateway) {
   if (key == "defaultScope") {
     std::string scope;
     member.read(scope);
-    gateway.default_scope = !scope.empty() && scope != "None";
+    gateway.default_scope = scope == "All";
   }
 }
 

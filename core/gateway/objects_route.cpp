@@ -247,7 +247,7 @@ bool ObjectDecoder::decode(std::string_view json, RouteObject& object, Problems&
           if (key == "useDefaultGateways") {
             std::string scope;
             member.read(scope);
-            object.use_default = !scope.empty() && scope != "None";
+            object.use_default = scope == "All";
           }
           if (key == "hostnames" && has_hostnames) member.read(object.hostnames);
           if (key == "rules")

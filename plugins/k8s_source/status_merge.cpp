@@ -24,6 +24,7 @@ constexpr std::string_view kOurConditions[] = {
     "PartiallyInvalid",
     "OverlappingTLSConfig",
     "InsecureFrontendValidationMode",
+    "DefaultGateway",
     "AttachedListenerSets",
     "hyperway.arloor.dev/KindsMissing",
 };

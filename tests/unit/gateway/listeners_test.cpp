@@ -426,6 +426,7 @@ TEST_CASE(
   CHECK(parents("default").empty());
   world.addGateway("gw", kHttp, "'defaultScope':'All'");
   CHECK(world.gateway("gw", "Accepted") == "True Accepted");
+  CHECK(world.gateway("gw", "DefaultGateway") == "True DefaultGateway");
   CHECK(parents("default") == "default/gw True Accepted;");
   CHECK(world.routes.contains("HTTPRoute/default/web"));
   CHECK(world.listener("gw", "http").attached_routes == 1);
@@ -444,6 +445,9 @@ TEST_CASE(
         "default/gw False NotAllowedByListeners;default/other False NotAllowedByListeners;");
   add("default", "All");
   world.addGateway("gw", kHttp, "'defaultScope':'None'");
+  CHECK(world.gateway("gw", "DefaultGateway").empty());
+  CHECK(parents("default") == "default/other True Accepted;");
+  world.addGateway("gw", kHttp, "'defaultScope':'Some'");
   CHECK(parents("default") == "default/other True Accepted;");
   world.remove("Gateway", "default", "other");
   CHECK(parents("default").empty());

@@ -26,7 +26,8 @@ bool same(std::string_view current, std::string_view desired) {
 TEST_CASE("Conditions of others survive, and ours that are said no more go") {
   CHECK(merged(R"({"conditions":[{"type":"example.com/Theirs","status":"True","reason":"R",
                    "message":"","lastTransitionTime":"then"},
-                  {"type":"ResolvedRefs","status":"True","lastTransitionTime":"then"}]})",
+                  {"type":"ResolvedRefs","status":"True","lastTransitionTime":"then"},
+                  {"type":"DefaultGateway","status":"True","lastTransitionTime":"then"}]})",
                R"({"conditions":[{"type":"Accepted","status":"True","reason":"Accepted"}]})") ==
         R"({"conditions":[{"type":"example.com/Theirs","status":"True","reason":"R","message":"",)"
         R"("lastTransitionTime":"then"},{"type":"Accepted","status":"True","reason":"Accepted",)"
