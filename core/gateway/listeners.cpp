@@ -149,6 +149,17 @@ class ListenerJudge {
     FilterList list = translateFilters(spec_.filters, pointer_ + "/filters/requests", context);
     for (const Verdict& verdict : list.unresolved)
       state_.resolved.keep({"InvalidListenerFilterRef", verdict.message});
+    // One that asks backends of its own would find none, and might let pass what it has to ask for.
+    for (std::size_t i = 0; i < list.filters.size(); ++i) {
+      route::Filter& filter = list.filters[i];
+      if (filter.upstreams.empty()) continue;
+      filter.upstreams.clear();
+      filter.binding = nullptr;
+      filter.refused = pointer_ + "/filters/requests/" + std::to_string(i) +
+                       "/extensionRef: " + filter.owner +
+                       " has backendRefs, which no filter of a listener can use";
+      state_.resolved.keep({"InvalidListenerFilterRef", filter.refused});
+    }
     state_.model.filters = std::move(list.filters);
     std::move(dependencies.filters.begin(), dependencies.filters.end(),
               std::back_inserter(out_.filters));

@@ -56,16 +56,18 @@ TEST_CASE(
     std::string_view filter, what;
   };
   for (const Row& row : {Row{"missing", "does not exist"}, Row{"unknown", "no plugin"},
-                         Row{"refused", "is refused"}}) {
+                         Row{"refused", "is refused"}, Row{"asks", "has backendRefs"}}) {
     CAPTURE(row.filter);
     World world;
     world.addBasics();
     addFilter(world, "unknown", "unheard_of");
     addFilter(world, "refused", "api_key", "{'refuse':1}");
+    addFilter(world, "asks", "api_key", "{},'backendRefs':[{'name':'web','port':80}]");
     world.addGateway("gw", listener(extension(row.filter)));
     CHECK(world.listener("gw", "http", "Accepted") == "True Accepted");
     CHECK(world.listener("gw", "http", "ResolvedRefs") == "False InvalidListenerFilterRef");
     REQUIRE(filters(world).size() == 1);
+    CHECK(filters(world)[0].binding == nullptr);
     CHECK(filters(world)[0].refused.find(row.what) != std::string::npos);
     CHECK(filters(world)[0].refused.find("/spec/listeners/0/filters/requests/0/extensionRef") == 0);
   }
