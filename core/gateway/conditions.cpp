@@ -278,9 +278,7 @@ ObjectStatus classStatus(const GatewayClass& object, AddressSource addresses) {
   const auto features = supportedFeatures();
   status.supported_features.assign(features.begin(), features.end());
   if (hasServices(addresses)) {
-    for (const char* feature :
-         {"GatewayAddressRoutability", "GatewayAddressRoutabilityCluster", "GatewayInfrastructure"})
-      status.supported_features.emplace_back(feature);
+    status.supported_features.emplace_back("GatewayInfrastructure");
     std::sort(status.supported_features.begin(), status.supported_features.end());
   }
   return status;

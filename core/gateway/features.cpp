@@ -6,10 +6,9 @@
 namespace hyperway::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 51> kFeatures = {
+constexpr std::array<std::string_view, 50> kFeatures = {
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
-    "ClusterTrustBundle",
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "GRPCRouteRequestHeaderModifier",

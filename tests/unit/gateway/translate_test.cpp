@@ -350,7 +350,7 @@ TEST_CASE("Claimed features are sorted, unique, and only of what this version se
   CHECK(std::is_sorted(features.begin(), features.end()));
   CHECK(std::adjacent_find(features.begin(), features.end()) == features.end());
   for (const std::string& feature : features)
-    for (const char* later : {"Mesh", "SessionPersistence"})
+    for (const char* later : {"Mesh", "ClusterTrustBundle", "Routability", "SessionPersistence"})
       CHECK_MESSAGE(feature.find(later) == std::string::npos, feature);
 }
 
