@@ -42,7 +42,7 @@ class Stream final : public RequestEvents {
                                       : "broken;";
   }
   void onRequestRefused(Broken /*how*/, http::HttpError /*error*/) noexcept override {
-    FAIL("HTTP/1 answers");
+    FAIL_CHECK("HTTP/1 answers");
   }
   void onRequestRaw() noexcept override {}
   void onClientDrained() noexcept override { log += "drained;"; }
@@ -247,6 +247,30 @@ TEST_CASE(
   old.streams.at(0)->answer(200, "text", http::BodyKind::Chunked);
   CHECK(old.wire.hear().ends_with("\r\n\r\ntext"));
   CHECK(old.wire.ended);
+}
+
+TEST_CASE("codec: a request that waits ends with its client's reset, not with the end it sent") {
+  for (const bool body : {false, true}) {  // one that a filter reads slowly waits, too
+    CAPTURE(body);
+    for (const bool gone : {false, true}) {
+      CAPTURE(gone);
+      Server server;
+      server.say(body ? kPost.substr(0, kPost.size() - 1) : "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+      Stream& stream = *server.streams.at(0);
+      stream.link.setReading(false);
+      const std::string before = stream.log;
+      if (gone)
+        server.wire.far.reset();
+      else
+        server.wire.finish();
+      server.turn();
+      CHECK(stream.log == before + (gone ? "gone;" : ""));
+      CHECK((server.connection == nullptr) == gone);
+      if (gone) continue;
+      stream.answer();
+      CHECK(server.wire.hear().find("200") != std::string::npos);
+    }
+  }
 }
 
 TEST_CASE("codec: without room for a stream the connection closes") {
