@@ -41,6 +41,8 @@ void H2ServerConnection::start(std::span<char> read, bool readable) noexcept {
   idle_since_ = host_.loop.now();
   wakeAt(idle_since_ + host_.timeouts.idle);
   schedule();
+  // Accepted before the drain: what the client sends with its preface is served, no more.
+  if (host_.closing(info_)) closeWhenIdle();
   if (!read.empty()) feed(read);
   if (!readable || phase_ != Phase::Open) return;
   readable_ = true;
@@ -265,8 +267,9 @@ void H2ServerConnection::freeDead() noexcept {
 void H2ServerConnection::closeWhenIdle() noexcept {
   if (drain_ != Drain::None || phase_ != Phase::Open) return;
   drain_ = Drain::Announced;
+  // The PING follows once this is out: nghttp2 would send it first, and a client that answers it
+  // could still begin a stream that the second GOAWAY does not name.
   (void)nghttp2_submit_shutdown_notice(session_);
-  (void)nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kDrainPing.data());
   drain_since_ = host_.loop.now();
   wakeAt(drain_since_ + kDrainWait);
   schedule();

@@ -137,6 +137,8 @@ struct H2ServerConnection::Callbacks {
       if (!ours && !self.floods_.reset(self.host_.loop.now())) self.flood(Flood::Resets);
       return 0;
     }
+    if (frame->hd.type == NGHTTP2_GOAWAY && self.drain_ == Drain::Announced)
+      (void)nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, kDrainPing.data());
     const bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (may_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && link != nullptr)
       link->endSent();

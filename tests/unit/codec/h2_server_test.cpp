@@ -89,8 +89,10 @@ class Stream final : public RequestEvents {
 /// One server connection on a loop of its own, and what the client hears.
 class Server final : public ServerHost {
  public:
-  explicit Server(ServerTimeouts the_timeouts = {}, bool preface = true)
-      : ServerHost(loop_, pool_, scratch_, limits_, timeouts_), timeouts_(the_timeouts) {
+  explicit Server(ServerTimeouts the_timeouts = {}, bool preface = true, bool drains = false)
+      : ServerHost(loop_, pool_, scratch_, limits_, timeouts_),
+        draining(drains),
+        timeouts_(the_timeouts) {
     const int fd = wire.near.get();
     connection = new H2ServerConnection(*this, Transport(std::move(wire.near)), info_);
     REQUIRE(loop_.add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *connection));
@@ -753,6 +755,26 @@ TEST_CASE("codec: a host that closes says GOAWAY at the next request") {
   server.say(headers(1, request("GET", "/1")));
   CHECK(server.streams[0]->log == "GET /1 end;");
   CHECK(server.goaway() == 0);
+}
+
+TEST_CASE("codec: a connection that begins in a drain hears of it at once, and is served once") {
+  Server server({}, true, true);
+  const auto said = server.hear(kGoaway);
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].number(0) == 0x7fffffff);
+  std::string order;
+  for (const Heard& one : server.heard)
+    if (one.type == kGoaway || one.type == kPing) order += one.type == kPing ? "ping;" : "goaway;";
+  CHECK(order == "goaway;ping;");  // who answers the PING has heard the GOAWAY
+  server.say(headers(1, request("GET", "/")));
+  REQUIRE(server.streams.size() == 1);
+  server.say(frame(kPing, kAck, 0, server.hear(kPing).at(0).payload));
+  REQUIRE(server.hear(kGoaway).size() == 2);
+  CHECK(server.hear(kGoaway)[1].number(0) == 1);
+  server.streams[0]->answer("served");
+  server.turn();
+  CHECK(server.bodyOf(1) == "served");
+  CHECK(server.wire.ended);
 }
 
 TEST_CASE("codec: HTTP/2 clients that are silent, drip or take nothing are cut") {
