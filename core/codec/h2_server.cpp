@@ -228,6 +228,7 @@ void H2ServerConnection::endOfTurn() noexcept {
   touched_ = drained_ = nullptr;
   for (Link* link = live_; link != nullptr; link = link->next) link->cutOff();
   transport_.shutdownWrite();
+  cancel();  // whatever was to be looked at before, the time to linger is whole
   wakeAt(host_.loop.now() + host_.timeouts.linger);
   if (readable_) lingerRead();
 }

@@ -777,6 +777,24 @@ TEST_CASE("codec: a connection that begins in a drain hears of it at once, and i
   CHECK(server.wire.ended);
 }
 
+TEST_CASE(
+    "codec: a connection that has ended lingers for all of its time, whatever was due before") {
+  using namespace std::chrono_literals;
+  Server server(ServerTimeouts{.idle = 30ms, .linger = 10min});
+  server.connection->closeWhenIdle();
+  server.turn();
+  server.say(frame(kPing, kAck, 0, server.hear(kPing).at(0).payload));
+  server.hear(kGoaway);
+  REQUIRE(server.wire.ended);
+  for (const auto end = std::chrono::steady_clock::now() + 60ms;
+       std::chrono::steady_clock::now() < end;)
+    server.turn(10);
+  CHECK(server.connection != nullptr);
+  server.wire.finish();
+  server.turn();
+  CHECK(server.connection == nullptr);
+}
+
 TEST_CASE("codec: HTTP/2 clients that are silent, drip or take nothing are cut") {
   using namespace std::chrono_literals;
   const ServerTimeouts brief{
