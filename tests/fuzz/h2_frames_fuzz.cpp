@@ -199,8 +199,12 @@ class Server final : public ServerHost {
       at += static_cast<std::size_t>(put);
       turn();
     }
-    if (connection_ == nullptr || (mode_ & 32) == 0) return;
-    connection_->closeWhenIdle();
+    if (connection_ != nullptr && (mode_ & 32) != 0) {
+      connection_->closeWhenIdle();
+      turn();
+    }
+    if (connection_ == nullptr || (mode_ & 128) == 0) return;
+    ::shutdown(far_.get(), SHUT_WR);  // the client sends no more
     turn();
   }
 
