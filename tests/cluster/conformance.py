@@ -5,8 +5,9 @@
 usage: conformance.py SHAPE [--suite VERSION] [--kubeconfig FILE] [--run REGEX] [FLAG OF THE SUITE...]
 
 Starts a cluster (see README.md) with the experimental definitions of the suite's version, and installs the chart of deploy/
-in the mode SHAPE by helm; or uses the cluster of FILE as it is. With --run only tests whose whole name the
-expression matches are run, those of later.txt too; without, all but those. Writes into build/conformance/:
+in the mode SHAPE by helm; or uses the cluster of FILE as it is. Tests of our own (docs/conformance/tests/) run behind the
+suite, those whose features the GatewayClass claims. With --run only tests whose whole name the
+expression matches are run, those of later.txt and for unclaimed features too; without, all but those. Writes into build/conformance/:
 report-SHAPE.yaml, SHAPE.json (the log as `go test -json` writes it), SHAPE-list.json (what the
 suite consists of) and, of our own cluster, state-SHAPE/ with the logs of everything. Ends well if the
 suite ran to its end; judge.py says whether it passed.
@@ -55,10 +56,15 @@ def version():
 
 
 class Progress:
-    """Prints a line for each test that ends, and knows whether the whole did."""
+    """Prints a line for each test that ends, and knows whether the whole did: each of the `roots`."""
 
-    def __init__(self, total):
-        self.total, self.done, self.ended = total, 0, False
+    def __init__(self, total, roots):
+        self.total, self.done, self._running = total, 0, set(roots)
+
+    @property
+    def ended(self):
+        """Whether all have ended."""
+        return not self._running
 
     def take(self, line):
         """Reads one line of the log."""
@@ -74,8 +80,8 @@ class Progress:
             if action != "skip":
                 print(f"{self.done}/{self.total} {action} {parts[1]} "
                       f"{event.get('Elapsed', 0):.1f}s", flush=True)
-        elif parts == ["TestConformance"]:
-            self.ended = True
+        else:
+            self._running -= set(parts)
 
 
 def left_out(tests, only):
@@ -86,17 +92,27 @@ def left_out(tests, only):
         return sorted(judge.read_later(file.read()))
 
 
-def suite_command(suite, tests, arguments, report):
+def roots_of(listing, only):
+    """{test of Go: those in it}, of the suite's and ours: what has a test that is to run."""
+    roots = {judge.ROOT_TEST: listing["tests"], judge.OWN_TEST: listing["own"]}
+    return {root: tests for root, tests in roots.items() if any(re.fullmatch(only or ".*", test["name"]) for test in tests)}
+
+
+def suite_command(suite, listing, arguments, report):
     """The suite with its flags. It tests what the GatewayClass claims: without -run-test, which would have it test less."""
+    roots = roots_of(listing, arguments.run)
     command = [os.path.join(suite, "conformance.test"), "-test.v=test2json", "-test.timeout=80m",
-               "-test.run=^TestConformance$", "-gateway-class=hyperway",
+               f"-test.run=^({'|'.join(roots)})$", "-gateway-class=hyperway",
                "-conformance-profiles=" + PROFILES, *ADDRESSES,
                "-organization=hyperway", "-project=hyperway",
                "-url=https://hyperway.arloor.dev", "-version=" + version(),
                "-contact=maintainers@hyperway.arloor.dev", "-report-output=" + report]
-    skipped = left_out(tests, arguments.run)
+    skipped = left_out(listing["tests"] + listing["own"], arguments.run)
     if skipped:
         command.append("-skip-tests=" + ",".join(skipped))
+    if arguments.run and judge.OWN_TEST in roots:
+        features = {feature for test in listing["own"] if test["name"] not in skipped for feature in test["features"]}
+        command.append("-own-features=" + ",".join(sorted(features)))
     command += arguments.flags
     # The suite reads the features before it waits for the GatewayClass. A wait also ends, as if time were up, when the API server
     # closes its watch: it does while it takes in a new definition.
@@ -147,8 +163,10 @@ def main(argv):
     if os.path.exists(report):
         os.remove(report)
 
-    tests = json.loads(listing)["tests"]
-    command = suite_command(suite, tests, arguments, report)
+    listing = json.loads(listing)
+    if not roots_of(listing, arguments.run):
+        parser.error(f"--run {arguments.run}: there is no such test")
+    command = suite_command(suite, listing, arguments, report)
     environment = dict(os.environ, SUITE=suite, HYPERWAY=arguments.hyperway, HERE=HERE)
     if arguments.kubeconfig:
         environment["KUBECONFIG"] = os.path.abspath(arguments.kubeconfig)
@@ -161,7 +179,8 @@ def main(argv):
             with open(beside[-1], "w", encoding="utf-8") as file:
                 file.write(large())
         command = cluster_command(arguments.build, suite, path("state-{}"), arguments.shape, beside) + command
-    progress = Progress(len(tests))
+    roots = roots_of(listing, arguments.run)
+    progress = Progress(sum(map(len, roots.values())), roots)
     with open(path("{}.json"), "w", encoding="utf-8") as log, \
             subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as run, \
             subprocess.Popen([os.path.join(suite, "test2json"), "-t", "-p", "conformance"],

@@ -8,7 +8,9 @@ LIST is what `conformance.test -list-tests` prints, so that no test of the suite
 LOG is the run as `go test -json` writes it; LATER is later.txt; REPORT is the suite's own. Each test that
 deviates gets one line, and any of them fails the run: a required test that failed, was skipped or did not run, a
 claimed feature without a passed test, a line of LATER that may not be there, a profile of the report that says less
-than the log. With --only, tests whose whole name the expression matches are judged alone.
+than the log. Tests of our own (docs/conformance/tests/) are counted apart: those whose features the GatewayClass claims are
+required, and stand for a feature that the suite has no test of. With --only, tests whose whole name the expression
+matches are judged alone, ours too.
 """
 import argparse
 import json
@@ -19,6 +21,7 @@ import sys
 import yaml
 
 ROOT_TEST = "TestConformance"
+OWN_TEST = "TestOwn"
 # What step 2 is about; a feature is named after its resource.
 STEP_2 = ("Gateway", "HTTPRoute", "ReferenceGrant", "BackendTLSPolicy")
 # The two of these that speak HTTP/2.
@@ -60,9 +63,11 @@ class Run:
 
     def __init__(self, lines):
         self.outcomes = {}   # test: pass, fail, skip or run (began and never ended)
+        self.own = {}        # the same of our own
         self.output = {}     # test or subtest: its lines
         self.claimed = set()  # features that the GatewayClass lists
         self.ended = None    # outcome of the whole
+        self.own_ended = None
         self._begun = {}     # test: a line whose rest comes with the next event
         for line in lines:
             if line.strip():
@@ -81,14 +86,16 @@ class Run:
             found = re.search(r"Supported features for GatewayClass \S+: \[(.*)\]", text)
             if found:
                 self.claimed = set(found.group(1).split())
-        elif len(parts) == 2 and parts[0] == ROOT_TEST and action in ("run", "pass", "fail", "skip"):
-            self.outcomes[parts[1]] = action
+        elif len(parts) == 2 and action in ("run", "pass", "fail", "skip"):
+            {ROOT_TEST: self.outcomes, OWN_TEST: self.own}.get(parts[0], {})[parts[1]] = action
         elif path in ("", ROOT_TEST) and action in ("pass", "fail"):
             self.ended = action
+        elif path == OWN_TEST and action in ("pass", "fail"):
+            self.own_ended = action
 
-    def reason(self, test):
+    def reason(self, test, root=ROOT_TEST):
         """One line on why a test failed or was skipped: of its first subtest that says why."""
-        prefix = f"{ROOT_TEST}/{test}"
+        prefix = f"{root}/{test}"
         for path in sorted((p for p in self.output if p == prefix or p.startswith(prefix + "/")),
                            key=lambda p: -p.count("/")):
             why = reason_in(self.output[path])
@@ -124,6 +131,45 @@ def tests_of(suite, feature):
     return [t["name"] for t in suite["tests"] if is_for_gateways(t) and feature in t["features"]]
 
 
+def required_own(suite, run):
+    """Our own tests that have to pass. Those with a feature that is not claimed are left out, as the suite does with its own."""
+    return [test for test in suite.get("own", []) if run.claimed.issuperset(test["features"])]
+
+
+def deviation(name, outcome, reason):
+    """Lines on one test that has to pass: none if it did."""
+    if outcome in ("fail", "skip"):
+        return [f"{'FAILED ' if outcome == 'fail' else 'SKIPPED'} {name}: {reason}"]
+    if outcome != "pass":
+        return [f"NOT RUN {name}: it {'never ended' if outcome == 'run' else 'did not begin'}"]
+    return []
+
+
+def own_deviations(suite, run):
+    """Lines on our own tests."""
+    found = []
+    required = required_own(suite, run)
+    for test in required:
+        name = test["name"]
+        found += deviation(name, run.own.get(name), run.reason(name, OWN_TEST))
+    if required and not found and run.own_ended != "pass":
+        why = reason_in(run.output.get(OWN_TEST, [])) or "no reason given"
+        found.append(f"FAILED  {OWN_TEST}: {why}" if run.own_ended else f"NOT RUN {OWN_TEST}: it never ended")
+    names = {test["name"] for test in suite.get("own", [])}
+    return found + [f"UNKNOWN {name}: is in the log, and none of our own tests" for name in sorted(set(run.own) - names)]
+
+
+def has_passed_test(suite, run, feature):
+    """Whether a test of a feature passed; None if there is none. Ours stand for a feature that the suite has no test of."""
+    tests = tests_of(suite, feature)
+    if suite["suite"] == NEWEST and not tests:
+        tests = tests_of(suite, RENAMED.get(feature, feature))
+    if tests:
+        return any(run.outcomes.get(name) == "pass" for name in tests)
+    own = [test["name"] for test in suite.get("own", []) if feature in test["features"]]
+    return any(run.own.get(name) == "pass" for name in own) if own else None
+
+
 def deviations(suite, later, run):
     """Lines on what is not as it has to be: empty if the run passed."""
     if not run.outcomes:
@@ -139,19 +185,11 @@ def deviations(suite, later, run):
             continue
         if not is_for_gateways(test):
             continue
-        outcome = run.outcomes.get(name, "missing")
-        if outcome == "fail":
-            found.append(f"FAILED  {name}: {run.reason(name)}")
-        elif outcome == "skip":
-            found.append(f"SKIPPED {name}: {run.reason(name)}")
-        elif outcome != "pass":
-            found.append(f"NOT RUN {name}: it {'never ended' if outcome == 'run' else 'did not begin'}")
+        found += deviation(name, run.outcomes.get(name), run.reason(name))
+    found += own_deviations(suite, run)
     for feature in sorted(run.claimed):
-        tests = tests_of(suite, feature)
-        if suite["suite"] == NEWEST and not tests:
-            tests = tests_of(suite, RENAMED.get(feature, feature))
-        if not any(run.outcomes.get(name) == "pass" for name in tests) and (
-                tests or suite["suite"] == NEWEST):
+        passed = has_passed_test(suite, run, feature)
+        if not passed and (passed is not None or suite["suite"] == NEWEST):
             found.append(f"CLAIMED {feature}: the GatewayClass lists it, and no test of it passed")
     unknown = sorted(set(run.outcomes) - names)
     found += [f"UNKNOWN {name}: is in the log, and not in the suite" for name in unknown]
@@ -186,6 +224,9 @@ def remarks(suite, later, run):
     found = [f"note: {name} passes: it can be taken out of later.txt"
              for name in sorted(later) if run.outcomes.get(name) == "pass"]
     gone = sorted(set(later) - names)
+    left = sorted({test["name"] for test in suite.get("own", [])} - {test["name"] for test in required_own(suite, run)})
+    if left:
+        found.append(f"note: left out, as their features are not claimed: {', '.join(left)}")
     untested = sorted(f for f in run.claimed if not tests_of(suite, f))
     if untested:
         found.append(f"note: without a test in suite {suite['suite']}: {', '.join(untested)}")
@@ -196,13 +237,17 @@ def remarks(suite, later, run):
 
 def judge_only(suite, run, expression):
     """Prints what became of the tests that an expression matches; the program's status."""
-    names = [test["name"] for test in suite["tests"] if is_for_gateways(test) and re.fullmatch(expression, test["name"])]
-    outcomes = {name: run.outcomes.get(name, "missing") for name in names}
-    for name, outcome in outcomes.items():
-        print(f"{name}: {outcome}" + ("" if outcome == "pass" else f": {run.reason(name)}"))
-    passed = list(outcomes.values()).count("pass")
-    print(f"{passed} of {len(names)} tests passed")
-    return 0 if names and passed == len(names) else 1
+    roots = {ROOT_TEST: (suite["tests"], run.outcomes), OWN_TEST: (suite.get("own", []), run.own)}
+    found = []
+    for root, (tests, outcomes) in roots.items():
+        for test in tests:
+            name = test["name"]
+            if is_for_gateways(test) and re.fullmatch(expression, name):
+                found.append(outcomes.get(name, "missing"))
+                print(f"{name}: {found[-1]}" + ("" if found[-1] == "pass" else f": {run.reason(name, root)}"))
+    passed = found.count("pass")
+    print(f"{passed} of {len(found)} tests passed")
+    return 0 if found and passed == len(found) else 1
 
 
 def main(argv):
@@ -233,6 +278,9 @@ def main(argv):
         bad.append("the log has no end: the suite did not finish")
     for line in bad:
         print(line)
+    if suite.get("own"):
+        own = required_own(suite, run)
+        print(f"own: {sum(run.own.get(t['name']) == 'pass' for t in own)} of {len(own)} tests passed")
     required = [t for t in suite["tests"] if is_for_gateways(t) and t["name"] not in later]
     passed = sum(run.outcomes.get(t["name"]) == "pass" for t in required)
     print(f"suite {suite['suite']}: {passed} of {len(required)} required tests passed, "

@@ -19,16 +19,22 @@ SUITE = {"suite": judge.NEWEST, "tests": [
 LATER = {"GRPCRouteWeight": "GRPCRoute is not served yet"}
 
 
-def log(outcomes, output=(), ended="pass"):
+OWN = {**SUITE, "own": [
+    {"name": "BundleOfOurs", "features": ["Gateway", "Bundle"]},
+    {"name": "OtherOfOurs", "features": ["Gateway", "Other"]},
+]}
+
+
+def log(outcomes, output=(), ended="pass", root="TestConformance"):
     """Lines of `go test -json`: outcomes by test, output as (test, line)."""
-    events = [{"Action": "output", "Test": f"TestConformance/{test}" if test else "TestConformance",
+    events = [{"Action": "output", "Test": f"{root}/{test}" if test else root,
                "Output": text + "\n"} for test, text in output]
     for test, outcome in outcomes.items():
-        events.append({"Action": "run", "Test": f"TestConformance/{test}"})
+        events.append({"Action": "run", "Test": f"{root}/{test}"})
         if outcome:
-            events.append({"Action": outcome, "Test": f"TestConformance/{test}"})
+            events.append({"Action": outcome, "Test": f"{root}/{test}"})
     if ended:
-        events += [{"Action": ended, "Test": "TestConformance"}, {"Action": ended}]
+        events += [{"Action": ended, "Test": root}, {"Action": ended}]
     return [json.dumps(event) for event in events]
 
 
@@ -176,6 +182,73 @@ class Judge(unittest.TestCase):
     def test_what_is_left_for_later_may_be_skipped_in_the_report(self):
         skipped = {"result": "partial", "skippedTests": ["GRPCRouteWeight"], "unsupportedFeatures": ["GRPCRoute"]}
         self.assertEqual(self.report(skipped, later=LATER), [])
+
+
+class Own(unittest.TestCase):
+    """Our own tests are judged apart, by what the GatewayClass claims."""
+
+    def judge(self, own, claimed=("Gateway", "Bundle"), suite=None, **more):
+        """Deviations of a run where all of SUITE went well."""
+        claim = [("", f"Supported features for GatewayClass hyperway: [{' '.join(claimed)}]")]
+        run = judge.Run(log(GOOD, output=claim) + log(own, root="TestOwn", **more))
+        return judge.deviations(suite or OWN, LATER, run)
+
+    def test_a_passed_test_of_ours_stands_for_a_feature_that_the_suite_has_no_test_of(self):
+        self.assertEqual(self.judge({"BundleOfOurs": "pass", "OtherOfOurs": "skip"}), [])
+
+    def test_it_does_not_stand_for_one_that_the_suite_has_a_test_of(self):
+        suite = {**OWN, "tests": [*SUITE["tests"], {"name": "Bundle", "features": ["Bundle"]}]}
+        self.assertEqual(self.judge({"BundleOfOurs": "pass"}, suite=suite),
+                         ["NOT RUN Bundle: it did not begin",
+                          "CLAIMED Bundle: the GatewayClass lists it, and no test of it passed"])
+
+    def test_a_claimed_feature_without_any_test_is_found(self):
+        self.assertEqual(self.judge({"BundleOfOurs": "pass"}, claimed=("Gateway", "Bundle", "New")),
+                         ["CLAIMED New: the GatewayClass lists it, and no test of it passed"])
+
+    def test_a_test_of_ours_that_failed_was_skipped_or_did_not_run_is_no_passed_test(self):
+        claimed = "CLAIMED Bundle: the GatewayClass lists it, and no test of it passed"
+        output = [("BundleOfOurs", "    x.go:1: it was not so")]
+        for outcome, line in (("fail", "FAILED  BundleOfOurs: it was not so"), ("skip", "SKIPPED BundleOfOurs: it was not so"),
+                              (None, "NOT RUN BundleOfOurs: it never ended")):
+            with self.subTest(outcome):
+                self.assertEqual(self.judge({"BundleOfOurs": outcome}, output=output), [line, claimed])
+        self.assertEqual(self.judge({}), ["NOT RUN BundleOfOurs: it did not begin", claimed])
+
+    def test_a_test_of_ours_for_what_is_not_claimed_is_left_out(self):
+        self.assertEqual(self.judge({"BundleOfOurs": "skip", "OtherOfOurs": "skip"}, claimed=("Gateway",)), [])
+        self.assertEqual(self.judge({}, claimed=("Gateway",), ended=None), [])
+        run = judge.Run(log(GOOD, output=[("", "Supported features for GatewayClass hyperway: [Gateway Other]")]))
+        self.assertIn("note: left out, as their features are not claimed: BundleOfOurs", judge.remarks(OWN, LATER, run))
+
+    def test_a_failure_beside_our_tests_is_one(self):
+        self.assertEqual(self.judge({"BundleOfOurs": "pass"}, ended="fail"), ["FAILED  TestOwn: no reason given"])
+        self.assertEqual(self.judge({"BundleOfOurs": "pass"}, ended=None), ["NOT RUN TestOwn: it never ended"])
+
+    def test_a_test_that_is_none_of_ours_is_found(self):
+        self.assertEqual(self.judge({"BundleOfOurs": "pass", "Forged": "pass"}),
+                         ["UNKNOWN Forged: is in the log, and none of our own tests"])
+
+    def test_a_test_of_ours_is_none_of_the_suite_s(self):
+        run = judge.Run(log({**GOOD, "HTTPRouteCORS": "fail"}) + log({"HTTPRouteCORS": "pass"}, root="TestOwn"))
+        self.assertEqual(judge.deviations(OWN, LATER, run)[0], "FAILED  HTTPRouteCORS: no reason given")
+
+    def test_they_are_counted_apart_and_judged_alone_by_their_names(self):
+        claim = [("", "Supported features for GatewayClass hyperway: [Gateway Bundle]")]
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("list", "log", "later")]
+            lines = log(GOOD, output=claim) + log({"BundleOfOurs": "pass", "OtherOfOurs": "skip"}, root="TestOwn")
+            for path, text in zip(paths, (json.dumps(OWN), "\n".join(lines), "GRPCRouteWeight  not yet\n")):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+            for only, status, said in (
+                    ((), 0, ["own: 1 of 1 tests passed",
+                             f"suite {judge.NEWEST}: 2 of 2 required tests passed, 1 left for later, 2 features claimed"]),
+                    (("--only", ".*OfOurs"), 1, ["OtherOfOurs: skip: no reason given", "1 of 2 tests passed"]),
+                    (("--only", "BundleOfOurs"), 0, ["BundleOfOurs: pass", "1 of 1 tests passed"])):
+                with self.subTest(only), contextlib.redirect_stdout(io.StringIO()) as out:
+                    self.assertEqual(judge.main([*paths, *only]), status)
+                    self.assertEqual(out.getvalue().splitlines()[-2:], said)
 
 
 class Later(unittest.TestCase):

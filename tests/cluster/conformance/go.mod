@@ -6,6 +6,8 @@ go 1.27.0
 tool sigs.k8s.io/gateway-api-conformance-images/echo-basic
 
 require (
+	github.com/stretchr/testify v1.12.1
+	hyperway/docs/conformance/tests v0.0.0
 	sigs.k8s.io/gateway-api v1.7.0
 	sigs.k8s.io/gateway-api/conformance v1.7.0
 )
@@ -47,7 +49,6 @@ require (
 	github.com/prometheus/common v0.70.0 // indirect
 	github.com/prometheus/procfs v0.21.1 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
@@ -85,3 +86,6 @@ require (
 // v0.2.0, which the suite asks for, could not be downloaded when this was
 // written; the servers of v0.1.0 are what the suite's tests need of it.
 replace sigs.k8s.io/gateway-api-conformance-images => sigs.k8s.io/gateway-api-conformance-images v0.1.0
+
+// Tests of our own.
+replace hyperway/docs/conformance/tests => ../../../docs/conformance/tests
