@@ -19,4 +19,6 @@ var Manifests embed.FS
 var All = []suite.ConformanceTest{
 	BackendTLSPolicyClusterTrustBundle,
 	GatewayFrontendClusterTrustBundle,
+	GatewayAddressRoutability,
+	GatewayAddressRoutabilityCluster,
 }
