@@ -10,22 +10,13 @@ from harness import gateway as gw
 from harness.backend import Backend, answer
 from harness.case import Case, GatewayCase, until
 from harness.client import Client, ask
+from harness.ext_authz import OK, answer_call, at, auth, denied, fields_of, framed, header, ok, part
 from harness.flows import reset
 from harness.http2 import serving
 from harness.manifests import (app, backend_ref, extension, filter_object, gateway, gateway_class, grant, path_match,
                                route, rule)
 
 CHECK = "/envoy.service.auth.v3.Authorization/Check"
-
-
-def auth(name="auth", protocol="HTTP", namespace=None, port=8080, body=None, **settings):
-    """An ExternalAuth filter."""
-    what = {"protocol": protocol, "backendRef": backend_ref(name, port, namespace=namespace)}
-    if protocol in ("HTTP", "GRPC"):
-        what[protocol.lower()] = settings
-    if body is not None:
-        what["forwardBody"] = {"maxSize": body}
-    return {"type": "ExternalAuth", "externalAuth": what}
 
 
 class AuthCase(GatewayCase):
@@ -319,78 +310,6 @@ class Statuses(Case):
         self.assertEqual(self.refs(process), ("False", "BackendNotFound"))
 
 
-# ---- the few messages of ext_authz, as bytes
-
-def varint(value):
-    """A number as protobuf writes it."""
-    out = b""
-    while value >= 128:
-        out += bytes([value % 128 + 128])
-        value //= 128
-    return out + bytes([value])
-
-
-def part(field, content):
-    """A field: text, bytes or a number."""
-    if isinstance(content, int):
-        return varint(field << 3) + varint(content)
-    content = content.encode() if isinstance(content, str) else content
-    return varint(field << 3 | 2) + varint(len(content)) + content
-
-
-def header(name, value, append=None, action=None):
-    """A HeaderValueOption."""
-    out = part(1, part(1, name) + part(2, value))
-    if append is not None:
-        out += part(2, part(1, int(append)) if append else b"")
-    return out + (part(3, action) if action else b"")
-
-
-def fields_of(message):
-    """[(field, value)] of a message."""
-    out, at = [], 0
-
-    def number():
-        nonlocal at
-        value, shift = 0, 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-    while at < len(message):
-        tag = number()
-        value = number()
-        if tag & 7 == 2:
-            value, at = message[at:at + value], at + value
-        out.append((tag >> 3, value))
-    return out
-
-
-def at(message, *path):
-    """What lies at a path of field numbers, the first of each."""
-    for field in path:
-        message = dict(reversed(fields_of(message))).get(field)
-        if message is None:
-            return None
-    return message
-
-
-OK = part(1, b"")
-
-
-def ok(body):
-    """A CheckResponse that allows."""
-    return OK + part(3, body)
-
-
-def denied(body, code=7):
-    """A CheckResponse that does not."""
-    return part(1, part(1, code)) + part(2, body)
-
-
 class Grpc(AuthCase):
     said = OK
     answered = None
@@ -405,9 +324,7 @@ class Grpc(AuthCase):
     @classmethod
     def reply(cls, http2, request):
         """Answers with `said`."""
-        http2.head(request.stream, 200, [("content-type", "application/grpc")])
-        http2.body(request.stream, b"\0" + struct.pack(">I", len(cls.said)) + cls.said)
-        http2.trailers(request.stream, ("grpc-status", "0"))
+        answer_call(http2, request, cls.said)
 
     @classmethod
     def rules(cls):
@@ -499,9 +416,9 @@ class Grpc(AuthCase):
                 self.refused(ask(self.port, "GET", "/"))
 
     def test_calls_that_fail_let_nobody_pass(self):
-        framed = b"\0" + struct.pack(">I", len(OK)) + OK
+        message = framed(OK)
 
-        def call(status=200, kind="application/grpc", body=framed, trailers=(("grpc-status", "0"),)):
+        def call(status=200, kind="application/grpc", body=message, trailers=(("grpc-status", "0"),)):
             def handler(http2, request):
                 http2.head(request.stream, status, [("content-type", kind)] if kind else [])
                 http2.body(request.stream, body, end=not trailers)
@@ -511,8 +428,8 @@ class Grpc(AuthCase):
         for name, handler in {
                 "status": call(trailers=(("grpc-status", "14"), ("grpc-message", "no"))),
                 "no status": call(trailers=()), "http": call(503), "type": call(kind="text/plain"),
-                "no type": call(kind=""), "two": call(body=framed * 2), "short": call(body=framed[:-1]),
-                "compressed": call(body=b"\1" + framed[1:]), "none": call(body=b"\0\0\0\0"),
+                "no type": call(kind=""), "two": call(body=message * 2), "short": call(body=message[:-1]),
+                "compressed": call(body=b"\1" + message[1:]), "none": call(body=b"\0\0\0\0"),
                 "huge": call(body=b"\0" + struct.pack(">I", 100000) + b"x" * 100000),
                 "trailers only": lambda h, r: h.head(
                     r.stream, 200, [("content-type", "application/grpc"), ("grpc-status", "13")], end=True),
