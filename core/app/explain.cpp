@@ -76,6 +76,10 @@ class Explanation {
       line("filter",
            filter.type + " of " + filter.owner +
                (filter.refused.empty() ? ", before the match" : ", refused: " + filter.refused));
+    if (listener.hasFilters())
+      for (const route::CompiledCallouts& each : listener.filters()->callouts)
+        for (const route::SlotMap::SlotPtr& upstream : each.upstreams)
+          line("asks", upstream->key() + ", before the match");
     if (listener.refused()) return line("answer", "500: a filter of this listener cannot run");
     if (head_.method.empty())
       return line("answer", "requests, by their own rules: ask for one with https://");

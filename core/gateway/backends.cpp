@@ -204,9 +204,10 @@ void findEndpoints(route::Upstream& upstream, const Service& service, const Serv
 BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
                              std::string_view name_space, const ObjectStore& store,
                              const TranslateOptions& options, RouteDependencies& dependencies,
-                             std::optional<route::RouteKind> spoken) {
+                             std::optional<route::RouteKind> spoken, std::string_view referrer) {
   BackendTarget target;
   const route::RouteKind as = spoken.value_or(kind);
+  const std::string_view who = referrer.empty() ? route::kindText(kind) : referrer;
   const auto refuse = [&](std::string_view reason, std::string message) {
     target.verdict = {std::string(reason), std::move(message)};
     return target;
@@ -218,12 +219,11 @@ BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
   const std::string_view there =
       backend.name_space.empty() ? name_space : std::string_view(backend.name_space);
   if (there != name_space) dependencies.namespaces.emplace_back(there);
-  if (!mayRefer(store, {kGatewayGroup, route::kindText(kind), name_space, {}},
-                {"", "Service", there, backend.name}))
+  if (!mayRefer(store, {kGatewayGroup, who, name_space, {}}, {"", "Service", there, backend.name}))
     return refuse(kRefNotPermitted, "no ReferenceGrant in namespace " + std::string(there) +
-                                        " permits " + std::string(route::kindText(kind)) +
-                                        "s of namespace " + std::string(name_space) +
-                                        " to use Service " + backend.name);
+                                        " permits " + std::string(who) + "s of namespace " +
+                                        std::string(name_space) + " to use Service " +
+                                        backend.name);
   const std::string key = objectKey(there, backend.name);
   dependencies.services.push_back(key);
   if (backend.port < 1 || backend.port > 65535)

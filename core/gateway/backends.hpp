@@ -14,13 +14,13 @@
 
 namespace hyperway::gateway {
 
-/// What the rules of a route depend on, so that a change of one of these finds the route again. May
-/// hold duplicates.
+/// What the rules of a route, or the filters of a listener, depend on, so that a change of one of
+/// these finds them again. May hold duplicates.
 struct RouteDependencies {
   std::vector<std::string> services;    ///< Keys of Services, whether they exist or not.
   std::vector<std::string> namespaces;  ///< Namespaces whose ReferenceGrants matter.
   std::vector<std::string> filters;     ///< Keys of Filters, whether they exist or not.
-  std::vector<std::string> upstreams;   ///< Keys of the upstreams that the rules name.
+  std::vector<std::string> upstreams;   ///< Keys of the upstreams that are named.
 };
 
 /// A backendRef, resolved.
@@ -33,12 +33,14 @@ struct BackendTarget {
 /// that depends on. Source: Gateway API, HTTPBackendRef and BackendObjectReference; CVE-2021-25740
 /// for ExternalName. What a GRPCRoute refers to is spoken to by HTTP/2 whether the Service says so
 /// or not; TLSRoutes, TCPRoutes and UDPRoutes do not ask what it speaks. `spoken`: what is sent
-/// there is as of another kind of route.
+/// there is as of another kind of route. `referrer`: it is an object of that kind, no route, for
+/// which there must be a grant.
 [[nodiscard]] BackendTarget resolveBackend(const BackendSpec& backend, route::RouteKind kind,
                                            std::string_view name_space, const ObjectStore& store,
                                            const TranslateOptions& options,
                                            RouteDependencies& dependencies,
-                                           std::optional<route::RouteKind> spoken = {});
+                                           std::optional<route::RouteKind> spoken = {},
+                                           std::string_view referrer = {});
 
 /// The upstream behind `key`, with the endpoints of the Service's EndpointSlices: those that are
 /// ready, and if none is, those that still serve while they terminate (Kubernetes,

@@ -65,9 +65,9 @@ class ListTranslator {
           refused(spec.type, kInvalidKind,
                   here + "/type: filter type " + spec.type + " is not supported by this version" +
                       (isPluginType(spec.type) ? " for GRPCRoutes" : ""));
-    // Preflight requests must be answered before any other filter has a say (Gateway API,
-    // HTTPCORSFilter).
-    const bool first = filter.type == "CORS";
+    // Preflight requests must be answered before any other filter of a route has a say (Gateway
+    // API, HTTPCORSFilter).
+    const bool first = filter.type == "CORS" && context_.of_listener.empty();
     list_.filters.insert(first ? list_.filters.begin() : list_.filters.end(), std::move(filter));
   }
 
@@ -123,8 +123,9 @@ class ListTranslator {
                        at + ": protocol must be HTTP or GRPC, not '" + callout.protocol + "'");
       const auto spoken =
           callout.protocol == "GRPC" ? route::RouteKind::Grpc : route::RouteKind::Http;
-      auto target = resolveBackend(callout.backend, context_.kind, context_.name_space,
-                                   context_.store, context_.options, context_.dependencies, spoken);
+      auto target =
+          resolveBackend(callout.backend, context_.kind, context_.name_space, context_.store,
+                         context_.options, context_.dependencies, spoken, context_.of_listener);
       if (!target.verdict.fine())
         return refused(filter.type, target.verdict.reason, at + ": " + target.verdict.message);
       filter.upstreams.push_back(std::move(target.upstream));

@@ -33,7 +33,7 @@ using FilterVerdicts = std::unordered_map<std::string, FilterVerdict>;
 /// A list of filters, translated.
 struct FilterList {
   std::vector<route::Filter>
-      filters;  ///< In list order, CORS first wherever it is listed; without mirrors.
+      filters;  ///< In list order, a route's CORS first wherever it is listed; without mirrors.
   std::vector<route::Mirror> mirrors;  ///< In list order.
   std::vector<Verdict>
       unresolved;       ///< ResolvedRefs of the route: what a filter or mirror was refused for.
@@ -46,10 +46,13 @@ struct FilterContext {
   const TranslateOptions& options;                 ///< Likewise.
   FilterConfigParser& parser;                      ///< For the Gateway API's own filters.
   const FilterVerdicts& verdicts;                  ///< For ExtensionRef.
-  std::string_view name_space;                     ///< Of the route.
-  std::string owner;                               ///< "HTTPRoute ns/name".
+  std::string_view name_space;                     ///< Of the object that has them.
+  std::string owner;                               ///< That object: "HTTPRoute ns/name".
   RouteDependencies& dependencies;                 ///< Gets what the outcome depends on.
   route::RouteKind kind = route::RouteKind::Http;  ///< Of the route.
+  /// Kind of what has the filters if it is no route but an object with listeners: these run in the
+  /// order of the list, whatever they are.
+  std::string_view of_listener = {};
 };
 
 /// Translates the filters of a rule or backend at `pointer`. A filter that is unknown or refused

@@ -16,6 +16,7 @@ namespace hyperway::gateway {
 namespace {
 
 constexpr std::string_view kUnsupportedValue = "UnsupportedValue";
+constexpr std::string_view kRefNotPermitted = "RefNotPermitted";
 
 struct PlacedValidation {
   const FrontendValidation* validation = nullptr;
@@ -128,41 +129,49 @@ class ListenerJudge {
       refuse(kUnsupportedValue, "/hostname", "does not belong to protocol " + spec_.protocol);
   }
 
-  // Gateway API v1.7, ListenerFilters; GEP-5224 for the reason of a reference that does not
-  // resolve.
+  // Gateway API v1.7, ListenerFilters; GEP-5224 for the reasons. What cannot run keeps the
+  // listener, whose requests are answered 500: without it another one might take them, unasked.
   void judgeFilters() {
     if (spec_.filters.empty()) return;
     const route::Protocol protocol = state_.model.protocol;
     if (protocol != route::Protocol::Http && protocol != route::Protocol::Https)
       return refuse(kUnsupportedValue, "/filters",
                     "belong to protocols HTTP and HTTPS, not to " + spec_.protocol);
+    bool unsupported = false;
     for (std::size_t i = 0; i < spec_.filters.size(); ++i)
-      if (spec_.filters[i].type != "ExtensionRef")
-        refuse(kUnsupportedValue, "/filters/requests/" + std::to_string(i) + "/type",
-               "must be ExtensionRef in this version, not " + spec_.filters[i].type);
+      unsupported = !supports(spec_.filters[i].type, i) || unsupported;
+    if (unsupported) return;
     RouteDependencies dependencies;
+    const std::string_view kind = set_ != nullptr ? "ListenerSet" : "Gateway";
     const FilterContext context{
-        context_.store,     context_.options,
-        context_.parser,    context_.filters,
-        owner().name_space, (set_ != nullptr ? "ListenerSet " : "Gateway ") + owner().key(),
-        dependencies};
+        context_.store,   context_.options,       context_.parser,
+        context_.filters, owner().name_space,     std::string(kind) + ' ' + owner().key(),
+        dependencies,     route::RouteKind::Http, kind};
     FilterList list = translateFilters(spec_.filters, pointer_ + "/filters/requests", context);
     for (const Verdict& verdict : list.unresolved)
-      state_.resolved.keep({"InvalidListenerFilterRef", verdict.message});
-    // One that asks backends of its own would find none, and might let pass what it has to ask for.
-    for (std::size_t i = 0; i < list.filters.size(); ++i) {
-      route::Filter& filter = list.filters[i];
-      if (filter.upstreams.empty()) continue;
-      filter.upstreams.clear();
-      filter.binding = nullptr;
-      filter.refused = pointer_ + "/filters/requests/" + std::to_string(i) +
-                       "/extensionRef: " + filter.owner +
-                       " has backendRefs, which no filter of a listener can use";
-      state_.resolved.keep({"InvalidListenerFilterRef", filter.refused});
-    }
+      state_.resolved.keep({verdict.reason == kRefNotPermitted ? std::string(kRefNotPermitted)
+                                                               : "InvalidListenerFilterRef",
+                            verdict.message});
     state_.model.filters = std::move(list.filters);
-    std::move(dependencies.filters.begin(), dependencies.filters.end(),
-              std::back_inserter(out_.filters));
+    const auto note = [](std::vector<std::string>& from, std::vector<std::string>& to) {
+      std::move(from.begin(), from.end(), std::back_inserter(to));
+    };
+    note(dependencies.filters, out_.filters);
+    note(dependencies.services, out_.services);
+    note(dependencies.namespaces, out_.namespaces);
+  }
+
+  // False if a filter of that type cannot stand in a listener, which says so.
+  bool supports(const std::string& type, std::size_t index) {
+    std::string problem;
+    if (type != "ExtensionRef" && type != "ExternalAuth")
+      problem = "must be ExternalAuth or ExtensionRef, not " + type;
+    else if (type == "ExternalAuth" && !context_.parser.knows(type))
+      problem = "no plugin for filter type ExternalAuth is loaded";
+    if (problem.empty()) return true;
+    refuse(kUnsupportedValue, "/filters/requests/" + std::to_string(index) + "/type",
+           std::move(problem));
+    return false;
   }
 
   void judgeKinds() {

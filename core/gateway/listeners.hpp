@@ -86,6 +86,8 @@ struct GatewayState {
   std::vector<std::string> config_maps;  ///< Keys of ConfigMaps that it depends on.
   std::vector<std::string> namespaces;   ///< Namespaces whose grants it depends on.
   std::vector<std::string> filters;      ///< Keys of Filters that it depends on.
+  std::vector<std::string> services;     ///< Keys of Services that filters of listeners ask.
+  std::vector<std::string> upstreams;    ///< Kept in the model for these; by the translator.
 
   /// The listeners of one of `sets`.
   [[nodiscard]] std::span<const ListenerState> listenersOf(const SetState& set) const {
@@ -101,7 +103,7 @@ struct GatewayState {
 
 /// What judgeGateway() works with; all borrowed.
 struct GatewayContext {
-  const ObjectStore& store;         ///< Secrets and grants.
+  const ObjectStore& store;         ///< Secrets, Services and grants.
   const TranslateOptions& options;  ///< Of the translator.
   CertificateStore& certificates;   ///< Judged Secrets.
   AuthorityStore& authorities;      ///< Judged ConfigMaps.

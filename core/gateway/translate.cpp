@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/attachment.hpp"
 #include "gateway/conditions.hpp"
 #include "gateway/translate_state.hpp"
 
@@ -75,6 +76,14 @@ Translator::Outcome Translator::rebindFilters(const std::vector<std::string>& ty
       for (const BackendSpec& backend : rule.backends) found = found || uses(backend.filters);
       if (found) work.route(key, Redo::Rules);
     }
+  const auto have = [&](const std::vector<ListenerSpec>& listeners) {
+    return std::any_of(listeners.begin(), listeners.end(),
+                       [&](const ListenerSpec& listener) { return uses(listener.filters); });
+  };
+  for (const auto& [key, gateway] : state_->store.all<Gateway>())
+    if (have(gateway.listeners)) state_->touchGateway(key, work);
+  for (const auto& [key, set] : state_->store.all<ListenerSet>())
+    if (have(set.listeners)) state_->touchGateway(gatewayOf(set), work);
   for (const auto& [key, route] : state_->snapshots.routes()) {
     if (!route.model.hasFilters()) continue;
     const route::Route model = route.model.unpack();

@@ -20,6 +20,12 @@ void Translator::State::touchUpstreams(const std::string& service_key, Work& wor
     work.upstreams.insert(found->second.begin(), found->second.end());
 }
 
+void Translator::State::touchAsking(const std::string& service_key, Work& work) const {
+  for (const auto& [key, gateway] : gateways)
+    if (std::count(gateway.services.begin(), gateway.services.end(), service_key) > 0)
+      work.gateways.insert(key);
+}
+
 void Translator::State::take(const ObjectChange& change, Work& work, Outcome& outcome) {
   const auto kind = kindOf(change.group, change.kind);
   if (!kind) return;
@@ -85,6 +91,7 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
       break;
     case Kind::Service:
       touchRoutes(routes_by_service, key, Redo::Rules, work);
+      touchAsking(key, work);
       touchUpstreams(key, work);
       if (const auto* service = store.find<Service>(key); service && !service->gateway.empty())
         touchGateway(service->gateway, work);
@@ -133,8 +140,9 @@ void Translator::State::touchTargets(const std::string& policy_key, Work& work) 
   if (policy == nullptr) return;
   for (const BackendTlsPolicy::Target& target : policy->targets) {
     const std::string service = objectKey(policy->meta.name_space, target.service);
-    // Whether a route's backend resolves may depend on there being a policy.
+    // Whether a backend resolves may depend on there being a policy.
     touchRoutes(routes_by_service, service, Redo::Rules, work);
+    touchAsking(service, work);
     touchUpstreams(service, work);
     touchPolicies({service});
   }

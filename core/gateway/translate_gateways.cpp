@@ -59,6 +59,8 @@ void Translator::State::dropGateway(const std::string& key, Work& work) {
   const auto found = gateways.find(key);
   if (found == gateways.end()) return;
   if (found->second.is_default) touchDefaults(work);
+  touchPolicies(found->second.services);
+  useUpstreams(found->second.upstreams, {}, work);
   gateways.erase(found);
   touchRoutes(routes_by_parent, key, Redo::Attachment, work);
   touchSets(key, work);
@@ -126,6 +128,8 @@ void Translator::State::judge(const std::string& key, Work& work) {
   if (is_new) touchSets(key, work);
   fresh.deployment = std::move(entry->second.deployment);
   fresh.parameters = std::move(entry->second.parameters);
+  fresh.upstreams = std::move(entry->second.upstreams);
+  touchPolicies(entry->second.services);
   std::unordered_map<std::string_view, const ListenerState*> before;
   for (const ListenerState& old : entry->second.listeners) before.emplace(old.model.key, &old);
   for (ListenerState& listener : fresh.listeners)
@@ -170,6 +174,12 @@ void Translator::State::settleGateways(Work& work, Outcome& outcome) {
   for (GatewayState* gateway : by_age) {
     const std::string key = gateway->spec->meta.key();
     touchAttached(key, before[key], gateway->listeners, work);
+    std::vector<std::string> upstreams;
+    for (const ListenerState& listener : gateway->listeners)
+      if (listener.served) addUpstreams(listener.model, upstreams);
+    sortUnique(upstreams);
+    useUpstreams(gateway->upstreams, std::move(upstreams), work);
+    touchPolicies(gateway->services);
     model.putGateway(key, gateway, options.report_programmed, outcome.model);
     const bool by_services = hasServices(options.gateway_addresses);
     model.describeGateway(key, by_services ? gateway : nullptr, outcome.model);

@@ -29,25 +29,31 @@ void Translator::State::addAncestors(const BackendTlsPolicy& policy,
   else if (!target.section.empty() && !hasPort(*service, target.section))
     missing = {"TargetNotFound",
                "/spec/targetRefs: Service " + key + " has no port named " + target.section};
-  const auto add = [&](const RouteState& route, const Verdict& verdict) {
-    for (const auto& [gateway, listener] : route.attached)
-      if (gateways.contains(gateway)) out[gateway].keep(verdict);
-  };
-  routes_by_service.forEach(key, [&](const RouteState& route) {
-    if (!missing.fine()) return add(route, missing);
-    for (const std::string& upstream : route.rules.dependencies.upstreams) {
+  // Calls `add` with each verdict for what names the Service among `upstreams`.
+  const auto judge = [&](const std::vector<std::string>& upstreams, const auto& add) {
+    if (!missing.fine()) return add(missing);
+    for (const std::string& upstream : upstreams) {
       if (serviceOfUpstream(upstream) != key) continue;
       const std::string port = portNameOf(*service, upstream);
       if (!target.section.empty() && target.section != port) continue;
       const BackendTlsPolicy* const winner = policyFor(store, key, port);
       const PolicyStanding standing = standingOf(policy, winner, key, port);
-      if (standing == PolicyStanding::InForce) add(route, {});
+      if (standing == PolicyStanding::InForce) add(Verdict());
       if (standing == PolicyStanding::Conflict)
-        add(route,
-            {"Conflicted", "/spec/targetRefs: BackendTLSPolicy " + winner->meta.key() +
-                               ", which goes before this one, targets Service " + key + " too"});
+        add(Verdict{"Conflicted", "/spec/targetRefs: BackendTLSPolicy " + winner->meta.key() +
+                                      ", which goes before this one, targets Service " + key +
+                                      " too"});
     }
+  };
+  routes_by_service.forEach(key, [&](const RouteState& route) {
+    judge(route.rules.dependencies.upstreams, [&](const Verdict& verdict) {
+      for (const auto& [gateway, listener] : route.attached)
+        if (gateways.contains(gateway)) out[gateway].keep(verdict);
+    });
   });
+  for (const auto& [name, gateway] : gateways)
+    if (std::count(gateway.services.begin(), gateway.services.end(), key) > 0)
+      judge(gateway.upstreams, [&](const Verdict& verdict) { out[name].keep(verdict); });
 }
 
 std::map<std::string, Verdict> Translator::State::ancestorsOf(

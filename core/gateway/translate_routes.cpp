@@ -20,11 +20,6 @@ bool sameAttachments(const std::vector<route::Attachment>& a,
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
 }
 
-void sortUnique(std::vector<std::string>& keys) {
-  std::sort(keys.begin(), keys.end());
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-}
-
 }  // namespace
 
 void Translator::State::settleRoutes(Work& work, Outcome& outcome) {

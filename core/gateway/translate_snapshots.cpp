@@ -37,6 +37,7 @@ void Translator::State::settleSnapshots(Work& work, Outcome& outcome) {
   // What stays is made first, so that what goes with this batch leaves no holes in it.
   for (const auto& [name, replaced] : difference.routes)
     useSnapshotUpstreams(name, replaced.upstreams, work);
+  for (const std::string& key : difference.objects) useListenerUpstreams(key, work);
   for (const auto& [name, replaced] : difference.routes) {
     work.snapshot_routes.insert(name);
     if (replaced.was_there && snapshots.find(name) == nullptr)
@@ -69,6 +70,16 @@ void Translator::State::useSnapshotUpstreams(const std::string& name,
       before,
       found != nullptr ? Snapshots::upstreamsOf(found->model.unpack()) : std::vector<std::string>(),
       work);
+}
+
+void Translator::State::useListenerUpstreams(const std::string& key, Work& work) {
+  std::vector<std::string> keys;
+  if (const auto found = snapshots.objects().find(key); found != snapshots.objects().end())
+    for (const auto& [name, listener] : found->second.listeners) addUpstreams(listener, keys);
+  sortUnique(keys);
+  const bool none = keys.empty();
+  useUpstreams(snapshot_upstreams[key], std::move(keys), work);
+  if (none) snapshot_upstreams.erase(key);
 }
 
 void Translator::State::redoSnapshotRoute(const std::string& name, Outcome& outcome) {

@@ -67,6 +67,18 @@ struct RouteState {
   std::vector<std::string> upstreams;          ///< Kept in the model for this route.
 };
 
+/// Adds the keys of the upstreams that a listener's filters ask to `out`.
+inline void addUpstreams(const route::Listener& listener, std::vector<std::string>& out) {
+  for (const route::Filter& filter : listener.filters)
+    out.insert(out.end(), filter.upstreams.begin(), filter.upstreams.end());
+}
+
+/// Each once, in order.
+inline void sortUnique(std::vector<std::string>& keys) {
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+}
+
 /// What is served of a snapshot, or will be.
 struct SnapshotServed {
   std::string checksum;         ///< Of the index.
@@ -112,6 +124,8 @@ struct Translator::State {
   /// Marks routes of a Gateway and its sets whose listeners take others than before.
   void touchAttached(const std::string& gateway, const std::vector<ListenerState>& before,
                      const std::vector<ListenerState>& now, Work& work) const;
+  /// Marks the Gateways that have filters which ask a Service.
+  void touchAsking(const std::string& service_key, Work& work) const;
   /// Marks a Gateway, if it is ours.
   void touchGateway(const std::string& key, Work& work) const;
   /// Marks what a BackendTLSPolicy secures, and those that it may be in conflict with.
@@ -197,7 +211,8 @@ struct Translator::State {
   void count(RouteState& state, AttachedPlaces attached);
   /// Brings the reverse references to a route's parents up to date.
   void indexParents(const RouteObject& spec, RouteState& state);
-  /// Keeps the upstreams `keys` in the model for a route, and no longer those that it `has`.
+  /// Keeps the upstreams `keys` in the model for a route, or what else names upstreams, and no
+  /// longer those that it `has`.
   void useUpstreams(std::vector<std::string>& has, std::vector<std::string> keys, Work& work);
   /// An upstream with what is known of it now.
   [[nodiscard]] route::Upstream upstreamNow(const std::string& key);
@@ -214,6 +229,8 @@ struct Translator::State {
   /// Keeps the upstreams of a snapshot's route in the model, and no longer those that it named
   /// `before`.
   void useSnapshotUpstreams(const std::string& name, std::vector<std::string> before, Work& work);
+  /// The same for the listeners of a snapshot's object.
+  void useListenerUpstreams(const std::string& key, Work& work);
   /// Binds the filters of a snapshot's route and puts it into the model.
   void redoSnapshotRoute(const std::string& name, Outcome& outcome);
   /// Parses a filter of a snapshot; if it cannot run, says so of `name` in `refused`.
@@ -256,6 +273,7 @@ struct Translator::State {
       routes_by_namespace;
 
   Snapshots snapshots;
+  std::map<std::string, std::vector<std::string>> snapshot_upstreams;  // of listeners, by object
   std::map<std::string, std::string> unusable_listeners, unbound_listeners;   // of snapshots
   std::map<std::string, std::string> unusable_rules;                          // likewise
   std::map<std::string, SnapshotServed> changed_snapshots, served_snapshots;  // by index

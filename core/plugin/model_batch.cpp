@@ -3,6 +3,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -113,26 +114,46 @@ void ModelBatchWriter::remember(const route::ModelBatch& batch) {
     upstreams_.clear();
     routes_.clear();
     users_.clear();
+    asking_.clear();
   }
   again_.clear();
+  asking_again_.clear();
   const auto touch = [&](const std::string& key) {
     if (const auto found = users_.find(key); found != users_.end())
       again_.insert(found->second.begin(), found->second.end());
   };
-  for (const std::string& key : batch.removed_listeners) ports_.erase(key);
+  const auto touch_asking = [&](const std::string& upstream) {
+    for (const auto& [key, listener] : asking_)
+      for (const route::Filter& filter : listener.filters)
+        if (std::find(filter.upstreams.begin(), filter.upstreams.end(), upstream) !=
+            filter.upstreams.end())
+          asking_again_.insert(key);
+  };
+  for (const std::string& key : batch.removed_listeners) {
+    ports_.erase(key);
+    asking_.erase(key);
+  }
   for (const std::string& key : batch.removed_upstreams) upstreams_.erase(key);
   for (const route::Listener& listener : batch.listeners) {
     std::uint16_t& port = ports_[listener.key];
     if (port != listener.port) touch(listener.key);
     port = listener.port;
+    asking_.erase(listener.key);
   }
   for (const route::Upstream& upstream : batch.upstreams) {
     route::Upstream now{upstream.key, upstream.protocol, upstream.balance,
                         {},           upstream.tls,      upstream.proxy_header};
     const auto [known, is_new] = upstreams_.try_emplace(upstream.key);
-    if (is_new || !route::sameUpstream(known->second, now)) touch(upstream.key);
+    if (is_new || !route::sameUpstream(known->second, now)) {
+      touch(upstream.key);
+      touch_asking(upstream.key);
+    }
     known->second = std::move(now);
   }
+  for (const route::Listener& listener : batch.listeners)
+    if (std::any_of(listener.filters.begin(), listener.filters.end(),
+                    [](const route::Filter& filter) { return !filter.upstreams.empty(); }))
+      asking_.emplace(listener.key, listener);
   for (const std::string& key : batch.removed_routes) forget(key);
   for (const route::Route& route : batch.routes) keep(route);
 }
@@ -172,10 +193,12 @@ std::string ModelBatchWriter::write(const route::ModelBatch& batch) {
     return found != ports_.end() ? found->second : std::uint16_t{0};
   };
   std::string out = "{\"listeners\":[";
-  for (std::size_t i = 0; i < batch.listeners.size(); ++i) {
-    if (i != 0) out += ',';
-    out += route::snapshotListener(batch.listeners[i]);
-  }
+  const auto append_listener = [&](const route::Listener& listener) {
+    if (out.back() != '[') out += ',';
+    out += route::snapshotListener(listener, upstreams);
+  };
+  for (const route::Listener& listener : batch.listeners) append_listener(listener);
+  for (const std::string& key : asking_again_) append_listener(asking_.at(key));
   out += "],\"routes\":[";
   const auto append = [&](const route::Route& route) {
     out += out.back() != '[' ? ",{\"key\":" : "{\"key\":";

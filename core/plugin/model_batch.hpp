@@ -15,8 +15,8 @@
 namespace hyperway::plugin {
 
 /// Writes model changes as sink plugins take them (abi/draft/sink.h). A route's text says things of
-/// its upstreams and listeners, which change on their own: a route is written again when they do.
-/// [control]
+/// its upstreams and listeners, which change on their own: a route is written again when they do,
+/// and so is a listener whose filters have upstreams. [control]
 class ModelBatchWriter {
  public:
   /// The batch as JSON. Certificates and endpoints are left out.
@@ -32,6 +32,8 @@ class ModelBatchWriter {
   std::unordered_map<std::string, route::Route> routes_;
   std::unordered_map<std::string, std::set<std::string>> users_;  // upstream or listener -> routes
   std::set<std::string> again_;  // routes of which the batch says nothing, and whose text differs
+  std::map<std::string, route::Listener> asking_;  // listeners whose filters have upstreams
+  std::set<std::string> asking_again_;             // of these, as `again_`
 };
 
 /// A batch for sinks that want to know of Gateways only.

@@ -179,7 +179,7 @@ class Stream final : public codec::RequestEvents,
   TablePin* pin_ = nullptr;
   const route::CompiledListener* listener_ = nullptr;  // until unpinned, or until rule_ is known
   std::shared_ptr<const void> listener_ref_;           // unpinned before that: keeps listener_
-  std::shared_ptr<const void> listener_filters_;       // once unpinned, if rule_chain_ has some
+  std::shared_ptr<const route::ListenerFilters> listener_filters_;  // once unpinned, if there are
   std::string_view listener_key_;
   const std::shared_ptr<const route::CompiledRule>* rule_slot_ = nullptr;  // in the pinned table
   std::shared_ptr<const route::CompiledRule> rule_ref_;                    // once unpinned

@@ -12,10 +12,11 @@ namespace hyperway::proxy {
 /// The upstreams that a filter may call, in the order of its configuration.
 std::span<const route::SlotMap::SlotPtr> Stream::calloutSlots(const FilterChain& chain,
                                                               std::size_t index) const noexcept {
-  if (rule_ == nullptr) return {};
   const bool of_backend = backend_chain_ && &chain == &*backend_chain_;
   if (of_backend) return rule_->calloutsOf(rule_->placeOf(*backend_), index);
-  if (index < listener_filter_count_) return {};  // they have none
+  if (index < listener_filter_count_)
+    return (listener_filters_ ? listener_filters_ : listener_->filters())->calloutsOf(index);
+  if (rule_ == nullptr) return {};
   return rule_->calloutsOf(route::CompiledCallouts::kRule, index - listener_filter_count_);
 }
 

@@ -71,8 +71,9 @@ void Stream::startListener(bool end) noexcept {
   if (listener_->refused()) return respondLocal(500, "filter_refused");
   const std::chrono::milliseconds limit = worker_.settings().request;
   if (limit.count() > 0) request_timer_.set(worker_.loop.timers(), worker_.loop.now() + limit);
-  rule_chain_.emplace(*this, *listener_->filters());
-  listener_filter_count_ = static_cast<std::uint32_t>(listener_->filters()->size());
+  const auto& filters = listener_->filters()->bindings;
+  rule_chain_.emplace(*this, filters);
+  listener_filter_count_ = static_cast<std::uint32_t>(filters.size());
   if ((rule_chain_->interest() & kRequestResize) != 0 &&
       request_.framing.kind == http::BodyKind::Length)
     request_.framing = {http::BodyKind::Chunked, 0};

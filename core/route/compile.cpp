@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "route/filter_compile.hpp"
 #include "route/host_table.hpp"
 #include "route/route_record.hpp"
 #include "route/table_builder.hpp"
@@ -90,7 +91,8 @@ class Store {
 struct ListenerState {
   std::shared_ptr<const Listener> model;
   std::shared_ptr<const HostTable> hosts;
-  std::shared_ptr<const HostTable> flows;  // null: none
+  std::shared_ptr<const HostTable> flows;          // null: none
+  std::shared_ptr<const ListenerFilters> filters;  // null: none
   SlotMap::SlotPtr tls_slot;
   SlotMap::SlotPtr identity_slot;
   std::uint32_t number = 0;
@@ -109,7 +111,7 @@ struct Compiler::State {
   SlotMap stats_slots;
   ListenerNumbers numbers;
   RegexCache regexes;
-  std::vector<std::uint32_t> upstream_uses;  // by number: how often routes in force name each
+  std::vector<std::uint32_t> upstream_uses;  // by number: how often what is in force names each
   Store<Upstream> upstreams;
   Store<Certificate> certificates;
   std::unordered_set<RecordPtr, RecordHash, RecordEqual> routes;
@@ -118,7 +120,7 @@ struct Compiler::State {
   std::shared_ptr<const RouteTable> table;
 
   bool applyListeners(const ModelBatch& batch, const std::set<std::string>& certificates_changed,
-                      Outcome& outcome);
+                      const UpstreamSlots& named, Outcome& outcome);
   std::vector<RouteChange> changesOf(const ModelBatch& batch, RouteContext& context);
   void countUpstreams(const std::vector<RouteChange>& changes);
   void editTables(std::vector<RouteChange>& changes);
@@ -131,13 +133,30 @@ struct Compiler::State {
     record.forEachAttachment(
         [&](std::uint32_t number, std::string_view) { numbers.release(number); });
   }
-  bool upsertListener(const Listener& model);
+  bool upsertListener(const Listener& model, const UpstreamSlots& named);
+  void use(const SlotMap::SlotPtr& upstream) {
+    if (upstream->number() >= upstream_uses.size()) upstream_uses.resize(upstream->number() + 1);
+    ++upstream_uses[upstream->number()];
+  }
+  void leave(const SlotMap::SlotPtr& upstream) { --upstream_uses[upstream->number()]; }
+  void setFilters(ListenerState& listener, std::shared_ptr<const ListenerFilters> filters);
   bool removeListeners(const ModelBatch& batch);
   std::vector<std::vector<HostEdit>> editsByNumber(std::size_t first_unchanged,
                                                    const std::vector<RouteChange>& changes) const;
 };
 
-bool Compiler::State::upsertListener(const Listener& model) {
+void Compiler::State::setFilters(ListenerState& listener,
+                                 std::shared_ptr<const ListenerFilters> filters) {
+  if (filters)
+    for (const CompiledCallouts& each : filters->callouts)
+      for (const SlotMap::SlotPtr& upstream : each.upstreams) use(upstream);
+  if (listener.filters)
+    for (const CompiledCallouts& each : listener.filters->callouts)
+      for (const SlotMap::SlotPtr& upstream : each.upstreams) leave(upstream);
+  listener.filters = std::move(filters);
+}
+
+bool Compiler::State::upsertListener(const Listener& model, const UpstreamSlots& named) {
   const auto [at, is_new] = listeners.try_emplace(model.key);
   ListenerState& state = at->second;
   if (!is_new && sameListener(*state.model, model)) return false;
@@ -152,6 +171,7 @@ bool Compiler::State::upsertListener(const Listener& model) {
   state.identity_slot = model.backend_certificate.empty()
                             ? nullptr
                             : identity_slots.acquire(model.backend_certificate);
+  setFilters(state, compileFilters(model, named));
   return true;
 }
 
@@ -167,6 +187,7 @@ bool Compiler::State::removeListeners(const ModelBatch& batch) {
     const auto at = listeners.find(std::string(key));
     if (at == listeners.end()) continue;
     numbers.release(at->second.number);
+    setFilters(at->second, nullptr);
     compiled.erase(at->first);
     listeners.erase(at);
     changed = true;
@@ -176,7 +197,7 @@ bool Compiler::State::removeListeners(const ModelBatch& batch) {
 
 bool Compiler::State::applyListeners(const ModelBatch& batch,
                                      const std::set<std::string>& certificates_changed,
-                                     Outcome& outcome) {
+                                     const UpstreamSlots& named, Outcome& outcome) {
   bool changed = removeListeners(batch);
   std::set<std::string> tls;
   for (const Listener& listener : batch.listeners) {
@@ -184,7 +205,7 @@ bool Compiler::State::applyListeners(const ModelBatch& batch,
     const bool other_security = known == listeners.end() || !isSecure(*known->second.model) ||
                                 known->second.model->certificates != listener.certificates ||
                                 !sameIn(known->second.model->validation, listener.validation);
-    if (!upsertListener(listener)) continue;
+    if (!upsertListener(listener, named)) continue;
     changed = true;
     if (isSecure(listener) && other_security) tls.insert(listener.key);
   }
@@ -322,7 +343,7 @@ void Compiler::State::publish(bool listeners_changed, Outcome& outcome) {
     rules += listener.rules;
     if (!std::exchange(listener.changed, false)) continue;
     auto made = TableBuilder::listener(listener.model, listener.hosts, listener.flows,
-                                       listener.tls_slot, listener.identity_slot);
+                                       listener.filters, listener.tls_slot, listener.identity_slot);
     compiled[key] = made;
     changed.emplace(key, std::move(made));
   }
@@ -358,13 +379,9 @@ void Compiler::State::postUpstreams(const std::set<std::string>& changed,
 void Compiler::State::countUpstreams(const std::vector<RouteChange>& changes) {
   for (const RouteChange& change : changes) {
     if (change.before)
-      change.before->forEachUpstream(
-          [this](const SlotMap::SlotPtr& slot) { --upstream_uses[slot->number()]; });
+      change.before->forEachUpstream([this](const SlotMap::SlotPtr& slot) { leave(slot); });
     if (change.after)
-      change.after->forEachUpstream([this](const SlotMap::SlotPtr& slot) {
-        if (slot->number() >= upstream_uses.size()) upstream_uses.resize(slot->number() + 1);
-        ++upstream_uses[slot->number()];
-      });
+      change.after->forEachUpstream([this](const SlotMap::SlotPtr& slot) { use(slot); });
   }
 }
 
@@ -382,8 +399,9 @@ Compiler::Outcome Compiler::apply(const ModelBatch& batch) {
   const std::set<std::string> certificates_changed =
       state.certificates.apply(batch.certificates, batch.removed_certificates, batch.full);
   outcome.certificates.assign(certificates_changed.begin(), certificates_changed.end());
-  const bool listeners_changed = state.applyListeners(batch, certificates_changed, outcome);
   std::vector<SlotMap::SlotPtr> new_slots;
+  const bool listeners_changed =
+      state.applyListeners(batch, certificates_changed, {state.upstream_slots, new_slots}, outcome);
   RouteContext context{state.upstream_slots, state.stats_slots, state.numbers,
                        state.regexes,        new_slots,         outcome.problems};
   std::vector<RouteChange> changes = state.changesOf(batch, context);

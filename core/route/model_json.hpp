@@ -15,8 +15,8 @@
 ///
 /// - listener: `protocol` (HTTP, HTTPS, TLS, TCP, UDP), `binds[]{address,port}`,
 ///   `tls.mode` (Passthrough), `tls.clientValidation{caCertificates[],mode?}`,
-///   `backendCertificateRef{namespace,name}`; of a ListenerSet's listener the `name` is
-///   "gatewayNamespace/gatewayName/setNamespace/setName/listener";
+///   `backendCertificateRef{namespace,name}`, `filters[]` as rules have them; of a ListenerSet's
+///   listener the `name` is "gatewayNamespace/gatewayName/setNamespace/setName/listener";
 /// - lists beside httpRoutesV1, of entries of the same form, that readers without the kind pass
 ///   over: `grpcRoutes`, and `tlsRoutes`, `tcpRoutes`, `udpRoutes`, which have no matches, filters
 ///   or timeouts;
@@ -56,7 +56,8 @@ using UpstreamLookup = std::function<const Upstream*(const std::string& key)>;
 using PortLookup = std::function<std::uint16_t(const std::string& key)>;
 
 /// One element of `listeners`.
-[[nodiscard]] std::string snapshotListener(const Listener& listener);
+[[nodiscard]] std::string snapshotListener(const Listener& listener,
+                                           const UpstreamLookup& upstreams);
 /// The elements of listOf(kind) for one route, comma-separated: one for each rule and listener.
 /// Depends on nothing but its arguments, so that equal routes give equal text. Empty for a route
 /// that serves nowhere.

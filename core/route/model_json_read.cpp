@@ -277,6 +277,8 @@ std::vector<Filter> readFilters(const Node& node, UpstreamSet& upstreams) {
 /// Reads the routes; entries of one route come in any order, one for each rule and listener.
 class RouteReader {
  public:
+  explicit RouteReader(UpstreamSet& upstreams) : upstreams_(upstreams) {}
+
   void add(const Node& node, RouteKind kind) {
     // A list of its own shows whether this entry is sound.
     Problems found;
@@ -294,7 +296,6 @@ class RouteReader {
       draft.route.rules = std::make_shared<const std::vector<Rule>>(std::move(rules));
       model.routes.push_back(std::move(draft.route));
     }
-    model.upstreams = upstreams_.take();
   }
 
  private:
@@ -464,10 +465,10 @@ class RouteReader {
   }
 
   std::map<std::string, Draft> routes_;
-  UpstreamSet upstreams_;
+  UpstreamSet& upstreams_;
 };
 
-std::optional<Listener> readListener(const Node& node) {
+std::optional<Listener> readListener(const Node& node, UpstreamSet& upstreams) {
   Listener listener;
   listener.key = node.needText("name");
   if (const std::size_t gateway = listener.key.find('/', listener.key.find('/') + 1);
@@ -499,8 +500,7 @@ std::optional<Listener> readListener(const Node& node) {
   }
   if (const auto ref = node.object("backendCertificateRef"))
     listener.backend_certificate = ref->needName("namespace") + "/" + ref->needName("name");
-  UpstreamSet none;  // filters of listeners have no upstreams
-  listener.filters = readFilters(node, none);
+  listener.filters = readFilters(node, upstreams);
   // Also without certificateRefs: what is meant to be secret is not served in plain text.
   listener.protocol = choice(node, "protocol", tls ? Protocol::Https : Protocol::Http, kProtocols);
   // Of others it says nothing, and opens nothing in plain text that was meant to be secret.
@@ -551,17 +551,18 @@ std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& pro
     content.header.generation =
         metadata->number("generation", 0, std::numeric_limits<std::int64_t>::max()).value_or(0);
   content.model.full = true;
+  UpstreamSet upstreams;
   std::map<std::string, Listener> listeners;
   spec.eachObject("listeners", [&](const Node& node) {
     Problems found;
-    if (auto listener = readListener(node.withProblems(found))) {
+    if (auto listener = readListener(node.withProblems(found), upstreams)) {
       std::string key = listener->key;
       listeners.try_emplace(std::move(key), std::move(*listener));
     }
     for (const Problem& problem : found.list()) problems.push(problem);
   });
   for (auto& [key, listener] : listeners) content.model.listeners.push_back(std::move(listener));
-  RouteReader routes;
+  RouteReader routes(upstreams);
   const auto add_all = [&](const Node& from) {
     for (const RouteKind kind : kRouteKinds)
       from.eachObject(listOf(kind), [&](const Node& node) { routes.add(node, kind); });
@@ -576,6 +577,7 @@ std::optional<SnapshotContent> readSnapshot(std::string_view json, Problems& pro
       add_all(Node(members, spec.where() / "content", problems));
   }
   routes.finish(content.model);
+  content.model.upstreams = upstreams.take();
   return content;
 }
 

@@ -347,7 +347,7 @@ void writeHosts(JsonWriter& out, const std::vector<std::string>& hosts) {
 
 }  // namespace
 
-std::string snapshotListener(const Listener& listener) {
+std::string snapshotListener(const Listener& listener, const UpstreamLookup& upstreams) {
   JsonWriter out;
   out.beginObject();
   out.text("name", listener.key);
@@ -388,7 +388,7 @@ std::string snapshotListener(const Listener& listener) {
     writeCertificateRef(out, listener.backend_certificate);
     out.endObject();
   }
-  writeFilters(out, listener.filters, [](const std::string&) { return nullptr; });
+  writeFilters(out, listener.filters, upstreams);
   out.endObject();
   return out.take();
 }
@@ -438,14 +438,14 @@ std::string snapshotSpec(const ModelBatch& model, const SnapshotHeader& header) 
   std::map<std::string, const Route*> routes;
   for (const Route& route : model.routes) routes[route.key] = &route;
 
-  JsonWriter listener_list;
-  for (const auto& [key, listener] : listeners)
-    listener_list.rawElements(snapshotListener(*listener));
-  const std::string listener_text = listener_list.take();
   const UpstreamLookup upstream = [&](const std::string& key) -> const Upstream* {
     const auto known = upstreams.find(key);
     return known == upstreams.end() ? nullptr : known->second;
   };
+  JsonWriter listener_list;
+  for (const auto& [key, listener] : listeners)
+    listener_list.rawElements(snapshotListener(*listener, upstream));
+  const std::string listener_text = listener_list.take();
   const PortLookup port = [&](const std::string& key) -> std::uint16_t {
     const auto known = listeners.find(key);
     return known == listeners.end() ? std::uint16_t{0} : known->second->port;

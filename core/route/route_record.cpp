@@ -4,6 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "route/filter_compile.hpp"
 
 namespace hyperway::route {
 
@@ -44,8 +48,6 @@ const std::vector<Match>& matchesOf(const Route& route, const Rule& rule) {
   static const std::vector<Match> kAll(1);
   return isFlow(route.kind) ? kAll : rule.matches;
 }
-
-bool cannotRun(const Filter& filter) { return !filter.refused.empty() || !filter.binding; }
 
 /// Two routes of different kinds may have the same name.
 std::string idOf(const Route& route, const Rule& rule) {
@@ -104,7 +106,10 @@ PackedAttachments packAttachments(const Route& route, ListenerNumbers& numbers) 
 class RouteRecord::Builder {
  public:
   Builder(const Route& route, RouteContext& context, RouteRecord& record)
-      : route_(route), context_(context), record_(record) {}
+      : route_(route),
+        context_(context),
+        record_(record),
+        upstreams_{context.upstream_slots, context.new_upstream_slots} {}
 
   void build() {
     const std::vector<Rule>& rules = *route_.rules;
@@ -145,30 +150,17 @@ class RouteRecord::Builder {
     compiled.backend_timeout = rule.backend_timeout.value_or(CompiledRule::kUnset);
     compiled.retry = rule.retry;
     compiled.refused = bindFilters(rule.filters, compiled.filters);
-    compileCallouts(rule.filters, CompiledCallouts::kRule, compiled);
+    addCallouts(rule.filters, CompiledCallouts::kRule, compiled);
     compiled.has_filters = !compiled.filters.empty();
     compileBackends(rule, compiled);
     compileSession(rule, compiled);
     for (const Mirror& mirror : rule.mirrors) {
       if (mirror.upstream.empty()) continue;
       compiled.mirrors.push_back(
-          {upstreamSlot(mirror.upstream), mirror.numerator, std::max(1u, mirror.denominator)});
+          {upstreams_.of(mirror.upstream), mirror.numerator, std::max(1u, mirror.denominator)});
     }
     compiled.mirrors.shrink_to_fit();
     compiled.has_mirrors = !compiled.mirrors.empty();
-  }
-
-  /// True if one of them cannot run.
-  static bool bindFilters(const std::vector<Filter>& filters, std::vector<FilterBindingPtr>& out) {
-    bool refused = false;
-    out.reserve(filters.size());
-    for (const Filter& filter : filters) {
-      if (cannotRun(filter))
-        refused = true;
-      else
-        out.push_back(filter.binding);
-    }
-    return refused;
   }
 
   void compileBackends(const Rule& rule, CompiledRule& compiled) {
@@ -181,32 +173,23 @@ class RouteRecord::Builder {
       if (backend.upstream.empty()) {
         unresolved_.push_back(backendName(backend));
       } else {
-        out.upstream = upstreamSlot(backend.upstream);
+        out.upstream = upstreams_.of(backend.upstream);
         out.upstream_number = out.upstream->number();
         out.name = out.upstream->key();
       }
       out.weight_end = compiled.totalWeight() + backend.weight;
       out.refused = bindFilters(backend.filters, out.filters);
-      compileCallouts(backend.filters, static_cast<std::uint32_t>(compiled.backends.size()),
-                      compiled);
+      addCallouts(backend.filters, static_cast<std::uint32_t>(compiled.backends.size()), compiled);
       compiled.backends.push_back(std::move(out));
     }
   }
 
-  /// What the filters that bindFilters() took may call.
-  void compileCallouts(const std::vector<Filter>& filters, std::uint32_t backend,
-                       CompiledRule& compiled) {
-    std::uint32_t place = 0;
-    for (const Filter& filter : filters) {
-      if (cannotRun(filter)) continue;
-      const std::uint32_t own = place++;
-      if (filter.upstreams.empty()) continue;
-      if (!compiled.callouts) compiled.callouts.emplace();
-      CompiledCallouts out{backend, own, {}};
-      out.upstreams.reserve(filter.upstreams.size());
-      for (const std::string& key : filter.upstreams) out.upstreams.push_back(upstreamSlot(key));
-      compiled.callouts->push_back(std::move(out));
-    }
+  void addCallouts(const std::vector<Filter>& filters, std::uint32_t backend,
+                   CompiledRule& compiled) {
+    std::vector<CompiledCallouts> made = compileCallouts(filters, backend, upstreams_);
+    if (made.empty()) return;
+    if (!compiled.callouts) compiled.callouts.emplace();
+    std::move(made.begin(), made.end(), std::back_inserter(*compiled.callouts));
   }
 
   void compileSession(const Rule& rule, CompiledRule& compiled) {
@@ -217,19 +200,12 @@ class RouteRecord::Builder {
     for (const Backend& backend : rule.backends) {
       if (backend.weight != 0 || backend.upstream.empty()) continue;
       CompiledBackend& out = session.parked.emplace_back();
-      out.upstream = upstreamSlot(backend.upstream);
+      out.upstream = upstreams_.of(backend.upstream);
       out.upstream_number = out.upstream->number();
       out.name = out.upstream->key();
       out.refused = bindFilters(backend.filters, out.filters);
-      compileCallouts(backend.filters, compiled.placeOf(out), compiled);
+      addCallouts(backend.filters, compiled.placeOf(out), compiled);
     }
-  }
-
-  SlotMap::SlotPtr upstreamSlot(const std::string& key) {
-    if (SlotMap::SlotPtr known = context_.upstream_slots.find(key)) return known;
-    SlotMap::SlotPtr made = context_.upstream_slots.acquire(key);
-    context_.new_upstream_slots.push_back(made);
-    return made;
   }
 
   void compileMatches() {
@@ -300,6 +276,7 @@ class RouteRecord::Builder {
   const Route& route_;
   RouteContext& context_;
   RouteRecord& record_;
+  UpstreamSlots upstreams_;
   PackedWriter text_;
   std::vector<std::string> unresolved_;
 };

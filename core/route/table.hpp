@@ -40,13 +40,34 @@ struct CompiledMirror {
   std::uint32_t denominator = 1;  ///< See Mirror.
 };
 
-/// The upstreams that a filter of a compiled rule may send requests of its own to.
+/// The upstreams that a filter of a compiled rule or listener may send requests of its own to.
 struct CompiledCallouts {
-  /// Stands for the rule where a backend's number could be.
+  /// Stands for the rule, or the listener, where a backend's number could be.
   static constexpr std::uint32_t kRule = std::numeric_limits<std::uint32_t>::max();
   std::uint32_t backend = kRule;            ///< CompiledRule::placeOf(), or kRule.
   std::uint32_t filter = 0;                 ///< Place in the list of filters there.
   std::vector<SlotMap::SlotPtr> upstreams;  ///< In the order of its configuration; none is null.
+};
+
+/// The upstreams of one filter among `callouts`.
+[[nodiscard]] inline std::span<const SlotMap::SlotPtr> calloutsAt(
+    const std::vector<CompiledCallouts>& callouts, std::uint32_t backend,
+    std::size_t filter) noexcept {
+  for (const CompiledCallouts& each : callouts)
+    if (each.backend == backend && each.filter == filter) return each.upstreams;
+  return {};
+}
+
+/// The filters of a compiled listener. Immutable; shared by tables and long streams.
+struct ListenerFilters {
+  std::vector<FilterBindingPtr> bindings;  ///< In order.
+  std::vector<CompiledCallouts> callouts;  ///< Of filters that have any.
+  bool refused = false;                    ///< A filter cannot run: answer 500.
+
+  /// The upstreams that filter `filter` may send requests to.
+  [[nodiscard]] std::span<const SlotMap::SlotPtr> calloutsOf(std::size_t filter) const noexcept {
+    return calloutsAt(callouts, CompiledCallouts::kRule, filter);
+  }
 };
 
 /// Session persistence of a compiled rule.
@@ -122,9 +143,7 @@ struct alignas(64) CompiledRule {
   /// send requests to.
   [[nodiscard]] std::span<const SlotMap::SlotPtr> calloutsOf(std::uint32_t backend,
                                                              std::size_t filter) const noexcept {
-    if (callouts)
-      for (const CompiledCallouts& each : *callouts)
-        if (each.backend == backend && each.filter == filter) return each.upstreams;
+    if (callouts) return calloutsAt(*callouts, backend, filter);
     return {};
   }
   /// Asks for the line that a request will read.
@@ -192,12 +211,11 @@ class CompiledListener {
   [[nodiscard]] bool hasFilters() const noexcept { return filters_ != nullptr; }
   /// These filters, in order; only if hasFilters(). Whoever uses them longer than the table lives
   /// keeps them.
-  [[nodiscard]] const std::shared_ptr<const std::vector<FilterBindingPtr>>& filters()
-      const noexcept {
+  [[nodiscard]] const std::shared_ptr<const ListenerFilters>& filters() const noexcept {
     return filters_;
   }
   /// One of its filters cannot run: requests are answered 500.
-  [[nodiscard]] bool refused() const noexcept { return refused_; }
+  [[nodiscard]] bool refused() const noexcept { return filters_ != nullptr && filters_->refused; }
 
  private:
   friend class TableBuilder;
@@ -207,8 +225,7 @@ class CompiledListener {
   SlotMap::SlotPtr tls_slot_;
   SlotMap::SlotPtr identity_slot_;
   std::uint32_t identity_ = 0;
-  bool refused_ = false;
-  std::shared_ptr<const std::vector<FilterBindingPtr>> filters_;  // null: none
+  std::shared_ptr<const ListenerFilters> filters_;  // null: none
 };
 
 /// All listeners that share one bound socket address.

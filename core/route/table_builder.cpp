@@ -18,24 +18,16 @@ Protocol familyOf(Protocol protocol) noexcept {
 
 std::shared_ptr<const CompiledListener> TableBuilder::listener(
     std::shared_ptr<const Listener> model, std::shared_ptr<const HostTable> hosts,
-    std::shared_ptr<const HostTable> flows, SlotMap::SlotPtr tls_slot,
-    SlotMap::SlotPtr identity_slot) {
+    std::shared_ptr<const HostTable> flows, std::shared_ptr<const ListenerFilters> filters,
+    SlotMap::SlotPtr tls_slot, SlotMap::SlotPtr identity_slot) {
   auto made = std::make_shared<CompiledListener>();
   made->model_ = std::move(model);
   made->hosts_ = std::move(hosts);
   made->flows_ = std::move(flows);
+  made->filters_ = std::move(filters);
   made->tls_slot_ = std::move(tls_slot);
   made->identity_ = identity_slot ? identity_slot->number() + 1 : 0;
   made->identity_slot_ = std::move(identity_slot);
-  if (made->model_->filters.empty()) return made;
-  std::vector<FilterBindingPtr> filters;
-  for (const Filter& filter : made->model_->filters) {
-    if (filter.refused.empty() && filter.binding)
-      filters.push_back(filter.binding);
-    else
-      made->refused_ = true;
-  }
-  made->filters_ = std::make_shared<const std::vector<FilterBindingPtr>>(std::move(filters));
   return made;
 }
 

@@ -17,12 +17,12 @@ class TableBuilder {
   /// Compiled listeners by key.
   using Listeners = std::map<std::string, std::shared_ptr<const CompiledListener>>;
 
-  /// A listener with its routes; `flows` is null for none, `tls_slot` is null for plain ones,
-  /// `identity_slot` for those that show no certificate to backends.
+  /// A listener with its routes; `flows` and `filters` are null for none, `tls_slot` is null for
+  /// plain ones, `identity_slot` for those that show no certificate to backends.
   [[nodiscard]] static std::shared_ptr<const CompiledListener> listener(
       std::shared_ptr<const Listener> model, std::shared_ptr<const HostTable> hosts,
-      std::shared_ptr<const HostTable> flows, SlotMap::SlotPtr tls_slot,
-      SlotMap::SlotPtr identity_slot);
+      std::shared_ptr<const HostTable> flows, std::shared_ptr<const ListenerFilters> filters,
+      SlotMap::SlotPtr tls_slot, SlotMap::SlotPtr identity_slot);
   /// A table with new groups of all listeners.
   [[nodiscard]] static std::shared_ptr<const RouteTable> table(const Listeners& listeners,
                                                                std::uint64_t generation,

@@ -50,7 +50,7 @@ struct Batch {
   }
 };
 
-/// Namespaces of the backends that elements of a list of routes lead to.
+/// Namespaces of the backends that elements of a list of routes, or listeners, lead to.
 [[nodiscard]] std::set<std::string> namespacesOf(std::string_view rules);
 
 /// What of a status is for which Gateway: by its key, "namespace/name". For an empty one: all, if

@@ -87,7 +87,7 @@ void Content::take(Batch batch) {
   for (const std::string& key : batch.removed_listeners) removeListener(key);
   for (const std::string& key : batch.removed_routes) remove(key);
   for (Batch::Listener& listener : batch.listeners)
-    putListener(listener.key, {std::move(listener.text), 1});
+    putListener(listener.key, {listener.text, 1, namespacesOf(listener.text)});
   for (Batch::Route& route : batch.routes)
     put(route.key, {std::move(route.text), route.count, std::move(route.namespaces)});
   settle();
@@ -160,9 +160,9 @@ void Content::leaveOut(const std::vector<std::string>& keys) {
         routes_.erase(route);
     } else if (const auto listener = listeners_.find(key); listener != listeners_.end()) {
       left_out_[key] = {listener->second.now, true};
-      listener_bytes_ -= listener->second.now.text.size();
+      leave(listener->second.now);
       if (giveBack(listener->second))
-        listener_bytes_ += listener->second.now.text.size();
+        enter(listener->second.now);
       else
         listeners_.erase(listener);
     }
@@ -262,9 +262,20 @@ void Content::put(const std::string& key, Text text) {
 void Content::putListener(const std::string& key, Text text) {
   left_out_.erase(key);
   Item& listener = listeners_[key];
-  listener_bytes_ -= listener.now.text.size();
+  leave(listener.now);
   renew(listener, std::move(text));
-  listener_bytes_ += listener.now.text.size();
+  enter(listener.now);
+}
+
+void Content::enter(const Text& listener) {
+  listener_bytes_ += listener.text.size();
+  for (const std::string& name : listener.namespaces) ++namespaces_[name];
+}
+
+void Content::leave(const Text& listener) {
+  listener_bytes_ -= listener.text.size();
+  for (const std::string& name : listener.namespaces)
+    if (--namespaces_[name] == 0) namespaces_.erase(name);
 }
 
 void Content::enter(const std::string& key, Route& route) {
@@ -305,7 +316,7 @@ void Content::removeListener(const std::string& key) {
   left_out_.erase(key);
   const auto found = listeners_.find(key);
   if (found == listeners_.end()) return;
-  listener_bytes_ -= found->second.now.text.size();
+  leave(found->second.now);
   listeners_.erase(found);
 }
 

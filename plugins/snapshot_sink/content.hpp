@@ -119,7 +119,7 @@ class Content {
   [[nodiscard]] std::string routeDiagnostics() const;
   /// True if there is room for those of all routes.
   [[nodiscard]] bool hasAllDiagnostics() const noexcept;
-  /// Namespaces of the backends of all routes.
+  /// Namespaces of the backends of all routes, and of those that filters of listeners ask.
   [[nodiscard]] std::set<std::string> namespaces() const;
   /// Number of elements of all lists of routes.
   [[nodiscard]] std::size_t ruleCount() const noexcept { return rules_; }
@@ -158,6 +158,8 @@ class Content {
   void removeListener(const std::string& key);
   void enter(const std::string& key, Route& route);
   void leave(const std::string& key, const Route& route);
+  void enter(const Text& listener);
+  void leave(const Text& listener);
   void putStatus(const std::string& key, std::string text);
   [[nodiscard]] std::string statusesOf(std::string_view kind) const;
   void settle();
@@ -177,7 +179,7 @@ class Content {
   std::map<std::string, std::string> statuses_;    // elements of lists by "Kind/namespace/name"
   std::size_t diagnostic_bytes_ = 0;               // of them, those of routes
   Digest digest_;                                  // of all routes
-  std::map<std::string, std::size_t> namespaces_;  // how many routes have backends in each
+  std::map<std::string, std::size_t> namespaces_;  // how many routes and listeners lead to each
   std::size_t bytes_ = 0, rules_ = 0, listener_bytes_ = 0;
   std::string checksum_;
 };

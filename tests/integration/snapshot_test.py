@@ -8,9 +8,10 @@ import unittest
 
 from harness import gateway as gw
 from harness import tls
-from harness.backend import Backend
+from harness.backend import Backend, answer
 from harness.case import Case, until
 from harness.client import ask
+from harness.ext_authz import auth
 from harness.kubernetes import Kubernetes
 from harness.manifests import app, backend_ref, gateway, gateway_class, listener, route, rule, secret, service
 from harness.ports import free_port
@@ -130,6 +131,25 @@ class Snapshots(Case):
         self.assertNotIn("BEGIN CERTIFICATE", text)
         # No Secret but that one was asked for.
         self.assertEqual(self.cluster.asked("GET", "/v1/secrets"), 0)
+
+    def test_a_data_plane_asks_the_server_of_a_listeners_filter(self):
+        server = self.use(Backend("auth"))
+        server.handler = lambda _: answer(401)
+        self.begin(*app("auth", server))
+        guarded = listener(port=self.port) | {"filters": {"requests": [auth()]}}
+        self.cluster.apply(gateway([guarded]))
+        self.controller()
+        self.data_plane()
+        until(lambda: ask(self.port, host="a.example.com").status == 401)
+        other = self.use(Backend("auth"))
+        other.handler = lambda _: answer(200)
+        for key, item in list(self.cluster.objects.items()):
+            if key[0] == "endpointslices" and key[1].startswith("default/auth"):
+                self.cluster.delete(item)
+        self.cluster.apply(app("auth", other)[1])
+        until(self.served)
+        self.cluster.delete(service("auth"))
+        until(lambda: ask(self.port, host="a.example.com").status == 500)
 
     def test_data_planes_are_let_to_read_the_secrets_that_are_named_and_no_others(self):
         self.begin()

@@ -212,6 +212,34 @@ TEST_CASE(
   CHECK(world.status("RouteSnapshot/default/snap").refused.empty());
 }
 
+TEST_CASE("A data plane has the servers that a snapshot's listeners ask, with their endpoints") {
+  World world;
+  world.addService("default", "auth", "10.0.0.9");
+  const auto put = [&](const std::string& backends) {
+    std::string listener(kHttp);
+    listener.insert(listener.rfind('}'),
+                    ",'filters':[{'type':'api_key','owner':'Gateway default/gw','backends':[" +
+                        backends + "]}]");
+    world.put("RouteSnapshot", "default", "snap", spec("1", listener, entry("a", "")));
+    serve(world, ++world.parser.calls);
+  };
+  put("{'namespace':'default','name':'auth','port':80,'weight':1}");
+  CHECK(world.listeners.at("default/gw/http").filters.at(0).upstreams ==
+        std::vector<std::string>{"default/auth:80"});
+  REQUIRE(world.upstreams.contains("default/auth:80"));
+  CHECK(world.upstreams.at("default/auth:80").endpoints ==
+        std::vector<route::Endpoint>{{"10.0.0.9", 8080}});
+  put("{'namespace':'default','name':'auth','port':80,'weight':1,'grpc':true,'protocol':'h2c'}");
+  CHECK_FALSE(world.upstreams.contains("default/auth:80"));
+  REQUIRE(world.upstreams.contains("default/auth:80+grpc"));
+  CHECK(world.upstreams.at("default/auth:80+grpc").protocol == route::UpstreamProtocol::Http2);
+  world.addService("default", "auth", "10.0.0.10");
+  CHECK(world.upstreams.at("default/auth:80+grpc").endpoints ==
+        std::vector<route::Endpoint>{{"10.0.0.10", 8080}});
+  world.remove("RouteSnapshot", "default", "snap");
+  CHECK_FALSE(world.upstreams.contains("default/auth:80+grpc"));
+}
+
 // One route that does not read would hold the snapshot back for all.
 TEST_CASE("Whatever the translator makes of a route reads back as it was") {
   World world;

@@ -221,6 +221,36 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK_FALSE(given(port));
 }
 
+TEST_CASE_FIXTURE(
+    Fixture, "a listener is given to sinks again when what its filters ask is spoken to anew") {
+  auto sink = makeSink(plugin, plugin->sinks()[0], "{}", problems);
+  REQUIRE(sink != nullptr);
+  route::ModelBatch batch;
+  batch.listeners.resize(1);
+  batch.listeners[0].key = "ns/gw/http";
+  batch.listeners[0].filters.resize(1);
+  batch.listeners[0].filters[0].type = "ExternalAuth";
+  batch.listeners[0].filters[0].upstreams = {"ns/auth:80"};
+  batch.upstreams.push_back({"ns/auth:80", {}, {}, {{"10.9.8.7", 80}}});
+  CHECK(sink->apply(1, batch));
+  const auto given = [&](const route::ModelBatch& change) {
+    CHECK(sink->apply(2, change));
+    return g_script.story.find(R"("name":"ns/gw/http")") != std::string::npos;
+  };
+  route::ModelBatch endpoints;
+  endpoints.upstreams.push_back({"ns/auth:80", {}, {}, {{"10.9.8.8", 80}}});
+  CHECK_FALSE(given(endpoints));
+  route::ModelBatch protocol;
+  protocol.upstreams.push_back({"ns/auth:80", route::UpstreamProtocol::Http2, {}, {}});
+  CHECK(given(protocol));
+  CHECK(g_script.story.find(R"("protocol":"h2c")") != std::string::npos);
+  CHECK_FALSE(given(protocol));
+  route::ModelBatch removal;
+  removal.removed_listeners = {"ns/gw/http"};
+  CHECK(sink->apply(3, removal));
+  CHECK_FALSE(given(endpoints));
+}
+
 TEST_CASE_FIXTURE(Fixture, "a sink that wants Gateways only gets them, and no batch without them") {
   auto sink = makeSink(plugin, plugin->sinks()[1], "{}", problems);
   REQUIRE(sink != nullptr);

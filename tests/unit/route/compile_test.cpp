@@ -272,6 +272,54 @@ TEST_CASE("A filter finds the upstreams that it may call, on its rule and on a b
                     [](const auto& each) { return each.first->key() == "default/y:2+grpc"; }));
 }
 
+TEST_CASE("A listener's filter finds the upstreams that it may call, and they are in use") {
+  const auto bound = std::make_shared<const NoOperation>();
+  Rule rule;
+  rule.filters = {filter("C", bound)};
+  rule.filters[0].upstreams = {"default/other:80"};
+  rule.backends = {backend("a")};
+  ModelBatch batch = batchOf(rule);
+  batch.upstreams = {upstream("default/x:1", {{"10.0.0.1", 80}})};
+  batch.listeners[0].filters = {filter("A", bound), filter("B", bound)};
+  batch.listeners[0].filters[1].upstreams = {"default/x:1", "default/y:2+grpc"};
+  Compiler compiler;
+  const auto listenerFilters = [&] {
+    return compiler.current()->groups()[0]->listeners()[0]->filters();
+  };
+  const std::vector<std::string> posted = keysOf(compiler.apply(batch));
+  for (const char* key : {"default/x:1", "default/y:2+grpc", "default/other:80"})
+    CHECK_MESSAGE(std::count(posted.begin(), posted.end(), key) == 1, key);
+  auto filters = listenerFilters();
+  REQUIRE(filters);
+  CHECK(filters->bindings.size() == 2);
+  CHECK_FALSE(filters->refused);
+  CHECK(filters->calloutsOf(0).empty());
+  REQUIRE(filters->calloutsOf(1).size() == 2);
+  CHECK(filters->calloutsOf(1)[1]->key() == "default/y:2+grpc");
+  CHECK(onlyRule(compiler).calloutsOf(CompiledCallouts::kRule, 0)[0]->key() == "default/other:80");
+  // One that goes is told, as long as somebody names it.
+  ModelBatch gone;
+  gone.removed_upstreams = {"default/x:1"};
+  CHECK(keysOf(compiler.apply(gone)) == std::vector<std::string>{"default/x:1"});
+  ModelBatch back;
+  back.upstreams = batch.upstreams;
+  CHECK(keysOf(compiler.apply(back)) == std::vector<std::string>{"default/x:1"});
+  ModelBatch other;
+  other.listeners = batch.listeners;
+  other.listeners[0].filters[1].upstreams = {"default/z:3"};
+  CHECK(keysOf(compiler.apply(other)) == std::vector<std::string>{"default/z:3"});
+  CHECK(listenerFilters()->calloutsOf(1)[0]->key() == "default/z:3");
+  filters = nullptr;
+  CHECK(keysOf(compiler.apply(gone)).empty());
+  other.listeners[0].filters[1].refused = "no";
+  (void)compiler.apply(other);
+  CHECK(listenerFilters()->refused);
+  CHECK(listenerFilters()->calloutsOf(1).empty());
+  other.listeners[0].filters.clear();
+  (void)compiler.apply(other);
+  CHECK(listenerFilters() == nullptr);
+}
+
 TEST_CASE("A change of any field of a route is a change") {
   const auto bound = std::make_shared<const NoOperation>();
   const auto base = [&] {

@@ -39,7 +39,11 @@ ModelBatch fullModel() {
   gone.type = "ExtensionRef";
   gone.owner = "Gateway infra/gw";
   gone.refused = "it does not exist";
-  secure.filters = {key, gone};
+  Filter server;
+  server.type = "ExternalAuth";
+  server.owner = "Gateway infra/gw";
+  server.upstreams = {"infra/who:90", "default/auth:81+grpc"};
+  secure.filters = {key, gone, server};
   Listener through = listener("infra/gw/tls", "*.through.com", 443);
   through.protocol = Protocol::Tls;
   through.passthrough = true;
@@ -123,7 +127,8 @@ ModelBatch fullModel() {
                      {"default/svc:80", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
                      {"default/svc:80+grpc", UpstreamProtocol::Http2, Balance::RoundRobin, {}},
                      {"default/svc:80+tcp", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
-                     {"default/svc:80+udp", UpstreamProtocol::Http1, Balance::RoundRobin, {}}};
+                     {"default/svc:80+udp", UpstreamProtocol::Http1, Balance::RoundRobin, {}},
+                     {"infra/who:90", UpstreamProtocol::Http1, Balance::LeastRequest, {}}};
   UpstreamTls tls{"a.example", {"b.example"}, {"spiffe://c/d"}, {bundle("BACKEND-CA")}, false, ""};
   model.upstreams[0].tls = std::make_shared<const UpstreamTls>(tls);
   tls = {"m.example", {}, {}, {}, true, ""};
@@ -262,7 +267,10 @@ TEST_CASE(
         R"("requestTimeoutMs":1500)",
         R"("backendRequestTimeoutMs":0)",
         R"("filters":[{"type":"api_key","config":{"keys":[]},"owner":"Filter infra/key"},)"
-        R"({"type":"ExtensionRef","owner":"Gateway infra/gw","refused":"it does not exist"}])",
+        R"({"type":"ExtensionRef","owner":"Gateway infra/gw","refused":"it does not exist"},)"
+        R"({"type":"ExternalAuth","owner":"Gateway infra/gw","backends":[{"namespace":"infra",)"
+        R"("name":"who","port":90,"weight":1,"balance":"leastRequest"},{"namespace":"default",)"
+        R"("name":"auth","port":81,"weight":1,"protocol":"h2c","grpc":true}]}])",
         R"("retry":{"attempts":2,"codes":[500,503],"backoffMs":100})",
         R"("sessionPersistence":{"type":"Cookie","name":"sticky","path":"/a",)"
         R"("lifetimeType":"Permanent","absoluteTimeoutMs":90000,"idleTimeoutMs":7,)"

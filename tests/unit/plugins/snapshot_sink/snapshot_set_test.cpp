@@ -195,6 +195,14 @@ TEST_CASE("Backends of filters are among the namespaces that a snapshot names") 
       "'namespace':'two','filters':[{'type':'T','backends':[{'namespace':'three'}]}]}]}]}]}");
   const auto a = world.spec("ns/routesnapshots/hyperway-a");
   CHECK(k8s_client::toText(*a.find("backendNamespaces")) == R"(["one","three","two"])");
+  const auto take = [&](const std::string& filters) {
+    world.take("{'listeners':[{'name':'ns/a/http','port':80,'filters':[" + filters + "]}]}");
+    return k8s_client::toText(
+        *world.spec("ns/routesnapshots/hyperway-a").find("backendNamespaces"));
+  };
+  CHECK(take("{'type':'T','backends':[{'namespace':'who'},{'namespace':'one'}]}") ==
+        R"(["one","three","two","who"])");
+  CHECK(take("{'type':'T'}") == R"(["one","three","two"])");
 }
 
 TEST_CASE(
