@@ -206,12 +206,16 @@ void StatusWriter::begin(Entry& entry) {
 }
 
 // Takes what an answer has for the object's status, unless the watch has shown a newer one: the
-// answer may even be about an object that has been removed and made again since.
-void StatusWriter::see(Entry& entry, const k8s_client::ObjectText& object) {
+// answer may even be about an object that has been removed and made again since. The fingerprint of
+// what the answer has.
+std::uint64_t StatusWriter::see(Entry& entry, const k8s_client::ObjectText& object) {
+  const std::uint64_t print =
+      fingerprint(parseJson(object.member("status")), options_.controller_name);
   const std::uint64_t version = k8s_client::versionOf(object.resourceVersion());
-  if (entry.seen && version != 0 && version < entry.watched) return;
+  if (entry.seen && version != 0 && version < entry.watched) return print;
   entry.seen = true;
-  entry.seen_print = fingerprint(parseJson(object.member("status")), options_.controller_name);
+  entry.seen_print = print;
+  return print;
 }
 
 void StatusWriter::onRead(const std::string& key, Reply reply) {
@@ -225,7 +229,7 @@ void StatusWriter::onRead(const std::string& key, Reply reply) {
     tell(entry, Result::Failed, reply.error);
     return reply.error.transient() ? retry(entry) : retryRefused(entry, reply.error);
   }
-  see(entry, object_);
+  (void)see(entry, object_);
   if (!active_ || !differs(entry)) return finish(entry);
   write(entry, object_.resourceVersion(), object_.member("status"));
 }
@@ -248,9 +252,7 @@ void StatusWriter::write(Entry& entry, std::string_view version, std::string_vie
               Entry& written = entries_.at(key);
               // What the server makes of a status is judged against the one that was sent.
               if (reply.ok() && object_.read(reply.body)) {
-                see(written, object_);
-                const auto kept =
-                    fingerprint(parseJson(object_.member("status")), options_.controller_name);
+                const std::uint64_t kept = see(written, object_);
                 if (written.wanted_print == print && kept != print) written.kept_print = kept;
               }
               onWritten(key, std::move(reply));

@@ -116,7 +116,7 @@ class StatusWriter {
   void pump();
   void begin(Entry& entry);
   void remember(const std::string& key, std::string_view version, std::string_view status);
-  void see(Entry& entry, const k8s_client::ObjectText& object);
+  std::uint64_t see(Entry& entry, const k8s_client::ObjectText& object);
   void onRead(const std::string& key, k8s_client::Reply reply);
   void write(Entry& entry, std::string_view version, std::string_view status);
   void onWritten(const std::string& key, k8s_client::Reply reply);
