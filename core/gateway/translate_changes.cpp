@@ -20,10 +20,11 @@ void Translator::State::touchUpstreams(const std::string& service_key, Work& wor
     work.upstreams.insert(found->second.begin(), found->second.end());
 }
 
-void Translator::State::touchAsking(const std::string& service_key, Work& work) const {
-  for (const auto& [key, gateway] : gateways)
-    if (std::count(gateway.services.begin(), gateway.services.end(), service_key) > 0)
-      work.gateways.insert(key);
+void Translator::State::touchGateways(const std::vector<std::string> GatewayState::*list,
+                                      const std::string& key, Work& work) const {
+  for (const auto& [name, gateway] : gateways)
+    if (std::count((gateway.*list).begin(), (gateway.*list).end(), key) > 0)
+      work.gateways.insert(name);
 }
 
 void Translator::State::take(const ObjectChange& change, Work& work, Outcome& outcome) {
@@ -85,13 +86,11 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
       break;
     case Kind::ReferenceGrant:
       touchRoutes(routes_by_grants, change.name_space, Redo::Rules, work);
-      for (const auto& [name, gateway] : gateways)
-        if (std::count(gateway.namespaces.begin(), gateway.namespaces.end(), change.name_space) > 0)
-          work.gateways.insert(name);
+      touchGateways(&GatewayState::namespaces, change.name_space, work);
       break;
     case Kind::Service:
       touchRoutes(routes_by_service, key, Redo::Rules, work);
-      touchAsking(key, work);
+      touchGateways(&GatewayState::services, key, work);
       touchUpstreams(key, work);
       if (const auto* service = store.find<Service>(key); service && !service->gateway.empty())
         touchGateway(service->gateway, work);
@@ -106,9 +105,7 @@ void Translator::State::touched(Kind kind, const ObjectChange& change, const std
       break;
     case Kind::Secret:
       certificates.refresh(store, key, options.check_certificate);
-      for (const auto& [name, gateway] : gateways)
-        if (std::count(gateway.secrets.begin(), gateway.secrets.end(), key) > 0)
-          work.gateways.insert(name);
+      touchGateways(&GatewayState::secrets, key, work);
       work.snapshots = work.snapshots || snapshots.secrets().contains(key);
       break;
     case Kind::Namespace:
@@ -142,7 +139,7 @@ void Translator::State::touchTargets(const std::string& policy_key, Work& work) 
     const std::string service = objectKey(policy->meta.name_space, target.service);
     // Whether a backend resolves may depend on there being a policy.
     touchRoutes(routes_by_service, service, Redo::Rules, work);
-    touchAsking(service, work);
+    touchGateways(&GatewayState::services, service, work);
     touchUpstreams(service, work);
     touchPolicies({service});
   }
@@ -150,9 +147,7 @@ void Translator::State::touchTargets(const std::string& policy_key, Work& work) 
 
 void Translator::State::touchRelying(const std::string& config_map, Work& work) {
   authorities.forget(config_map);
-  for (const auto& [key, gateway] : gateways)
-    if (std::count(gateway.config_maps.begin(), gateway.config_maps.end(), config_map) > 0)
-      work.gateways.insert(key);
+  touchGateways(&GatewayState::config_maps, config_map, work);
   for (const auto& [key, policy] : store.all<BackendTlsPolicy>()) {
     const bool relies = std::any_of(
         policy.authorities.begin(), policy.authorities.end(),

@@ -13,9 +13,7 @@ namespace hyperway::gateway {
 void Translator::State::settleFilters(Work& work, Outcome& outcome) {
   for (const std::string& key : work.filters) {
     touchRoutes(routes_by_filter, key, Redo::Rules, work);
-    for (const auto& [name, gateway] : gateways)
-      if (std::find(gateway.filters.begin(), gateway.filters.end(), key) != gateway.filters.end())
-        work.gateways.insert(name);
+    touchGateways(&GatewayState::filters, key, work);
     const auto* object = store.find<FilterObject>(key);
     if (object == nullptr) {
       filter_verdicts.erase(key);

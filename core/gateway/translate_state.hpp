@@ -124,8 +124,9 @@ struct Translator::State {
   /// Marks routes of a Gateway and its sets whose listeners take others than before.
   void touchAttached(const std::string& gateway, const std::vector<ListenerState>& before,
                      const std::vector<ListenerState>& now, Work& work) const;
-  /// Marks the Gateways that have filters which ask a Service.
-  void touchAsking(const std::string& service_key, Work& work) const;
+  /// Marks the Gateways that have `key` in one of their lists of what they depend on.
+  void touchGateways(const std::vector<std::string> GatewayState::*list, const std::string& key,
+                     Work& work) const;
   /// Marks a Gateway, if it is ours.
   void touchGateway(const std::string& key, Work& work) const;
   /// Marks what a BackendTLSPolicy secures, and those that it may be in conflict with.
