@@ -47,15 +47,16 @@ void Translator::State::settleRoutes(Work& work, Outcome& outcome) {
 // A route that refers to no Gateway of ours is none of our business: its filters are not parsed and
 // its backends not followed.
 bool Translator::State::hasOwnParent(const RouteObject& spec) const {
-  const std::vector<ParentRef> parents = parentsOf(spec);
-  return std::any_of(parents.begin(), parents.end(), [&](const ParentRef& ref) {
+  const auto is_ours = [&](const ParentRef& ref) {
     return gateways.contains(gatewayBehind(ref, spec.meta.name_space));
-  });
+  };
+  return std::any_of(spec.parents.begin(), spec.parents.end(), is_ours) ||
+         (spec.use_default && std::any_of(gateways.begin(), gateways.end(),
+                                          [](const auto& each) { return each.second.is_default; }));
 }
 
-std::vector<ParentRef> Translator::State::parentsOf(const RouteObject& spec) const {
+std::vector<ParentRef> Translator::State::withDefaults(const RouteObject& spec) const {
   std::vector<ParentRef> parents = spec.parents;
-  if (!spec.use_default) return parents;
   std::set<std::string> defaults;
   for (const auto& [key, gateway] : gateways)
     if (gateway.is_default) defaults.insert(key);
@@ -156,7 +157,9 @@ void Translator::State::reindex(RouteState& state, const RouteDependencies& now)
 template <class Visit>
 void Translator::State::forEachParent(const RouteObject& spec, const RouteState& state,
                                       Visit&& visit) {
-  const std::vector<ParentRef> parents = parentsOf(spec);
+  const std::vector<ParentRef> more =
+      spec.use_default ? withDefaults(spec) : std::vector<ParentRef>();
+  const std::vector<ParentRef>& parents = spec.use_default ? more : spec.parents;
   for (std::size_t i = 0; i < parents.size(); ++i) {
     const ParentRef& ref = parents[i];
     const auto here = parents.begin() + static_cast<std::ptrdiff_t>(i);

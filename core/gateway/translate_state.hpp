@@ -192,9 +192,9 @@ struct Translator::State {
   /// Attaches a route and puts it into the model.
   void putRoute(const RouteObject& spec, RouteState& state, bool rules_differ, Work& work,
                 Outcome& outcome);
-  /// The parents of a route: those that it refers to, then the default Gateways, if it uses them
-  /// and does not refer to them as well (GEP-3793).
-  [[nodiscard]] std::vector<ParentRef> parentsOf(const RouteObject& spec) const;
+  /// The parents of a route that uses default Gateways: those that it refers to, then the default
+  /// Gateways that it does not refer to as well (GEP-3793).
+  [[nodiscard]] std::vector<ParentRef> withDefaults(const RouteObject& spec) const;
   /// True if a route refers to a Gateway of ours.
   [[nodiscard]] bool hasOwnParent(const RouteObject& spec) const;
   /// Key of the Gateway that a parentRef leads to, itself or by a ListenerSet; empty if to none.
