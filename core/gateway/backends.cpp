@@ -145,18 +145,22 @@ UpstreamKey split(std::string_view key) {
   return parts;
 }
 
-void addSlice(const EndpointSlice& slice, const Service::Port& of, bool terminating,
-              std::vector<route::Endpoint>& endpoints) {
+void addSlice(const EndpointSlice& slice, const Service::Port& of,
+              std::vector<route::Endpoint>& ready, std::vector<route::Endpoint>& draining) {
   if (slice.address_type != "IPv4" && slice.address_type != "IPv6") return;
   for (const EndpointSlice::Port& port : slice.ports) {
     if (port.name != of.name || port.protocol != of.protocol || port.port < 1 || port.port > 65535)
       continue;
     for (const EndpointSlice::Endpoint& endpoint : slice.endpoints) {
-      const bool takes = terminating ? endpoint.serving && endpoint.terminating : endpoint.ready;
-      if (!takes) continue;
-      for (const std::string& address : endpoint.addresses)
-        if (std::string literal = canonicalIp(address); !literal.empty())
-          endpoints.push_back({std::move(literal), static_cast<std::uint16_t>(port.port)});
+      const bool drains = endpoint.serving && endpoint.terminating;
+      if (!endpoint.ready && !drains) continue;
+      for (const std::string& address : endpoint.addresses) {
+        std::string literal = canonicalIp(address);
+        if (literal.empty()) continue;
+        const auto number = static_cast<std::uint16_t>(port.port);
+        if (drains) draining.push_back({literal, number});
+        if (endpoint.ready) ready.push_back({std::move(literal), number});
+      }
     }
   }
 }
@@ -167,6 +171,11 @@ std::string plainKey(std::string_view key) {
   return std::string(key);
 }
 
+void sortUnique(std::vector<route::Endpoint>& endpoints) {
+  std::sort(endpoints.begin(), endpoints.end());
+  endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
+}
+
 // Of a Service without EndpointSlices: what the configuration says.
 std::vector<route::Endpoint> givenEndpoints(const std::string& key,
                                             const TranslateOptions& options) {
@@ -174,8 +183,7 @@ std::vector<route::Endpoint> givenEndpoints(const std::string& key,
   if (given == options.default_endpoints.end()) given = options.default_endpoints.find("*");
   if (given == options.default_endpoints.end()) return {};
   std::vector<route::Endpoint> endpoints = given->second;
-  std::sort(endpoints.begin(), endpoints.end());
-  endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
+  sortUnique(endpoints);
   return endpoints;
 }
 
@@ -188,14 +196,10 @@ void findEndpoints(route::Upstream& upstream, const Service& service, const Serv
     upstream.endpoints = givenEndpoints(plainKey(upstream.key), options);
     return;
   }
-  const auto find = [&](bool terminating, std::vector<route::Endpoint>& endpoints) {
-    for (const std::string& slice : *slices)
-      addSlice(*store.find<EndpointSlice>(slice), port, terminating, endpoints);
-    std::sort(endpoints.begin(), endpoints.end());
-    endpoints.erase(std::unique(endpoints.begin(), endpoints.end()), endpoints.end());
-  };
-  find(false, upstream.endpoints);
-  find(true, upstream.draining);
+  for (const std::string& slice : *slices)
+    addSlice(*store.find<EndpointSlice>(slice), port, upstream.endpoints, upstream.draining);
+  sortUnique(upstream.endpoints);
+  sortUnique(upstream.draining);
   if (upstream.endpoints.empty()) upstream.endpoints = std::exchange(upstream.draining, {});
 }
 
