@@ -123,6 +123,7 @@ class Stream final : public codec::RequestEvents,
   void setForwarded() noexcept;
   void setRequestId(bool trusted) noexcept;
   void startRule(bool end) noexcept;
+  static void frame(const FilterChain& chain, http::RequestHead& head) noexcept;
   void noteRule(StreamInfo& info) const noexcept;
   // towards the backend
   void headReady() noexcept;

@@ -74,9 +74,7 @@ void Stream::startListener(bool end) noexcept {
   const auto& filters = listener_->filters()->bindings;
   rule_chain_.emplace(*this, filters);
   listener_filter_count_ = static_cast<std::uint32_t>(filters.size());
-  if ((rule_chain_->interest() & kRequestResize) != 0 &&
-      request_.framing.kind == http::BodyKind::Length)
-    request_.framing = {http::BodyKind::Chunked, 0};
+  frame(*rule_chain_, request_);
   rule_chain_->requestHead(end);
 }
 
@@ -258,10 +256,14 @@ void Stream::startRule(bool end) noexcept {
     from = rule_chain_->append(rule_->filters);
   else
     rule_chain_.emplace(*this, rule_->filters);
-  if ((rule_chain_->interest() & kRequestResize) != 0 &&
-      request_.framing.kind == http::BodyKind::Length)
-    request_.framing = {http::BodyKind::Chunked, 0};
+  frame(*rule_chain_, request_);
   rule_chain_->requestHead(end, preflight_, from);
+}
+
+/// A length is not to be promised where filters may change it.
+void Stream::frame(const FilterChain& chain, http::RequestHead& head) noexcept {
+  if ((chain.interest() & kRequestResize) != 0 && head.framing.kind == http::BodyKind::Length)
+    head.framing = {http::BodyKind::Chunked, 0};
 }
 
 void Stream::requestHeadThrough(FilterChain& chain) noexcept {

@@ -64,9 +64,7 @@ void Stream::startAttempt() noexcept {
   attempt_head_ = copyHead(request_, arena_);
   endBackendChain();
   backend_chain_.emplace(*this, backend_->filters);
-  if ((backend_chain_->interest() & kRequestResize) != 0 &&
-      attempt_head_->framing.kind == http::BodyKind::Length)
-    attempt_head_->framing = {http::BodyKind::Chunked, 0};
+  frame(*backend_chain_, *attempt_head_);
   const std::uint16_t attempt = attempts_;
   keep_replay_ = replayable_;  // until a connection says otherwise
   backend_chain_->requestHead(request_.framing.kind == http::BodyKind::None);
