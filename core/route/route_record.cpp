@@ -173,15 +173,19 @@ class RouteRecord::Builder {
       if (backend.upstream.empty()) {
         unresolved_.push_back(backendName(backend));
       } else {
-        out.upstream = upstreams_.of(backend.upstream);
-        out.upstream_number = out.upstream->number();
-        out.name = out.upstream->key();
+        resolve(backend, out);
       }
       out.weight_end = compiled.totalWeight() + backend.weight;
       out.refused = bindFilters(backend.filters, out.filters);
       addCallouts(backend.filters, static_cast<std::uint32_t>(compiled.backends.size()), compiled);
       compiled.backends.push_back(std::move(out));
     }
+  }
+
+  void resolve(const Backend& backend, CompiledBackend& out) {
+    out.upstream = upstreams_.of(backend.upstream);
+    out.upstream_number = out.upstream->number();
+    out.name = out.upstream->key();
   }
 
   void addCallouts(const std::vector<Filter>& filters, std::uint32_t backend,
@@ -200,9 +204,7 @@ class RouteRecord::Builder {
     for (const Backend& backend : rule.backends) {
       if (backend.weight != 0 || backend.upstream.empty()) continue;
       CompiledBackend& out = session.parked.emplace_back();
-      out.upstream = upstreams_.of(backend.upstream);
-      out.upstream_number = out.upstream->number();
-      out.name = out.upstream->key();
+      resolve(backend, out);
       out.refused = bindFilters(backend.filters, out.filters);
       addCallouts(backend.filters, compiled.placeOf(out), compiled);
     }
