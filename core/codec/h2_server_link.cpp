@@ -51,7 +51,6 @@ std::string_view webSocketKey(Arena& arena) noexcept {
 void H2ServerConnection::Link::open() noexcept {
   events_ = owner_.host_.openStream(*this);
   if (events_ == nullptr) return reset(NGHTTP2_REFUSED_STREAM);
-  events_->requestHead().version = http::Version::Http2;  // also of one that is refused
   Arena& arena = events_->arena();
   reader_ = new (arena.allocate(sizeof(http::H2RequestReader), alignof(http::H2RequestReader)))
       http::H2RequestReader(owner_.host_.limits, events_->requestHead());

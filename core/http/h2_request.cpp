@@ -83,7 +83,6 @@ void H2RequestReader::regular(std::string_view name, std::string_view value) {
 }
 
 HttpError H2RequestReader::finish(bool end) {
-  head_.version = Version::Http2;
   head_.keep_alive = true;
   if (error_ == HttpError::None)
     (void)(finishFraming(end) && finishMethod(end) && finishTarget() && finishAuthority());

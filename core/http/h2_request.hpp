@@ -22,7 +22,9 @@ class H2RequestReader {
   /// `head` is empty; its arena gets copies of all text. Limits outlive the reader: `head_bytes`
   /// counts a line as HTTP/1 would write it.
   H2RequestReader(const H1Limits& limits, RequestHead& head) noexcept
-      : limits_(limits), head_(head) {}
+      : limits_(limits), head_(head) {
+    head_.version = Version::Http2;  // also of one that is refused
+  }
 
   /// Takes the next line; its text is needed during the call only. After the first error further
   /// lines are counted and dropped.
