@@ -167,14 +167,19 @@ class Requests(GatewayCase):
         client.next_stream = 3
         self.assertEqual(client.ask().status, 200)
 
-    def test_cancelling_a_request_cancels_it_at_the_backend(self):
+    def app_that_waits(self):
+        """Has the backend answer nothing. Set when a connection with a request is closed."""
         gone = threading.Event()
 
         def script(connection):
             connection.read_request()
             if connection.wait_for_close(10):
                 gone.set()
-        self.app.script, client = script, self.client()
+        self.app.script = script
+        return gone
+
+    def test_cancelling_a_request_cancels_it_at_the_backend(self):
+        gone, client = self.app_that_waits(), self.client()
         stream = client.request()
         until(lambda: self.app.requests)
         client.send(reset(stream))
@@ -219,13 +224,7 @@ class Requests(GatewayCase):
         until(lambda: probes.asked_after(client.socket))
 
     def test_a_client_that_is_gone_costs_its_backend_nothing_more(self):
-        gone = threading.Event()
-
-        def script(connection):
-            connection.read_request()
-            if connection.wait_for_close(10):
-                gone.set()
-        self.app.script, client = script, self.client()
+        gone, client = self.app_that_waits(), self.client()
         client.request()
         until(lambda: self.app.requests)
         client.close()  # FIN, and a reset for what we still say

@@ -97,6 +97,17 @@ inline Route route(std::string name, std::vector<std::string> hostnames,
   return made;
 }
 
+/// A session by cookie in which no member is as it is by default, but `header`.
+inline Session timedSession() {
+  return {"sticky",
+          false,
+          "/a",
+          true,
+          std::chrono::milliseconds(90'000),
+          std::chrono::milliseconds(7),
+          "u1 HTTPRoute default/r/0"};
+}
+
 inline const CompiledListener* listenerOf(const RouteTable& table, std::string_view host,
                                           std::uint16_t port = 8080) {
   const BindGroup* group = table.group({"0.0.0.0", port});

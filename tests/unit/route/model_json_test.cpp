@@ -87,13 +87,7 @@ ModelBatch fullModel() {
   rule.request_timeout = std::chrono::milliseconds(1500);
   rule.backend_timeout = std::chrono::milliseconds(0);
   rule.retry = Retry{2, {500, 503}, std::chrono::milliseconds(100)};
-  rule.session = Session{"sticky",
-                         false,
-                         "/a",
-                         true,
-                         std::chrono::milliseconds(90'000),
-                         std::chrono::milliseconds(7),
-                         "u1 HTTPRoute default/r/0"};
+  rule.session = timedSession();
   Rule second;
   second.id = "default/r/2";  // 1 was dropped
   second.matches = {matchOf(prefix("/"))};
