@@ -56,7 +56,7 @@ class Ahead {
   [[nodiscard]] Result take() {
     std::unique_lock lock(mutex_);
     const std::size_t index = taken_++;
-    if (waiting_helpers_ > 0) room_.notify_one();
+    if (waiting_helpers_ > 0 && hasRoom()) room_.notify_all();
     if (claimed_ == index) {
       ++claimed_;
       lock.unlock();
@@ -71,8 +71,10 @@ class Ahead {
   }
 
  private:
-  // Results that nobody has taken yet are bounded.
+  // Results that nobody has taken yet are bounded. Who waits for room waits for much of it: to wake
+  // up for each piece costs as much as the piece.
   static constexpr std::size_t kWindow = 256;
+  static constexpr std::size_t kRoom = kWindow / 2;
 
   struct Slot {
     bool done = false;
@@ -81,6 +83,9 @@ class Ahead {
 
   [[nodiscard]] bool mayClaim() const {
     return claimed_ < results_.size() && claimed_ < taken_ + kWindow;
+  }
+  [[nodiscard]] bool hasRoom() const {
+    return claimed_ == results_.size() || claimed_ + kRoom <= taken_ + kWindow;
   }
 
   // Does the next piece; `lock` is held before and after, not meanwhile.
@@ -101,12 +106,14 @@ class Ahead {
 
   void help() {
     std::unique_lock lock(mutex_);
-    for (;;) {
+    while (claimed_ < results_.size()) {
+      if (mayClaim()) {
+        work(lock);
+        continue;
+      }
       ++waiting_helpers_;
-      room_.wait(lock, [this] { return claimed_ == results_.size() || mayClaim(); });
+      room_.wait(lock, [this] { return hasRoom(); });
       --waiting_helpers_;
-      if (claimed_ == results_.size()) return;
-      work(lock);
     }
   }
 

@@ -44,6 +44,9 @@ void appendId(std::string& out, const ObjectId& id) {
 
 std::string documentOf(const Changes& changes) {
   std::string out = "{\"upserts\":[";
+  std::size_t size = 0;
+  for (const std::string& object : changes.upserts) size += object.size() + 1;
+  out.reserve(size + 64);
   for (const std::string& object : changes.upserts) {
     if (out.back() != '[') out += ',';
     out += object;
@@ -67,10 +70,9 @@ struct NewFile {
 NewFile readNew(const std::string& path) {
   constexpr std::size_t kLarge = 64 * 1024;
   NewFile out;
-  if (lookAt(path, &out.signature) != PathKind::File || out.signature.size > kLarge) return out;
   FileBuffer buffer;
   std::string ignored;
-  if (const auto text = readFile(path, buffer, out.signature, ignored))
+  if (const auto text = readFile(path, buffer, out.signature, ignored, kLarge))
     out.content = convertFile(*text);
   return out;
 }

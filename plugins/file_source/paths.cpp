@@ -15,8 +15,6 @@
 namespace hyperway::file_source {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = 64 * 1024 * 1024;
-
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -80,12 +78,14 @@ PathKind lookAt(const std::string& path, Signature* signature) {
   return S_ISDIR(info.st_mode) ? PathKind::Directory : PathKind::Other;
 }
 
-char* FileBuffer::reserve(std::size_t size) {
+char* FileBuffer::reserve(std::size_t size, std::size_t kept) {
   if (size <= capacity_) return data_.get();
-  auto larger = std::make_unique_for_overwrite<char[]>(size);
-  if (capacity_ > 0) std::memcpy(larger.get(), data_.get(), capacity_);
+  // A file that grows by some bytes with each edit is not to need another buffer each time.
+  const std::size_t room = size + size / 8;
+  auto larger = std::make_unique_for_overwrite<char[]>(room);
+  if (kept > 0) std::memcpy(larger.get(), data_.get(), kept);
   data_ = std::move(larger);
-  capacity_ = size;
+  capacity_ = room;
   return data_.get();
 }
 
@@ -103,7 +103,8 @@ std::optional<std::string> readFile(const std::string& path, std::string& error)
 }
 
 std::optional<std::string_view> readFile(const std::string& path, FileBuffer& buffer,
-                                         Signature& signature, std::string& error) {
+                                         Signature& signature, std::string& error,
+                                         std::size_t most) {
   // O_NONBLOCK: a pipe with a manifest's name must not hold the thread.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
@@ -115,16 +116,17 @@ std::optional<std::string_view> readFile(const std::string& path, FileBuffer& bu
     error = "is not a regular file";
     return std::nullopt;
   }
-  if (static_cast<std::size_t>(info.st_size) > kMaxFileBytes) {
-    error = "is larger than 64 MiB; split it";
+  const auto tooLarge = [&] {
+    error = "is larger than " + std::to_string(most >> 20) + " MiB; split it";
     return std::nullopt;
-  }
-  signature = signatureOf(info);
+  };
   const auto expected = static_cast<std::size_t>(info.st_size);
-  char* out = buffer.reserve(expected + 1);
+  if (expected > most) return tooLarge();
+  signature = signatureOf(info);
+  char* out = buffer.reserve(expected + 1, 0);
   std::size_t size = 0;
   for (;;) {
-    if (size == buffer.capacity()) out = buffer.reserve(size * 2);
+    if (size == buffer.capacity()) out = buffer.reserve(size * 2, size);
     const ssize_t got = ::read(file.get(), out + size, buffer.capacity() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
@@ -133,10 +135,7 @@ std::optional<std::string_view> readFile(const std::string& path, FileBuffer& bu
     }
     if (got == 0) break;
     size += static_cast<std::size_t>(got);
-    if (size > kMaxFileBytes) {
-      error = "is larger than 64 MiB; split it";
-      return std::nullopt;
-    }
+    if (size > most) return tooLarge();
     // More was asked for, so this is the end; ten thousand files need not be asked again.
     if (size == expected && size < buffer.capacity()) break;
   }

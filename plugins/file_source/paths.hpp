@@ -24,15 +24,18 @@ enum class PathKind { Missing, File, Directory, Other };
 /// Looks a path up; `signature` may be null.
 [[nodiscard]] PathKind lookAt(const std::string& path, Signature* signature);
 
-/// The whole of a regular file; `error` says why there is nothing (too large: above 64 MiB).
+/// Largest file that is read.
+constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
+
+/// The whole of a regular file; `error` says why there is nothing.
 [[nodiscard]] std::optional<std::string> readFile(const std::string& path, std::string& error);
 
 /// Memory that one file after another is read into. A file with ten thousand documents has
 /// megabytes: neither are they cleared first nor asked of the system anew at each edit.
 class FileBuffer {
  public:
-  /// At least `size` bytes; what was in it is kept.
-  [[nodiscard]] char* reserve(std::size_t size);
+  /// At least `size` bytes; the first `kept` of what was in it stay.
+  [[nodiscard]] char* reserve(std::size_t size, std::size_t kept);
   /// How many bytes there are.
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   /// Gives the memory back.
@@ -44,9 +47,10 @@ class FileBuffer {
 };
 
 /// The same into `buffer`, in which the text stays until it is used again; `signature` is of what
-/// was read.
+/// was read, `most` the largest size in bytes.
 [[nodiscard]] std::optional<std::string_view> readFile(const std::string& path, FileBuffer& buffer,
-                                                       Signature& signature, std::string& error);
+                                                       Signature& signature, std::string& error,
+                                                       std::size_t most = kMaxFileBytes);
 
 /// Writes a file so that readers see the old or the new content, never a part: a temporary file
 /// beside it, then rename. `mode` are the permissions. False with `error` on a failure.

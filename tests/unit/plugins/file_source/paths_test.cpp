@@ -48,6 +48,37 @@ TEST_CASE("A buffer that was used for a larger file shows nothing of it") {
   CHECK(readFile(folder.path + "/3", buffer, signature, error) == std::string(3, 'a' + 3));
 }
 
+TEST_CASE("A file that grows a little with each edit stays in the buffer that it has") {
+  const Folder folder;
+  const std::string path = folder.path + "/grows.yaml";
+  FileBuffer buffer;
+  Signature signature;
+  std::string error;
+  put(path, std::string(100000, 'a'));
+  const auto first = readFile(path, buffer, signature, error);
+  REQUIRE(first.has_value());
+  const std::size_t room = buffer.capacity();
+  CHECK(room < 120000);
+  put(path, std::string(110000, 'b'));
+  const auto second = readFile(path, buffer, signature, error);
+  REQUIRE(second.has_value());
+  CHECK(*second == std::string(110000, 'b'));
+  CHECK(buffer.capacity() == room);
+}
+
+TEST_CASE("A file beyond the size that is asked for is not read") {
+  const Folder folder;
+  FileBuffer buffer;
+  Signature signature;
+  std::string error;
+  constexpr std::size_t kMost = std::size_t{1} << 20;
+  put(folder.path + "/fits", std::string(kMost, 'a'));
+  put(folder.path + "/large", std::string(kMost + 1, 'a'));
+  CHECK(readFile(folder.path + "/fits", buffer, signature, error, kMost).has_value());
+  CHECK(!readFile(folder.path + "/large", buffer, signature, error, kMost).has_value());
+  CHECK(error == "is larger than 1 MiB; split it");
+}
+
 TEST_CASE("A file whose size is not known beforehand is read to its end") {
   // Files of /proc have size 0.
   FileBuffer buffer;
