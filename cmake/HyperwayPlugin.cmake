@@ -28,7 +28,9 @@ function(hyperway_add_plugin)
 
   set(exports "${HYPERWAY_PLUGIN_CMAKE_DIR}/plugin.map")
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${exports}")
-  target_link_options(${target} PRIVATE "-Wl,--version-script=${exports}" -Wl,--gc-sections)
+  # The host copies and hashes the file at every start: debug information is most of it.
+  target_link_options(${target} PRIVATE "-Wl,--version-script=${exports}" -Wl,--gc-sections
+                      -Wl,--compress-debug-sections=zlib)
   # Clang leaves sanitizer symbols to the executable, so a sanitized object cannot be closed.
   if(NOT (CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND HYPERWAY_SANITIZE))
     target_link_options(${target} PRIVATE -Wl,-z,defs)

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,13 @@ TEST_CASE("SHA-256 gives the examples of FIPS 180-4") {
         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   CHECK(of(std::string(1'000'000, 'a')) ==
         "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST_CASE("SHA-256 of pieces is that of the whole") {
+  Sha256 hash;
+  for (const std::string_view piece : {"", "ab", "c"})
+    hash.add(std::as_bytes(std::span(piece.data(), piece.size())));
+  CHECK(hash.hex() == of("abc"));
 }
 
 }  // namespace
