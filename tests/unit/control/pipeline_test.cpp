@@ -263,6 +263,22 @@ TEST_CASE("With several sinks each gets every batch, and ready means that all ha
   CHECK(second.all()[2].full);
 }
 
+TEST_CASE("A sink that serves makes ready, however long its report waits behind other work") {
+  Fixture f;
+  std::string error;
+  REQUIRE(f.pipeline.start(error));
+  f.port.publish(SourcePort::kBegin | SourcePort::kEnd | SourcePort::kSynced, {}, 1,
+                 {gatewayClass(), gatewayWith(80)});
+  REQUIRE(f.pipeline.drain(kLimit));
+  std::promise<void> go;
+  f.pipeline.post([wait = go.get_future().share()] { wait.wait(); });
+  f.sink.tell({1, true, "no room", {}, {}});
+  CHECK_FALSE(f.pipeline.health().programmed);
+  f.sink.tell({1, false, "", {}, {}});
+  CHECK(f.pipeline.health().programmed);
+  go.set_value();
+}
+
 TEST_CASE("A source that cannot begin stops the start with its reason") {
   Fixture f;
   f.source.broken = true;
