@@ -49,30 +49,51 @@ void ChangeQueue::add(std::size_t source, std::uint32_t flags, const SourcePort:
   std::uint64_t& highest = pending.sequences[source];
   highest = std::max(highest, sequence);
   // What stays is made first, so that what goes with the batch leaves no holes in it.
-  for (const gateway::ObjectChange& change : changes) {
-    if (!change.json.empty()) {
-      state.known[kindOf(change)].insert(nameOf(change));
-    } else if (const auto known = state.known.find(kindOf(change)); known != state.known.end()) {
-      known->second.erase(nameOf(change));
-    }
+  remember(state, changes);
+  if (changes.size() > pending.list.size()) {
+    pending.list.reserve(pending.list.size() + changes.size());
+    pending.by_key.reserve(pending.list.size() + changes.size());
   }
   for (gateway::ObjectChange& change : changes) {
     std::string key = kindOf(change) + '|' + nameOf(change);
-    if (change.json.empty())
-      state.seen.erase(key);
-    else if (state.listing)
-      state.seen.insert(key);
     place(pending, std::move(change), std::move(key));
   }
   if ((flags & SourcePort::kEnd) != 0 && state.listing) endList(state, pending);
 }
 
+void ChangeQueue::remember(SourceState& state, const std::vector<gateway::ObjectChange>& changes) {
+  const gateway::ObjectChange* before = nullptr;  // batches have long runs of one kind
+  Names* known = nullptr;
+  Names* seen = nullptr;
+  for (const gateway::ObjectChange& change : changes) {
+    if (before == nullptr || before->kind != change.kind || before->group != change.group) {
+      const std::string kind = kindOf(change);
+      known = &state.known[kind];
+      seen = &state.seen[kind];
+    }
+    before = &change;
+    std::string name = nameOf(change);
+    if (change.json.empty()) {
+      known->erase(name);
+      seen->erase(name);
+      continue;
+    }
+    if (state.listing) seen->insert(name);
+    known->insert(std::move(name));
+  }
+}
+
 void ChangeQueue::endList(SourceState& state, Changes& pending) {
   for (auto& [kind, names] : state.known) {
+    const Names& seen = state.seen[kind];
     for (auto at = names.begin(); at != names.end();) {
+      if (seen.contains(*at)) {
+        ++at;
+        continue;
+      }
       std::string key = kind + '|' + *at;
       gateway::ObjectChange gone = removalOf(key);
-      if (state.seen.contains(key) || !inScope(state.scope, gone)) {
+      if (!inScope(state.scope, gone)) {
         ++at;
         continue;
       }

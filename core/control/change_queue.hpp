@@ -62,8 +62,9 @@ class ChangeQueue {
     std::unordered_map<std::string, Names> known;  // "group|kind" -> published and not removed
     bool listing = false;                          // between kBegin and kEnd
     SourcePort::Scope scope;                       // of that list
-    std::unordered_set<std::string> seen;          // in that list, whole keys
+    std::unordered_map<std::string, Names> seen;   // in that list, like `known`
   };
+  static void remember(SourceState& state, const std::vector<gateway::ObjectChange>& changes);
   static void place(Changes& pending, gateway::ObjectChange change, std::string key);
   static void endList(SourceState& state, Changes& pending);
 

@@ -14,6 +14,9 @@ namespace {
 namespace ondemand = simdjson::ondemand;
 using Changes = std::vector<gateway::ObjectChange>;
 
+// Bytes of JSON: a guess at how many a batch has.
+constexpr std::size_t kTypicalObject = 512;
+
 // A member that may be absent. After any other error the object is not to be used again: the parser
 // has let go of it.
 simdjson::simdjson_result<ondemand::value> find(ondemand::object& object, std::string_view name) {
@@ -92,6 +95,7 @@ Result<Changes, std::string> readObjectBatch(std::string_view document) {
     ondemand::parser parser;
     ondemand::document root = parser.iterate(*padded).value();
     Changes out;
+    out.reserve(document.size() / kTypicalObject);
     readList(root, "removals", readRemoval, out);
     readList(
         root, "upserts", [&](ondemand::object object) { return readUpsert(object, padded); }, out);
