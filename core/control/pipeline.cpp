@@ -69,9 +69,9 @@ void openHeap() {
   for (void* block : blocks) std::free(block);
 }
 
-// "Kind ns/name" of a rejection "Kind ns/name: /pointer: message".
+// "Kind ns/name" of a rejection "Kind ns/name: /pointer: message"; a name may have a colon in it.
 std::string subjectOf(const std::string& rejection) {
-  return rejection.substr(0, rejection.find(':'));
+  return rejection.substr(0, rejection.find(": "));
 }
 
 std::string subjectOf(const gateway::ObjectChange& change) {

@@ -59,8 +59,9 @@ void Translator::State::take(const ObjectChange& change, Work& work, Outcome& ou
 void Translator::State::reject(const ObjectChange& change, const Problems& problems,
                                Outcome& outcome) {
   const std::string key = objectKey(change.name_space, change.name);
+  const std::string& shown = change.name_space.empty() ? change.name : key;
   for (const Problem& problem : problems.list())
-    outcome.rejected.push_back(change.kind + ' ' + key + ": " + problem.pointer + ": " +
+    outcome.rejected.push_back(change.kind + ' ' + shown + ": " + problem.pointer + ": " +
                                problem.message);
   rejected[change.kind + '/' + key] = problems.list();
 }

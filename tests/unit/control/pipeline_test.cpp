@@ -263,6 +263,23 @@ TEST_CASE("With several sinks each gets every batch, and ready means that all ha
   CHECK(second.all()[2].full);
 }
 
+TEST_CASE(
+    "An object without namespace, its name with a colon, is no longer rejected once it is gone") {
+  Fixture f;
+  std::string error;
+  REQUIRE(f.pipeline.start(error));
+  gateway::ObjectChange bundle{
+      "certificates.k8s.io", "ClusterTrustBundle", "", "example.com:a:1",
+      R"({"apiVersion":"certificates.k8s.io/v1beta1","kind":"ClusterTrustBundle","metadata":{"name":"example.com:a:1"},"spec":7})"};
+  f.port.publish(SourcePort::kBegin | SourcePort::kEnd | SourcePort::kSynced, {}, 1, {bundle});
+  REQUIRE(f.pipeline.drain(kLimit));
+  CHECK(f.pipeline.health().rejected.size() == 1);
+  bundle.json = {};
+  f.port.publish(0, {}, 2, {bundle});
+  REQUIRE(f.pipeline.drain(kLimit));
+  CHECK(f.pipeline.health().rejected.empty());
+}
+
 TEST_CASE("A sink that serves makes ready, however long its report waits behind other work") {
   Fixture f;
   std::string error;
