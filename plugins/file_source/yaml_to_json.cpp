@@ -173,6 +173,7 @@ class Converter {
     if (frames_.size() >= kMaxDepth) return failAt(line_, "nested more than 64 levels deep");
     if (!frames_.empty() && frames_.back().want_key)
       return failAt(line_, "a mapping key must be a scalar");
+    if (namesObject()) return failAt(line_, frames_.back().key + " must be a text");
     Frame frame;
     frame.mapping = frame.want_key = mapping;
     frame.anchor = anchor;
@@ -234,6 +235,7 @@ class Converter {
     if (!typeOf(event, text, type)) return false;
     if (type == ScalarType::Null && !frames_.empty() && frames_.back().mapping)
       return dropMember(data.anchor);
+    if (type != ScalarType::String && namesObject()) return failNoText(text);
     openValue();
     const std::size_t begin = out_.size();
     appendScalar(out_, type, text);
@@ -316,6 +318,7 @@ class Converter {
       return failAt(line_, "an alias cannot stand for a whole object or its metadata");
     openValue();
     const auto [begin, end] = found->second;
+    if (out_[begin] != '"' && namesObject()) return failNoText(out_.substr(begin, end - begin));
     if (out_.size() + (end - begin) > kMaxDocumentBytes)
       return failAt(line_, "the document is larger than 16 MiB once its aliases are expanded");
     const std::string copy = out_.substr(begin, end - begin);
@@ -323,6 +326,19 @@ class Converter {
     if (frame.candidate != kNone && copy.starts_with('"'))
       note(frame, copy.substr(1, copy.size() - 2));
     return true;
+  }
+
+  // True for a member that tells which object it is: the host refuses what has no text there.
+  bool namesObject() const {
+    if (frames_.empty()) return false;
+    const Frame& frame = frames_.back();
+    if (frame.role == Role::Object) return frame.key == "apiVersion" || frame.key == "kind";
+    return frame.role == Role::Metadata && (frame.key == "name" || frame.key == "namespace");
+  }
+
+  bool failNoText(std::string_view value) {
+    return failAt(line_,
+                  frames_.back().key + " must be a text: put " + std::string(value) + " in quotes");
   }
 
   // A scalar member of an object or its metadata.

@@ -119,6 +119,14 @@ TEST_CASE("What is not a manifest is refused with its line") {
             "1: Service: metadata.name \"A_b\""},
            {"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: a.b}\n",
             "1: Service: metadata.namespace \"a.b\""},
+           {"apiVersion: v1\nkind: Service\nmetadata:\n  name: 404\n",
+            "4: name must be a text: put 404 in quotes"},
+           {"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: 1}\n",
+            "3: namespace must be a text: put 1 in quotes"},
+           {"apiVersion: v1\nkind: true\n", "2: kind must be a text: put true in quotes"},
+           {"apiVersion: 1.0\n", "1: apiVersion must be a text: put 1.0 in quotes"},
+           {"a: &n 404\nmetadata: {name: *n}\n", "2: name must be a text: put 404 in quotes"},
+           {"metadata: {name: [a]}\n", "1: name must be a text"},
        }) {
     CAPTURE(row.text);
     const std::string error = bad(row.text);
