@@ -22,6 +22,12 @@ constexpr int kMaxDirectoryDepth = 16;
 constexpr std::int64_t kSettleNs = 2'000'000'000;
 // A writer that keeps a file open must go on writing to keep it from being read by a poll.
 constexpr std::chrono::seconds kOpenWrite{60};
+// Editors and version control put a new file in an old one's place by taking the old one away
+// first.
+constexpr std::chrono::milliseconds kGone{100};
+// Clocks of file systems tick every few milliseconds: a second write may leave the same signature.
+constexpr std::int64_t kTickNs = 20'000'000;
+constexpr std::chrono::seconds kLookAgain{2};
 constexpr const char* kSelfSignedPath = "(self-signed certificate)";
 
 std::int64_t nowNs() {
@@ -133,8 +139,9 @@ void FileSource::run() {
   bool quiet = true;
   auto next_poll = Clock::now() + settings_.poll;
   while (!stopping_) {
-    const auto now = Clock::now();
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(next_poll - now);
+    auto wake = next_poll;
+    for (const auto& [path, since] : gone_) wake = std::min(wake, since + kGone);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(wake - Clock::now());
     const auto events = watcher_.wait(std::max(left, std::chrono::milliseconds(0)));
     if (stopping_) break;
     std::string error;
@@ -144,13 +151,15 @@ void FileSource::run() {
       follow(events);
       quiet = false;
     }
+    removeGone();
+    if (unsettled_) next_poll = std::min(next_poll, Clock::now() + kLookAgain);
     if (Clock::now() >= next_poll) {
       // Between the edits of a busy hour the memory of the largest file is kept.
       if (std::exchange(quiet, true)) buffer_.release();
       unsettled_ = false;
       scan(Reason::Poll);
       const std::chrono::seconds wait =
-          unsettled_ ? std::min(settings_.poll, std::chrono::seconds(2)) : settings_.poll;
+          unsettled_ ? std::min(settings_.poll, kLookAgain) : settings_.poll;
       next_poll = Clock::now() + wait;
     }
     publish(0);
@@ -165,9 +174,8 @@ void FileSource::scan(Reason reason) {
   seen.insert(kSelfSignedPath);
   const std::lock_guard lock(mutex_);
   for (const std::string& path : manifests_.paths()) {
-    if (seen.contains(path)) continue;
-    manifests_.remove(path);
-    signatures_.erase(path);
+    if (seen.contains(path) || (signatures_.contains(path) && mayComeBack(path))) continue;
+    forget(path);
   }
   std::vector<std::string> keep;
   keep.reserve(watched_.size());
@@ -179,11 +187,7 @@ void FileSource::scanRoot(const std::string& root, Reason reason, Paths& seen) {
   // What a root gave before stays if the root as a whole is away: an unmounted volume is no wish to
   // delete.
   const auto keepKnown = [&](std::string why) {
-    const std::lock_guard lock(mutex_);
-    for (const std::string& path : manifests_.paths())
-      if (path == root || path.starts_with(root + '/')) seen.insert(path);
-    manifests_.fail(root, std::move(why));
-    seen.insert(root);
+    keepBelow(root, std::move(why), seen);
     watchPath(root);
   };
   switch (lookAt(root, nullptr)) {
@@ -196,18 +200,20 @@ void FileSource::scanRoot(const std::string& root, Reason reason, Paths& seen) {
       return;
     case PathKind::Directory: break;
   }
-  std::vector<ListedFile> files;
-  std::vector<std::string> directories;
+  Listing listing;
   watched_[root].manifests = true;
   watcher_.watch(root);
-  if (!listManifests(root, settings_.recursive ? kMaxDirectoryDepth : 0, files, directories)) {
+  if (!listManifests(root, settings_.recursive ? kMaxDirectoryDepth : 0, listing)) {
     keepKnown(std::string("cannot be listed: ") + std::strerror(errno));
     return;
   }
-  for (const std::string& directory : directories) {
+  for (const std::string& directory : listing.directories) {
     watched_[directory].manifests = true;
     watcher_.watch(directory);
   }
+  for (const auto& [directory, why] : listing.unreadable)
+    keepBelow(directory, "cannot be listed: " + why, seen);
+  const std::vector<ListedFile>& files = listing.files;
   seen.reserve(seen.size() + files.size());
   std::vector<const std::string*> unread;
   for (const ListedFile& file : files)
@@ -229,6 +235,40 @@ void FileSource::scanRoot(const std::string& root, Reason reason, Paths& seen) {
     else
       visit(file.path, reason, false);
     seen.insert(file.path);
+  }
+}
+
+void FileSource::keepBelow(const std::string& top, std::string why, Paths& seen) {
+  const std::lock_guard lock(mutex_);
+  for (const std::string& path : manifests_.paths())
+    if (path == top || path.starts_with(top + '/')) seen.insert(path);
+  manifests_.fail(top, std::move(why));
+  seen.insert(top);
+}
+
+// With the lock held.
+void FileSource::forget(const std::string& path) {
+  manifests_.remove(path);
+  signatures_.erase(path);
+  being_written_.erase(path);
+  pairs_.erase(path);
+}
+
+// True at first for a file that is not there any more: what it defined stays until removeGone().
+bool FileSource::mayComeBack(const std::string& path) {
+  const auto [at, is_new] = gone_.try_emplace(path, Clock::now());
+  if (is_new || Clock::now() - at->second < kGone) return true;
+  gone_.erase(at);
+  return false;
+}
+
+void FileSource::removeGone() {
+  std::vector<std::string> due;
+  for (const auto& [path, since] : gone_)
+    if (Clock::now() - since >= kGone) due.push_back(path);
+  for (const std::string& path : due) {
+    visit(path, Reason::Event, false);
+    gone_.erase(path);
   }
 }
 
@@ -260,14 +300,16 @@ void FileSource::visit(const std::string& path, Reason reason, bool again) {
     const std::lock_guard lock(mutex_);
     const bool is_root =
         std::find(settings_.paths.begin(), settings_.paths.end(), path) != settings_.paths.end();
-    if (is_root)
+    if (is_root) {
       manifests_.fail(path, "is gone; what it defined stays in force");
-    else
-      manifests_.remove(path);
-    signatures_.erase(path);
-    being_written_.erase(path);
+      signatures_.erase(path);
+      being_written_.erase(path);
+    } else if (known == signatures_.end() || !mayComeBack(path)) {
+      forget(path);
+    }
     return;
   }
+  gone_.erase(path);
   if (kind != PathKind::File) return;
   if (!again && known != signatures_.end() && known->second == signature) return;
   // A file in the middle of being written is of no use; its close or a later poll will do.
@@ -293,7 +335,9 @@ void FileSource::visit(const std::string& path, Reason reason, bool again) {
 template <class Content>
 void FileSource::take(const std::string& path, const Signature& signature, Content content) {
   being_written_.erase(path);
-  signatures_[path] = signature;
+  gone_.erase(path);
+  Signature& kept = signatures_[path] = signature;
+  if (nowNs() - signature.modified_ns < kTickNs) kept.modified_ns = 0;  // so that it is read again
   const std::lock_guard lock(mutex_);
   manifests_.load(path, std::move(content));
 }
@@ -325,6 +369,7 @@ void FileSource::loadPair(const std::string& directory, std::string_view name_sp
                           const std::string& name, Paths& seen) {
   const std::string path = directory + "/tls.crt";
   seen.insert(path);
+  pairs_[path] = {directory, std::string(name_space), name};
   std::string error;
   const auto chain = readFile(path, error);
   const auto key = readFile(directory + "/tls.key", error);
@@ -359,18 +404,37 @@ void FileSource::loadSelfSigned() {
     }
   }
   const std::lock_guard lock(mutex_);
-  if (pair.chain.empty())
+  if (pair.chain.empty()) {
     manifests_.fail(kSelfSignedPath, error);
-  else
-    manifests_.load(kSelfSignedPath, tlsSecret(wanted.name_space, wanted.name, pair));
+    return;
+  }
+  self_signed_ = tlsSecret(wanted.name_space, wanted.name, pair);
+  manifests_.load(kSelfSignedPath, self_signed_);
+}
+
+// A rival definition came or went.
+void FileSource::reload(const std::string& path) {
+  if (const auto pair = pairs_.find(path); pair != pairs_.end()) {
+    const Pair from = pair->second;
+    Paths ignored;
+    loadPair(from.directory, from.name_space, from.name, ignored);
+  } else if (path == kSelfSignedPath) {
+    const std::lock_guard lock(mutex_);
+    manifests_.load(path, self_signed_);
+  } else {
+    visit(path, Reason::Event, true);
+  }
 }
 
 void FileSource::follow(const std::vector<WatchEvent>& events) {
+  bool lost = false;  // more events than the system kept
+  bool all = false;
   for (const WatchEvent& event : events) {
-    if (followOne(event)) continue;
-    scan(Reason::Event);
-    return;
+    lost = lost || event.directory.empty();
+    all = !followOne(event) || all;
   }
+  if (lost) being_written_.clear();  // ends of writes may be among them
+  if (all) scan(lost ? Reason::Poll : Reason::Event);
 }
 
 // False: this event is none that a look at single files can answer.
@@ -424,7 +488,7 @@ void FileSource::publish(std::uint32_t flags) {
       again = manifests_.takeReloads();
     }
     if (again.empty()) break;
-    for (const std::string& path : again) visit(path, Reason::Event, true);
+    for (const std::string& path : again) reload(path);
   }
   // Before the batch: whoever waits for the batch then knows what is wrong with it, too.
   reportHealth();
@@ -433,13 +497,22 @@ void FileSource::publish(std::uint32_t flags) {
     const std::lock_guard lock(mutex_);
     changes = manifests_.takeChanges();
   }
-  if (flags != 0 || !changes.empty()) {
-    const std::string document = documentOf(changes);
-    const hw_status status = port_.publish(HW_DOC_OBJECTS, flags, {}, ++sequence_, document);
-    if (status != HW_OK)
-      log_.write(sdk::Level::Error, "the host refused a batch",
-                 {{"status", std::to_string(status)}});
-  }
+  if (flags == 0 && changes.empty()) return;
+  if (send(flags, changes) != HW_INVALID) return;
+  // One object that the host does not take is not to cost the others.
+  if ((flags & HW_PUBLISH_BEGIN) != 0) (void)send(HW_PUBLISH_BEGIN, {});
+  for (const std::string& object : changes.upserts) (void)send(0, {{object}, {}});
+  for (const ObjectId& id : changes.removals) (void)send(0, {{}, {id}});
+  if ((flags & ~std::uint32_t{HW_PUBLISH_BEGIN}) != 0)
+    (void)send(flags & ~std::uint32_t{HW_PUBLISH_BEGIN}, {});
+}
+
+hw_status FileSource::send(std::uint32_t flags, const Changes& changes) {
+  const std::string document = documentOf(changes);
+  const hw_status status = port_.publish(HW_DOC_OBJECTS, flags, {}, ++sequence_, document);
+  if (status != HW_OK)
+    log_.write(sdk::Level::Error, "the host refused a batch", {{"status", std::to_string(status)}});
+  return status;
 }
 
 void FileSource::reportHealth() {

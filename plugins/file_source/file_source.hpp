@@ -55,6 +55,10 @@ class FileSource {
     std::map<std::string, std::set<std::string>>
         names;  // an entry -> paths to look at when it changes
   };
+  // Two files that make a Secret.
+  struct Pair {
+    std::string directory, name_space, name;
+  };
   enum class Reason { Event, Poll };
   using Paths = std::unordered_set<std::string>;
   using Clock = std::chrono::steady_clock;
@@ -66,6 +70,11 @@ class FileSource {
   void loadPair(const std::string& directory, std::string_view name_space, const std::string& name,
                 Paths& seen);
   void loadSelfSigned();
+  void reload(const std::string& path);
+  void keepBelow(const std::string& top, std::string why, Paths& seen);
+  void forget(const std::string& path);
+  [[nodiscard]] bool mayComeBack(const std::string& path);
+  void removeGone();
   void visit(const std::string& path, Reason reason, bool again);
   template <class Content>  // std::string_view, or ConvertedFile of a file that is not known yet
   void take(const std::string& path, const Signature& signature, Content content);
@@ -75,6 +84,7 @@ class FileSource {
   [[nodiscard]] bool followWrite(const WatchEvent& event);
   void visitChanged(const std::string& path);
   void publish(std::uint32_t flags);
+  hw_status send(std::uint32_t flags, const Changes& changes);
   void reportHealth();
   [[nodiscard]] std::string lineOf(const Manifests::Origin& origin, std::string_view pointer) const;
 
@@ -86,13 +96,16 @@ class FileSource {
   std::unordered_map<std::string, Signature> signatures_;
   FileBuffer buffer_;  // what is being read
   std::map<std::string, Clock::time_point>
-      being_written_;  // path -> last write seen, not closed yet
-  std::mutex mutex_;   // manifests_: locate() looks in from the control thread
+      being_written_;                              // path -> last write seen, not closed yet
+  std::map<std::string, Clock::time_point> gone_;  // path -> since when; still in force
+  std::map<std::string, Pair> pairs_;              // by the path of the certificate
+  std::string self_signed_;                        // the Secret, as a manifest
+  std::mutex mutex_;  // manifests_: locate() looks in from the control thread
   Manifests manifests_;
   StatusFile status_file_;
   std::string health_ = "not told yet";
   std::uint64_t sequence_ = 0;
-  bool unsettled_ = false;  // a file was too fresh to be read by a poll
+  bool unsettled_ = false;  // a file was too fresh to be read; a poll soon does
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

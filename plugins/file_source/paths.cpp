@@ -170,17 +170,16 @@ bool isManifestName(std::string_view name) noexcept {
          (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
 }
 
-bool listManifests(const std::string& directory, int depth, std::vector<ListedFile>& files,
-                   std::vector<std::string>& directories) {
+bool listManifests(const std::string& directory, int depth, Listing& out) {
   std::vector<Name> names;
   if (!listNames(directory, names)) return false;
-  directories.push_back(directory);
+  out.directories.push_back(directory);
   for (const auto& [name, is_directory, may_be_link] : names) {
     std::string path = directory + '/' + name;
     if (!is_directory && isManifestName(name))
-      files.push_back({std::move(path), may_be_link});
-    else if (is_directory && depth > 0 && !listManifests(path, depth - 1, files, directories))
-      return false;
+      out.files.push_back({std::move(path), may_be_link});
+    else if (is_directory && depth > 0 && !listManifests(path, depth - 1, out) && errno != ENOENT)
+      out.unreadable.push_back({std::move(path), reason()});
   }
   return true;
 }

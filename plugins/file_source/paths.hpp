@@ -66,11 +66,21 @@ struct ListedFile {
   bool link = false;  ///< It may be a symbolic link.
 };
 
-/// Manifests in a directory, sorted; with `depth` above 0 also in directories below, which are
-/// added to `directories`, as is the directory itself. False if it cannot be read.
-[[nodiscard]] bool listManifests(const std::string& directory, int depth,
-                                 std::vector<ListedFile>& files,
-                                 std::vector<std::string>& directories);
+/// What a directory holds.
+struct Listing {
+  /// A directory below that cannot be read.
+  struct Unreadable {
+    std::string path;    ///< The directory.
+    std::string reason;  ///< In the system's words.
+  };
+  std::vector<ListedFile> files;         ///< Manifests, sorted.
+  std::vector<std::string> directories;  ///< All that were read, the first one too.
+  std::vector<Unreadable> unreadable;    ///< The others go on without them.
+};
+
+/// Adds the manifests in a directory; with `depth` above 0 also those in directories below. False,
+/// with errno, if the directory itself cannot be read.
+[[nodiscard]] bool listManifests(const std::string& directory, int depth, Listing& out);
 
 /// Names of the directories in a directory, sorted, hidden ones left out.
 [[nodiscard]] std::vector<std::string> listDirectories(const std::string& directory);

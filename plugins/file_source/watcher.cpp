@@ -39,7 +39,7 @@ bool Watcher::watch(const std::string& directory) {
 
 void Watcher::keepOnly(const std::vector<std::string>& keep) {
   for (auto at = directories_.begin(); at != directories_.end();) {
-    if (std::find(keep.begin(), keep.end(), at->second) != keep.end()) {
+    if (std::binary_search(keep.begin(), keep.end(), at->second)) {
       ++at;
       continue;
     }

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "hyperway/abi/draft/source.h"
@@ -42,12 +43,15 @@ struct Port {
   std::condition_variable signal;
   std::vector<Batch> batches;
   std::string health = "not told";
+  std::string refused;  // batches with this in them; set before the start
 
   static hw_status publish(void* ctx, std::int32_t kind, std::uint32_t flags,
                            const hw_scope* /*scope*/, std::uint64_t /*seq*/, hw_bytes document) {
     auto& self = *static_cast<Port*>(ctx);
     const std::lock_guard lock(self.mutex);
     if (kind != HW_DOC_OBJECTS) return HW_UNSUPPORTED;
+    if (!self.refused.empty() && text(document).find(self.refused) != std::string::npos)
+      return HW_INVALID;
     self.batches.push_back({flags, text(document), Clock::now()});
     self.signal.notify_all();
     return HW_OK;
@@ -205,6 +209,96 @@ TEST_CASE("Many files are read by several threads, and each is what it would be 
   CHECK(document.find("/rival") == std::string::npos);
   CHECK(source.port.health.find(source.path("m/broken.yaml") + ":") != std::string::npos);
   CHECK(source.port.health.find("route-499 is defined already") != std::string::npos);
+}
+
+TEST_CASE("An object that the host refuses costs the others nothing") {
+  Source source;
+  source.port.refused = "\"route-2\"";
+  source.put("a.yaml", route(1, "x") + route(2, "x") + route(3, "x"));
+  REQUIRE(source.create("{\"paths\":[\"" + source.path("m") + "\"]}") == HW_OK);
+  REQUIRE(source.type().start(source.handle()) == HW_OK);
+  REQUIRE(source.port.wait([&] { return source.port.batches.size() == 4; }));
+  CHECK(source.port.batches[0].flags == HW_PUBLISH_BEGIN);
+  CHECK(source.port.batches[1].document.find("\"route-1\"") != std::string::npos);
+  CHECK(source.port.batches[2].document.find("\"route-3\"") != std::string::npos);
+  CHECK(source.port.batches[3].flags == (HW_PUBLISH_END | HW_PUBLISH_SYNCED));
+}
+
+TEST_CASE("A file that is taken away and made anew is never gone") {
+  Source source;
+  source.put("a.yaml", route(1, "one"));
+  source.start();
+  fs::rename(source.path("m/a.yaml"), source.path("m/a.yaml~"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  {
+    std::ofstream file(source.path("m/a.yaml"));
+    file.flush();
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    file << route(1, "two");
+  }
+  REQUIRE(source.port.wait([&] { return source.port.batches.size() == 2; }));
+  CHECK(source.port.batches[1].document.find("/two") != std::string::npos);
+  CHECK(source.port.batches[1].document.find("\"removals\":[]") != std::string::npos);
+  fs::remove(source.path("m/a.yaml"));
+  REQUIRE(source.port.wait([&] { return source.port.batches.size() == 3; }));
+  CHECK(source.port.batches[2].document.find("\"removals\":[{") != std::string::npos);
+}
+
+TEST_CASE("A file that is emptied is empty soon, not at the next poll") {
+  Source source;
+  source.put("a.yaml", route(1, "x"));
+  source.start(",\"poll_seconds\":3600");
+  std::ofstream(source.path("m/a.yaml"), std::ios::trunc).flush();
+  REQUIRE(source.port.wait([&] { return source.port.batches.size() == 2; }));
+  CHECK(source.port.batches[1].document.find("\"removals\":[{") != std::string::npos);
+}
+
+TEST_CASE("The end of a write counts beside a change of the whole directory") {
+  Source source;
+  source.put("a.yaml", route(1, "x"));
+  source.start(",\"poll_seconds\":3600");
+  for (std::size_t round = 1; round <= 20; ++round) {
+    {
+      std::ofstream file(source.path("m/a.yaml"));
+      file << route(1, "v" + std::to_string(round));
+      file.flush();
+      fs::remove(source.path("m/..data"));
+      fs::create_symlink("nowhere", source.path("m/..data"));
+    }
+    const std::string wanted = "/v" + std::to_string(round) + "\"";
+    REQUIRE(source.port.wait(
+        [&] { return source.port.batches.back().document.find(wanted) != std::string::npos; }));
+  }
+}
+
+TEST_CASE("A certificate's files come into force when a manifest of the same Secret goes") {
+  Source maker;  // of a pair
+  maker.start(",\"self_signed\":{\"directory\":\"" + maker.path("pair") +
+              "\",\"hosts\":[\"a.example\"]}");
+  Source source;
+  fs::create_directories(source.path("certs/site"));
+  for (const char* name : {"tls.crt", "tls.key"})
+    fs::copy_file(maker.path(std::string("pair/") + name),
+                  source.path(std::string("certs/site/") + name));
+  const std::string secret =
+      "apiVersion: v1\nkind: Secret\nmetadata: {name: site}\ntype: kubernetes.io/tls\n"
+      "stringData: {tls.crt: old, tls.key: old}\n";
+  source.put("a.yaml", route(1, "x"));
+  // Before the certificates in the order of paths.
+  std::ofstream(source.path("a-secret.yaml")) << secret;
+  REQUIRE(source.create("{\"paths\":[\"" + source.path("m") + "\",\"" +
+                        source.path("a-secret.yaml") + "\"],\"poll_seconds\":3600," +
+                        "\"certificates\":[{\"directory\":\"" + source.path("certs") + "\"}]}") ==
+          HW_OK);
+  REQUIRE(source.type().start(source.handle()) == HW_OK);
+  REQUIRE(source.port.wait([&] { return !source.port.batches.empty(); }));
+  CHECK(source.port.batches[0].document.find("\"tls.crt\":\"old\"") != std::string::npos);
+  std::ofstream(source.path("part")) << "# moved to certs/\n";
+  fs::rename(source.path("part"), source.path("a-secret.yaml"));
+  REQUIRE(source.port.wait([&] { return source.port.batches.size() == 2; }));
+  const std::string& document = source.port.batches[1].document;
+  CHECK(document.find("\"name\":\"site\"") != std::string::npos);
+  CHECK(document.find("\"removals\":[]") != std::string::npos);
 }
 
 TEST_CASE("What is wrong is told with file and line, before the batch that it concerns") {

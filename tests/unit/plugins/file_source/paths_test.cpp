@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
 
 #include <filesystem>
 #include <fstream>
@@ -109,16 +110,35 @@ TEST_CASE("Manifests are listed sorted, and links are told") {
   std::filesystem::create_symlink("b.yaml", folder.path + "/c.yml");
   std::filesystem::create_directory(folder.path + "/below");
   put(folder.path + "/below/d.yaml", "");
-  std::vector<ListedFile> files;
-  std::vector<std::string> directories;
-  REQUIRE(listManifests(folder.path, 0, files, directories));
-  REQUIRE(files.size() == 3);
-  CHECK(files[0].path == folder.path + "/a.json");
-  CHECK(files[1].path == folder.path + "/b.yaml");
-  CHECK(files[2].path == folder.path + "/c.yml");
-  CHECK(files[2].link);
-  CHECK(directories == std::vector<std::string>{folder.path});
-  files.clear();
-  REQUIRE(listManifests(folder.path, 1, files, directories));
-  CHECK(files.size() == 4);
+  Listing flat;
+  REQUIRE(listManifests(folder.path, 0, flat));
+  REQUIRE(flat.files.size() == 3);
+  CHECK(flat.files[0].path == folder.path + "/a.json");
+  CHECK(flat.files[1].path == folder.path + "/b.yaml");
+  CHECK(flat.files[2].path == folder.path + "/c.yml");
+  CHECK(flat.files[2].link);
+  CHECK(flat.directories == std::vector<std::string>{folder.path});
+  Listing deep;
+  REQUIRE(listManifests(folder.path, 1, deep));
+  CHECK(deep.files.size() == 4);
+}
+
+TEST_CASE("A directory below that cannot be read costs the others nothing") {
+  const Folder folder;
+  put(folder.path + "/a.yaml", "");
+  const std::string closed = folder.path + "/closed";
+  std::filesystem::create_directory(closed);
+  std::filesystem::create_directory(folder.path + "/open");
+  put(folder.path + "/open/b.yaml", "");
+  std::filesystem::permissions(folder.path, std::filesystem::perms(0755));
+  std::filesystem::permissions(closed, std::filesystem::perms::none);
+  const auto before = static_cast<uid_t>(::setfsuid(65534));  // root reads everything
+  Listing out;
+  const bool listed = listManifests(folder.path, 1, out);
+  ::setfsuid(before);
+  CHECK(listed);
+  CHECK(out.files.size() == 2);
+  REQUIRE(out.unreadable.size() == 1);
+  CHECK(out.unreadable[0].path == closed);
+  CHECK(out.unreadable[0].reason == "Permission denied");
 }
