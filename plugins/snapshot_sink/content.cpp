@@ -66,14 +66,16 @@ Content::Content(std::string name, Cut cut)
 }
 
 void Content::take(Batch batch) {
+  if (batch.full && !batch.statuses_only) {
+    // All statuses come anew: with this batch, or behind it.
+    statuses_.clear();
+    unwell_.clear();
+    diagnostic_bytes_ = 0;
+  }
   for (const std::string& key : batch.removed_statuses) putStatus(key, "");
   for (Batch::Status& status : batch.statuses) putStatus(status.key, std::move(status.text));
   if (batch.statuses_only) return;
   if (batch.full) {
-    // All statuses come anew.
-    statuses_.clear();
-    unwell_.clear();
-    diagnostic_bytes_ = 0;
     // What is not named is gone; what is named again is as it was.
     std::set<std::string_view> named;
     for (const Batch::Route& route : batch.routes) named.insert(route.key);

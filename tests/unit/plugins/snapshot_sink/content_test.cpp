@@ -264,6 +264,20 @@ TEST_CASE("Statuses are written beside routes, and those of many routes where so
   CHECK(content.listenerStatuses().empty());
 }
 
+TEST_CASE("Statuses that come with the whole model stay, and those of before it go") {
+  Content content("snap");
+  Batch before = statuses(10, 10);
+  before.statuses.push_back({"GatewayClass//old", R"({"name":"old"})"});
+  content.take(before);
+  Batch whole = routes(0, 1);
+  whole.full = true;
+  whole.statuses.push_back({"GatewayClass//new", R"({"name":"new"})"});
+  content.take(whole);
+  CHECK(content.classStatuses() == R"({"name":"new"})");
+  CHECK(content.routeDiagnostics().empty());
+  CHECK(content.ruleCount() == 1);
+}
+
 TEST_CASE("A batch of the host is cut into texts") {
   std::string error;
   const auto batch = readBatch(

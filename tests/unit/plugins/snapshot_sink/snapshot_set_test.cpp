@@ -261,6 +261,21 @@ TEST_CASE("Each snapshot says what became of its Gateway and of the routes there
   CHECK(said("ns/routesnapshots/hyperway-a", "gatewayListenerStatuses") == "[]");
 }
 
+TEST_CASE("The snapshot of a Gateway that is made later says what became of its class, too") {
+  World world;
+  world.take(
+      "{'gateways':[{'namespace':'ns','name':'a','uid':'ua','labels':{},'annotations':{}}],"
+      "'listeners':[{'name':'ns/a/http','port':80}]}");
+  world.take("{'statuses':[{'key':'GatewayClass//c','entries':[{'name':'c'}]}]}");
+  world.take(kTwo);
+  for (const std::string name : {"ns/routesnapshots/hyperway-a", "ns/routesnapshots/hyperway-b"}) {
+    CAPTURE(name);
+    const sdk::json::Value spec = world.spec(name);
+    CHECK(k8s_client::toText(*spec.find("gatewayClassStatuses")) == R"([{"name":"c"}])");
+    CHECK(world.ruleCount(name) == 1);
+  }
+}
+
 TEST_CASE("A Role that the server does not know of yet is bound a moment later, before the index") {
   World world;
   world.early = 3;
