@@ -340,6 +340,18 @@ Reader::Backends* Reader::backendsOf(std::string_view key) {
   return found != backends_.end() ? found->second.get() : nullptr;
 }
 
+// Who says what became of an object; null if nobody follows it.
+Reader::Follower* Reader::followerOf(const std::string& kind, const std::string& key) {
+  if (kind == "Secret") {
+    const auto secret = secrets_.find(key);
+    return secret != secrets_.end() ? secret->second.get() : nullptr;
+  }
+  if (kind != "Service" && kind != "EndpointSlice") return nullptr;
+  Backends* backends = backendsOf(key);
+  if (backends == nullptr) return nullptr;
+  return kind == "Service" ? &backends->services : &backends->slices;
+}
+
 void Reader::onService(const ObjectText& object) {
   addUpsert(object, kServices, "Service");
   const Backends* backends = backendsOf(object.key());
@@ -439,9 +451,9 @@ void Reader::endTurn() {
       useClusterAddresses(*backends, slices.error.status == 403 && !slices.reflector.listed());
       dropClusterAddresses(*backends);
     }
+    forgetWhatTheCacheHadAlone();
     tellTrouble();
   }
-  forgetWhatTheCacheHadAlone();
   // Before the first of everything is there, an older and whole cache is better than a part.
   if (synced_ || isSynced())
     if (std::string wrong = cache_.commit(api_.now()); wrong != cache_trouble_) {
@@ -461,18 +473,21 @@ void Reader::serveFromCache() {
   if (synced_) return;
   const auto objects = cache_.load();
   if (has_index_) return completeFromCache(objects);
-  const std::string key = settings_.name_space + '/' + settings_.name;
-  const auto found = objects.find("RouteSnapshot " + key);
+  const auto found = objects.find("RouteSnapshot " + settings_.name_space + '/' + settings_.name);
   ObjectText object;
   if (found == objects.end() || !object.read(found->second)) return;
   auto index = readIndex(object);
   if (!index) return;
   std::string upserts;
   for (const auto& [name, text] : objects) {
-    upserts += (upserts.empty() ? "" : ",") + text;
     const std::size_t space = name.find(' ');
-    cached_[name.substr(0, space)].insert(name.substr(space + 1));
-    cache_.put(name.substr(0, space), name.substr(space + 1), text);
+    const std::string kind = name.substr(0, space), key = name.substr(space + 1);
+    // Who follows it may have told of it, and knows better.
+    if (const Follower* follower = followerOf(kind, key))
+      if (follower->reflector.listed() || follower->reflector.has(key)) continue;
+    upserts += (upserts.empty() ? "" : ",") + text;
+    cached_[kind].insert(key);
+    cache_.put(kind, key, text);
   }
   cached_.erase("RouteSnapshot");  // The next index says what of it stays.
   for (const auto& [name, checksum] : index->parts) parts_.insert(name);
@@ -489,14 +504,8 @@ void Reader::serveFromCache() {
 void Reader::completeFromCache(const std::map<std::string, std::string>& objects) {
   if (objects.empty()) return;
   const auto lacks = [this](const std::string& kind, const std::string& key) {
-    if (kind == "Service" || kind == "EndpointSlice") {
-      Backends* backends = backendsOf(key);
-      if (backends == nullptr) return false;
-      const Follower& of = kind == "Service" ? backends->services : backends->slices;
-      return !of.settled() && !of.reflector.has(key);
-    }
-    const auto secret = secrets_.find(key);
-    return kind == "Secret" && secret != secrets_.end() && !secret->second->settled();
+    const Follower* follower = followerOf(kind, key);
+    return follower != nullptr && !follower->settled() && !follower->reflector.has(key);
   };
   std::string upserts;
   for (const auto& [name, text] : objects) {
@@ -511,39 +520,22 @@ void Reader::completeFromCache(const std::map<std::string, std::string>& objects
   listener_.publish(upserts, "", true);
 }
 
-// Once a kind is listed, what only the cache had of it is gone.
+// What only the cache had is gone once its own follower has listed: another one may be forbidden
+// for ever. What nobody follows is of no use, unless an index that is on the way needs it.
 void Reader::forgetWhatTheCacheHadAlone() {
-  const auto forget = [this](const std::string& kind, std::string_view group, const auto& has) {
-    const auto found = cached_.find(kind);
-    if (found == cached_.end()) return;
-    const auto keys = std::move(found->second);
-    cached_.erase(found);
-    for (const std::string& key : keys)
-      if (!has(key)) addRemoval(group, kind, key);
-  };
-  if (cached_.empty()) return;
-  // Which namespaces count is in the index.
-  const auto listed = [this](Follower Backends::*of) {
-    return (!settings_.backends_of_snapshot || index_.reflector.listed()) &&
-           std::all_of(backends_.begin(), backends_.end(),
-                       [of](const auto& one) { return ((*one.second).*of).reflector.listed(); });
-  };
-  const auto has = [this](Follower Backends::*of, const std::string& key) {
-    Backends* backends = backendsOf(key);
-    return backends != nullptr && (backends->*of).reflector.has(key);
-  };
-  if (listed(&Backends::services))
-    forget("Service", "", [&](const auto& key) { return has(&Backends::services, key); });
-  if (listed(&Backends::slices))
-    forget("EndpointSlice", "discovery.k8s.io",
-           [&](const auto& key) { return has(&Backends::slices, key); });
-  const bool secrets = std::all_of(secrets_.begin(), secrets_.end(),
-                                   [](const auto& one) { return one.second->reflector.listed(); });
-  if (secrets && index_.reflector.listed())
-    forget("Secret", "", [this](const auto& key) {
-      const auto follower = secrets_.find(key);
-      return follower != secrets_.end() && follower->second->reflector.has(key);
-    });
+  const bool index_is_known = index_.reflector.listed() && !waiting_;
+  for (auto& [kind, keys] : cached_)
+    for (auto at = keys.begin(); at != keys.end();) {
+      const Follower* follower = followerOf(kind, *at);
+      if (follower != nullptr ? !follower->reflector.listed() : !index_is_known) {
+        ++at;
+        continue;
+      }
+      if (follower == nullptr || !follower->reflector.has(*at))
+        addRemoval(kind == "EndpointSlice" ? "discovery.k8s.io" : "", kind, *at);
+      at = keys.erase(at);
+    }
+  std::erase_if(cached_, [](const auto& one) { return one.second.empty(); });
 }
 
 void Reader::tellTrouble() {

@@ -105,6 +105,7 @@ class Reader {
   void followBackends(const std::set<std::string>& namespaces);
   void forgetBackends(const std::string& name_space, Backends& backends);
   [[nodiscard]] Backends* backendsOf(std::string_view key);
+  [[nodiscard]] Follower* followerOf(const std::string& kind, const std::string& key);
   void followSecrets(const std::set<std::string>& wanted);
   void useClusterAddresses(Backends& backends, bool use);
   void dropClusterAddresses(Backends& backends);
@@ -144,7 +145,8 @@ class Reader {
   std::map<std::string, std::string> cluster_addresses_;
   Cache cache_;
   std::string cache_trouble_;
-  std::map<std::string, std::set<std::string>> cached_;  // keys by kind, until the kind is listed
+  // Keys by kind, each until whoever follows it has listed.
+  std::map<std::string, std::set<std::string>> cached_;
   bool from_cache_ = false;
 
   std::string upserts_, removals_;

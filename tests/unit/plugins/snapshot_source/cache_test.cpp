@@ -12,6 +12,10 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <vector>
+
+#include "k8s_client/fake_api.hpp"
+#include "reader.hpp"
 
 namespace hyperway::snapshot_source {
 namespace {
@@ -181,6 +185,141 @@ TEST_CASE("A cache that cannot be written says so, and is tried again") {
   none.put("Service", "ns/a", "{}");
   CHECK(none.commit(at).empty());
   CHECK(none.load().empty());
+}
+
+// An index with a certificate and backends in each of these namespaces.
+std::string indexOf(int generation, const std::vector<std::string>& namespaces) {
+  std::string references, names;
+  for (const std::string& one : namespaces) {
+    const std::string comma = names.empty() ? "" : ",";
+    references += comma + R"({"namespace":")" + one + R"(","name":"cert"})";
+    names += comma + '"' + one + '"';
+  }
+  const std::string number = std::to_string(generation);
+  return R"({"apiVersion":"hyperway.arloor.dev/v1alpha1","kind":"RouteSnapshot","metadata":{)"
+         R"("namespace":"ns","name":"snap","uid":"u","generation":)" +
+         number + R"(,"resourceVersion":")" + number +
+         R"("},"spec":{"checksum":"c","listeners":[{"tls":{"certificateRefs":[)" + references +
+         R"(]}}],"backendNamespaces":[)" + names + "]}}";
+}
+
+TEST_CASE("What is gone goes from what the cache gave, though another namespace is forbidden") {
+  const Folder folder;
+  const std::string there =
+      R"({"metadata":{"namespace":"a","name":"there","resourceVersion":"3"},"spec":{}})";
+  {
+    Cache cache(folder.file());
+    cache.put("RouteSnapshot", "ns/snap", indexOf(1, {"a", "b"}));
+    cache.put("Service", "a/there", there);
+    for (const std::string name_space : {"a", "b"}) {
+      cache.put("Service", name_space + "/old", "{}");
+      cache.put("EndpointSlice", name_space + "/old-1", "{}");
+      cache.put("Secret", name_space + "/cert", "{}");
+    }
+    REQUIRE(cache.commit(at).empty());
+  }
+  k8s_client::FakeApi api;
+  std::string removed, trouble;
+  Settings settings;
+  settings.name = "snap";
+  settings.name_space = "ns";
+  settings.backends_of_snapshot = true;
+  settings.cache = folder.file();
+  Reader::Listener listener;
+  listener.publish = [&](const std::string&, const std::string& removals, bool) {
+    removed += removals;
+  };
+  listener.trouble = [&](const std::string& text) { trouble = text; };
+  listener.now = [] { return std::string("now"); };
+  Reader reader(api, settings, {"pod", "ns"}, listener);
+  const auto gone = [&](const std::string& kind, const std::string& key) {
+    const std::size_t slash = key.find('/');
+    return removed.find(R"("kind":")" + kind + R"(","namespace":")" + key.substr(0, slash) +
+                        R"(","name":")" + key.substr(slash + 1) + '"') != std::string::npos;
+  };
+  reader.start();
+  api.pass(3s);
+  reader.endTurn();
+  CHECK(trouble.starts_with("what is served is from the cache"));
+  CHECK(removed.empty());
+
+  // The server is back. Of "a" it has one Service; "b" is not for us.
+  while (!api.calls.empty()) {
+    const std::string path = api.calls.front().request.path;
+    std::string items;
+    if (path.find("/routesnapshots?") != std::string::npos) items = indexOf(1, {"a", "b"});
+    if (path.find("/namespaces/a/services?") != std::string::npos) items = there;
+    if (path.find("/namespaces/b/") != std::string::npos)
+      api.refuse(403);
+    else
+      api.answer(R"({"apiVersion":"v1","metadata":{"resourceVersion":"10"},"items":[)" + items +
+                 "]}");
+  }
+  reader.endTurn();
+  CHECK(gone("Service", "a/old"));
+  CHECK(gone("EndpointSlice", "a/old-1"));
+  CHECK(gone("Secret", "a/cert"));
+  CHECK_FALSE(gone("Service", "a/there"));
+  CHECK(removed.find(R"("namespace":"b")") == std::string::npos);
+  CHECK(trouble.find("some of what is served is from the cache") != std::string::npos);
+
+  // Nothing leads to "b" any more.
+  k8s_client::StreamHandler* watch = nullptr;
+  for (const auto& [id, stream] : api.streams)
+    if (stream.request.path.find("/routesnapshots?") != std::string::npos) watch = stream.handler;
+  REQUIRE(watch != nullptr);
+  watch->onData(R"({"type":"MODIFIED","object":)" + indexOf(11, {"a"}) + "}\n");
+  reader.endTurn();
+  CHECK(gone("Service", "b/old"));
+  CHECK(gone("EndpointSlice", "b/old-1"));
+  CHECK(gone("Secret", "b/cert"));
+  CHECK_FALSE(gone("Service", "a/there"));
+  CHECK(trouble.empty());
+  std::vector<std::string> kept;
+  for (const auto& [name, text] : Cache(folder.file()).load()) kept.push_back(name);
+  CHECK(kept == std::vector<std::string>{"RouteSnapshot ns/snap", "Service a/there"});
+}
+
+TEST_CASE("The cache does not put older objects over those that came in time") {
+  const Folder folder;
+  {
+    Cache cache(folder.file());
+    cache.put("RouteSnapshot", "ns/snap", indexOf(1, {}));
+    cache.put("Service", "a/x", R"({"old":"x"})");
+    cache.put("Service", "a/gone", R"({"old":"gone"})");
+    cache.put("EndpointSlice", "a/x-1", R"({"old":"x-1"})");
+    REQUIRE(cache.commit(at).empty());
+  }
+  k8s_client::FakeApi api;
+  std::string told;
+  Settings settings;
+  settings.name = "snap";
+  settings.name_space = "ns";
+  settings.cache = folder.file();
+  Reader::Listener listener;
+  listener.publish = [&](const std::string& upserts, const std::string&, bool) { told += upserts; };
+  listener.trouble = [](const std::string&) {};
+  listener.now = [] { return std::string("now"); };
+  Reader reader(api, settings, {"pod", "ns"}, listener);
+  reader.start();
+  // Services come, the rest does not.
+  bool answered = false;
+  while (!answered) {
+    REQUIRE(!api.calls.empty());
+    answered = api.calls.front().request.path.find("/services?") != std::string::npos;
+    if (answered)
+      api.answer(R"({"apiVersion":"v1","metadata":{"resourceVersion":"10"},"items":[{"metadata":)"
+                 R"({"namespace":"a","name":"x","resourceVersion":"9"},"spec":{}}]})");
+    else
+      api.calls.pop_front();
+  }
+  reader.endTurn();
+  api.pass(3s);
+  reader.endTurn();
+  CHECK(told.find(R"("resourceVersion":"9")") != std::string::npos);
+  CHECK(told.find(R"({"old":"x"})") == std::string::npos);
+  CHECK(told.find(R"({"old":"gone"})") == std::string::npos);
+  CHECK(told.find(R"({"old":"x-1"})") != std::string::npos);
 }
 
 }  // namespace
