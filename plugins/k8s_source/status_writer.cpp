@@ -72,7 +72,9 @@ void StatusWriter::setActive(bool active) {
 
 void StatusWriter::desire(const ObjectId& id, std::optional<std::string> status) {
   const std::string key = id.key();
-  if (!status && (!isShared(id.kind) || options_.path(id).empty())) {
+  // A status may come when its object has gone already, and been forgotten.
+  if (!status && options_.path(id).empty()) return forget(id);
+  if (!status && !isShared(id.kind)) {
     const auto found = entries_.find(key);
     if (found != entries_.end()) found->second.wanted = false;
     return;
@@ -124,7 +126,7 @@ void StatusWriter::forget(const ObjectId& id) {
   recent_.erase(id.key());
   const auto found = entries_.find(id.key());
   if (found == entries_.end()) return;
-  if (found->second.timer != 0) api_.cancel(found->second.timer);
+  if (found->second.timer != 0) api_.cancel(std::exchange(found->second.timer, 0));
   if (found->second.busy) {
     found->second.gone = true;  // Its answer still comes.
     found->second.wanted = false;

@@ -60,7 +60,7 @@ class StatusWriter {
   /// Whether we are the one who writes.
   void setActive(bool active);
   /// The status that the object should have. Nothing: it is no longer ours; what we wrote into
-  /// lists that we share with others is taken back.
+  /// lists that we share with others is taken back. An object that is not there is forgotten then.
   void desire(const ObjectId& id, std::optional<std::string> status);
   /// The status that the object has, as JSON (empty: none), and its resourceVersion: who is to be
   /// written next is not read before, if this was among the last to come. Empty: always read.
@@ -69,6 +69,8 @@ class StatusWriter {
   void forget(const ObjectId& id);
   /// Objects whose status differs from what it should be.
   [[nodiscard]] std::size_t pending() const noexcept { return pending_; }
+  /// Objects that are remembered.
+  [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
  private:
   // How the schema wants supportedFeatures: v1.2 and newer, v1.1, or not at all.

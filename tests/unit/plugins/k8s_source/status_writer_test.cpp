@@ -316,6 +316,45 @@ TEST_CASE(
   world.writeOne("{}", status("A"));
 }
 
+TEST_CASE("A status that comes when its object has gone is forgotten once it is taken back") {
+  World world(50ms);
+  world.writer->setActive(true);
+  world.there = false;
+  for (const auto wait : {0ms, 60000ms}) {
+    CAPTURE(wait.count());
+    world.writer->desire(world.gateway, status("A"));
+    world.writer->desire(world.route, kAttached);
+    world.api.pass(wait);
+    CHECK(world.writer->size() == 2);
+    world.writer->desire(world.gateway, std::nullopt);
+    world.writer->desire(world.route, std::nullopt);
+    CHECK(world.writer->size() == 0);
+  }
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+  CHECK(world.writer->pending() == 0);
+}
+
+TEST_CASE("What is taken back of an object that has gone is forgotten once the answer is there") {
+  World world;
+  world.writer->setActive(true);
+  world.writer->observe(world.gateway, "");
+  world.writer->desire(world.gateway, status("A"));
+  REQUIRE(world.asked() == "GET /Gateway/n/g");
+  world.writer->forget(world.gateway);
+  world.there = false;
+  world.writer->desire(world.gateway, status("B"));
+  world.writer->desire(world.gateway, std::nullopt);
+  SUBCASE("It was there when it was read") { world.api.answer(object(1, "{}")); }
+  SUBCASE("It was not found") { world.api.refuse(404); }
+  SUBCASE("It may not be read") { world.api.refuse(403); }
+  SUBCASE("The server is not well") { world.api.refuse(500); }
+  CHECK(world.writer->size() == 0);
+  world.api.pass(60s);
+  CHECK(world.asked() == "nothing");
+  CHECK(world.writer->pending() == 0);
+}
+
 TEST_CASE(
     "What is answered about an object that was replaced meanwhile is not taken for the new one") {
   World world;
