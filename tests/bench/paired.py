@@ -6,6 +6,7 @@
   paired.py S7-10 S7w-10000                   our own figures, as ratios to the first
   paired.py S7-10 S7w-10000@OTHER_BINARY      the same, of another build
   paired.py S3@nghttpx S3                     ours beside a peer
+  paired.py --workers 2 S4@nginx S4           the same with two workers each
 
 Loads of one namespace only (S6 and the flows are apart). All processes run at once and only the one under load works; a cycle is one slice of each, so what
 drifts within seconds hits all of them alike. Prints the median of the cycles' ratios.
@@ -49,21 +50,21 @@ def driver_of(text):
 class Side:
     """One process with its load."""
 
-    def __init__(self, text, index, certificate):
-        self.text = text
+    def __init__(self, text, index, certificate, workers):
+        self.text, self.pin = text, workers == 1
         self.user = self.system = 0
         self.scenario = scenario_of(text)
         routes = scenarios.routes_of(self.scenario)
         port = BASE_PORT + 40 + 2 * index
-        spec = scenarios.Spec(port, port + 1, BACKEND_PORT, *certificate, 1, routes,
+        spec = scenarios.Spec(port, port + 1, BACKEND_PORT, *certificate, workers, routes,
                               self.scenario.flow, TLS_BACKEND_PORT)
         self.proxy = measure.Proxy(driver_of(text), spec,
-                                   os.path.join(WORK, "run", f"paired{index}"), True)
+                                   os.path.join(WORK, "run", f"paired{index}"), self.pin)
         try:
             self.ready_s = self.proxy.wait_ready(routes[-1], self.scenario.tls, 60)
             # A wide load has to have seen every route once before it is measured.
             first = 4 if self.scenario.kind == "bulk" else max(8000, 2 * self.scenario.routes)
-            measure.load(self.scenario, spec, first, True)
+            measure.load(self.scenario, spec, first, self.pin)
         except Exception:
             self.proxy.stop()
             raise
@@ -78,7 +79,7 @@ class Side:
         """CPU microseconds per request over `count` requests."""
         pids = self.proxy.pids()
         before = measure.cpu(pids)
-        result = measure.load(self.scenario, self.proxy.spec, count, True)
+        result = measure.load(self.scenario, self.proxy.spec, count, self.pin)
         if result["errors"] or result["non2xx"]:
             raise RuntimeError(f"{self.text}: wrong answers: {result}")
         after = measure.cpu(pids)
@@ -92,6 +93,7 @@ def main(argv):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sides", nargs="*", help="SCENARIO, SCENARIO@BINARY or SCENARIO@PROXY")
     parser.add_argument("--cycles", type=int, default=30)
+    parser.add_argument("--workers", type=int, default=1, help="of each process; from 2 on nothing is pinned")
     parser.add_argument("--requests", type=int,
                         help="of a slice; default 20000, 2000 with a connection each, 8 of 100 MiB")
     options = parser.parse_args(argv)
@@ -100,15 +102,15 @@ def main(argv):
     if all(scenario_of(name).namespace for name in names):
         enter_namespace()
     backends = [subprocess.Popen(
-        measure.pinned([os.path.join(WORK, "bin", "backend"), str(BACKEND_PORT)], True))]
+        measure.pinned([os.path.join(WORK, "bin", "backend"), str(BACKEND_PORT)], options.workers == 1))]
     if any(scenario_of(name).flow == "pass" for name in names):
         backends.append(subprocess.Popen(measure.pinned(
             [os.path.join(WORK, "bin", "floor"), str(TLS_BACKEND_PORT), str(BACKEND_PORT),
-             *certificate], True)))
+             *certificate], options.workers == 1)))
     sides, holds = [], True
     try:
         for index, text in enumerate(names):
-            sides.append(Side(text, index, certificate))
+            sides.append(Side(text, index, certificate, options.workers))
         rows = []
         for cycle in range(options.cycles):
             order = sides if cycle % 2 == 0 else sides[::-1]
