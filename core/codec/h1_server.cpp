@@ -17,6 +17,8 @@ constexpr std::uint32_t kFirstHeadBytes =
     4096;  // typical heads fit; larger ones move once or twice
 constexpr std::size_t kGatherBytes = 12 * 1024;  // up to here copying beats a second vector
 constexpr std::size_t kLingerBytes = 1024 * 1024;
+constexpr std::uint32_t kTurnRequests = 64;  // begun before others get their turn
+constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";  // RFC 9113 §3.4
 
 /// True for a first line of three words without a slash in any, which HTTP's would have: whoever
@@ -64,6 +66,7 @@ void H1ServerConnection::closeWhenIdle() noexcept { close_when_idle_ = true; }
 
 void H1ServerConnection::onEvents(std::uint32_t events) noexcept {
   if (phase_ == Phase::Closed) return;
+  turn_requests_ = 0;
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) return gone();
   if ((events & EPOLLOUT) != 0 && (blocked_ || transport_.wantsFlush())) {
     flush();
@@ -78,7 +81,15 @@ void H1ServerConnection::onEvents(std::uint32_t events) noexcept {
     if ((events & EPOLLRDHUP) != 0) half_closed_ = true;
     if (transport_.tls() != nullptr) transport_.tls()->onReadable((events & EPOLLRDHUP) != 0);
     process();
+  } else if (events_ == nullptr && (!in_.empty() || readable_)) {
+    process();  // of comeBack()
   }
+}
+
+/// What is answered at once lets the next request in, within the same turn, and who pipelines fast
+/// enough would keep all others waiting. Asking for events anew brings us back in the next turn.
+void H1ServerConnection::comeBack() noexcept {
+  if (!host_.loop.modify(transport_.fd(), kEvents, *this)) gone();
 }
 
 void H1ServerConnection::process() noexcept {
@@ -106,6 +117,7 @@ bool H1ServerConnection::readHead() noexcept {
   if ((in_.empty() && !readable_) || (blocked_ && events_ == nullptr))
     return false;  // answers first
   if (events_ == nullptr) {
+    if (turn_requests_ >= kTurnRequests) return comeBack(), false;
     events_ = host_.openStream(*this);
     if (events_ == nullptr) return closeNow(), false;
     // Before the head: a head that breaks off or comes too late is answered, too.
@@ -201,6 +213,7 @@ bool H1ServerConnection::parseHead() noexcept {
     return phase_ != Phase::Answer;
   }
   fresh_ = false;
+  ++turn_requests_;
   keep_alive_ = head.keep_alive;
   head_request_ = head.method_id == http::Method::Head;
   old_client_ = head.version == http::Version::Http10;

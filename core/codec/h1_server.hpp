@@ -71,6 +71,7 @@ class H1ServerConnection final : public ServerConnection, public ServerLink, pri
   void arm(std::chrono::milliseconds limit) noexcept;
   void armWrite() noexcept;
   void armRead() noexcept;
+  void comeBack() noexcept;
 
   ServerHost& host_;
   Transport transport_;
@@ -82,7 +83,8 @@ class H1ServerConnection final : public ServerConnection, public ServerLink, pri
   std::uint32_t head_size_ = 0;
   std::uint32_t head_capacity_ = 0;
   std::size_t scanned_ = 0;
-  std::uint32_t rest_begin_ = 0;  // bytes behind the head in head_, not yet decoded
+  std::uint32_t rest_begin_ = 0;     // bytes behind the head in head_, not yet decoded
+  std::uint32_t turn_requests_ = 0;  // that began since the loop last called
   ConnectionInfo info_;
   StallWatch stall_;
   Phase phase_ = Phase::Idle;

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -25,6 +26,7 @@ class Stream final : public RequestEvents {
   http::HeaderMap& requestTrailers() noexcept override { return trailers_; }
   void onRequestHead(bool end) noexcept override {
     log += std::string(head_.method) + ' ' + std::string(head_.path) + (end ? " end;" : ";");
+    if (answer_at_once) answer();
   }
   void onRequestBody(std::span<char> data, bool end) noexcept override {
     body.append(data.data(), data.size());
@@ -67,6 +69,7 @@ class Stream final : public RequestEvents {
   std::string log;
   std::string body;
   bool pause_after_data = false;
+  bool answer_at_once = false;
 
  private:
   test::StreamMemory memory_;
@@ -89,7 +92,8 @@ class Server final : public ServerHost {
   }
   RequestEvents* openStream(ServerLink& link) noexcept override {
     if (overloaded) return nullptr;
-    return streams.emplace_back(std::make_unique<Stream>(link)).get();
+    streams.emplace_back(std::make_unique<Stream>(link))->answer_at_once = answer_at_once;
+    return streams.back().get();
   }
   void dropStream(RequestEvents& /*stream*/) noexcept override { streams.pop_back(); }
   void onServerConnectionClosed(ServerConnection& closed) noexcept override {
@@ -116,6 +120,7 @@ class Server final : public ServerHost {
   H1ServerConnection* connection = nullptr;
   std::vector<std::unique_ptr<Stream>> streams;
   bool overloaded = false;
+  bool answer_at_once = false;
   bool draining = false;
   std::string preface;
   bool handed_over = false;
@@ -167,6 +172,32 @@ TEST_CASE("codec: pipelined requests are streams one after the other, in order")
   const std::string heard = server.wire.hear();
   CHECK(heard.find("\r\n\r\n1HTTP/1.1 200 ") < heard.find("\r\n\r\n2HTTP/1.1 200 "));
   CHECK(heard.ends_with("\r\n\r\n3"));
+}
+
+TEST_CASE("codec: requests that are answered at once take their share of a turn, and all are") {
+  // The first number fits one read: then no byte is left that the socket could tell of.
+  for (const std::size_t count : {100, 1000}) {
+    CAPTURE(count);
+    Server server;
+    server.answer_at_once = true;
+    std::string all;
+    for (std::size_t i = 0; i < count; ++i) all += "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    server.say(all);
+    CHECK(server.streams.size() == 64);
+    server.turn();
+    CHECK(server.streams.size() == std::min<std::size_t>(count, 128));
+    std::string heard;
+    for (std::size_t i = 0; i < count / 64; ++i) {
+      heard += server.wire.hear();
+      server.turn();
+    }
+    heard += server.wire.hear();
+    CHECK(server.streams.size() == count);
+    std::size_t answers = 0;
+    for (std::size_t at = 0; (at = heard.find("HTTP/1.1 200", at)) != std::string::npos; ++at)
+      ++answers;
+    CHECK(answers == count);
+  }
 }
 
 TEST_CASE("codec: chunks are joined, and trailers end the request") {
