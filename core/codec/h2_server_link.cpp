@@ -12,6 +12,7 @@
 
 #include "base/assert.hpp"
 #include "base/bytes.hpp"
+#include "http/grpc.hpp"
 #include "http/websocket.hpp"
 
 namespace hyperway::codec {
@@ -92,7 +93,9 @@ void H2ServerConnection::Link::headDone(bool end) noexcept {
     reading_ = false;  // bytes of a hasty client wait for the tunnel
     end_pending_ = end;
   } else if (!end) {
-    arm(timeouts().body);
+    const http::Field* const type = head.fields.find(http::FieldId::ContentType);
+    grpc_ = type != nullptr && http::isGrpcType(type->value());
+    arm(bodyLimit());
   }
   request_done_ = end || tunnel_asked_;
   events_->onRequestHead(request_done_);
@@ -301,7 +304,7 @@ void H2ServerConnection::Link::sendBody(std::string_view data, bool end) noexcep
   if (!usable() || response_done_) return;
   response_done_ = end;
   if (no_body_) return;
-  if (tunnel_) armRead();
+  if (tunnel_ || grpc_) armRead();
   if (data.empty() && !end) return;
   resume();
   if (out_.empty() && owner_.mayPump()) {  // straight from where it is
@@ -500,7 +503,7 @@ void H2ServerConnection::Link::onTimer() noexcept {
   if (tunnel_) return cut(NGHTTP2_CANCEL);
   if (request_done_) return;
   const bool waits_for_us = !reading_ || (!in_.empty() && !holdsEnd());
-  if (waits_for_us) return arm(timeouts().body);
+  if (waits_for_us) return arm(bodyLimit());
   request_done_ = true;
   events_->onRequestBroken(Broken::Timeout, http::HttpError::None);
 }

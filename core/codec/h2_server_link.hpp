@@ -120,7 +120,12 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
     else if (request_done_ || remote_ended_)
       cancel();
     else
-      arm(timeouts().body);
+      arm(bodyLimit());
+  }
+  /// Calls of gRPC stay open for as long as they like, whoever speaks; a length that was announced
+  /// is owed in any case.
+  [[nodiscard]] std::chrono::milliseconds bodyLimit() const noexcept {
+    return grpc_ && !has_length_ ? timeouts().tunnel : timeouts().body;
   }
   [[nodiscard]] const ServerTimeouts& timeouts() const noexcept { return owner_.host_.timeouts; }
   [[nodiscard]] bool usable() const noexcept {
@@ -162,6 +167,7 @@ class H2ServerConnection::Link final : public ServerLink, private net::Timer {
   bool delivering_ = false;
   bool tunnel_ = false;
   bool tunnel_asked_ = false;
+  bool grpc_ = false;
   bool remote_ended_ = false;  // END_STREAM came
   bool remote_reset_ = false;  // RST_STREAM came
   bool end_pending_ = false;   // and is to be told

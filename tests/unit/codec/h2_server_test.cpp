@@ -843,6 +843,47 @@ TEST_CASE("codec: HTTP/2 clients that are silent, drip or take nothing are cut")
   }
 }
 
+TEST_CASE("codec: a call of gRPC may be as silent as a tunnel, other requests may not") {
+  using namespace std::chrono_literals;
+  const ServerTimeouts brief{.body = 60ms, .tunnel = 500ms};
+  const FieldLines grpc = {{"content-type", "application/grpc+proto"}};
+  Server server(brief);
+  const auto pass = [&](std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    while (std::chrono::steady_clock::now() < end) server.turn(10);
+  };
+  SUBCASE("before and behind the answer's head, while messages come down") {
+    server.say(headers(1, request("POST", "/", grpc), false) + data(1, "asked"));
+    Stream& call = *server.streams[0];
+    pass(200ms);
+    http::ResponseHead& head = call.response();
+    head.status = 200;
+    head.framing = {http::BodyKind::Chunked, 0};
+    call.link.sendHead(head, false);
+    for (int i = 0; i < 8; ++i) {  // longer than a tunnel may be silent
+      call.link.sendBody("x", false);
+      call.link.flush();
+      pass(100ms);
+    }
+    CHECK(call.log == "POST /;");
+    CHECK(server.bodyOf(1) == "xxxxxxxx");
+    pass(800ms);  // and no longer
+    CHECK(call.log == "POST /;timeout;");
+  }
+  SUBCASE("not where its length is known") {
+    FieldLines lines = grpc;
+    lines.emplace_back("content-length", "9");
+    server.say(headers(1, request("POST", "/", lines), false) + data(1, "asked"));
+    pass(200ms);
+    CHECK(server.streams[0]->log == "POST /;timeout;");
+  }
+  SUBCASE("nor of other types") {
+    server.say(headers(1, request("POST", "/", {{"content-type", "application/grpc-web"}}), false));
+    pass(200ms);
+    CHECK(server.streams[0]->log == "POST /;timeout;");
+  }
+}
+
 TEST_CASE("codec: an overloaded host refuses a stream, and the connection lives") {
   Server server;
   server.overloaded = true;
