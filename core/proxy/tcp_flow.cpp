@@ -172,7 +172,8 @@ void TcpFlow::onBackendEvents(std::uint32_t events) noexcept {
   if (phase_ == Phase::Connecting) return connected();
   if (phase_ == Phase::Handshake) return shakeHands();
   if ((events & EPOLLOUT) != 0) pump(up_, client_, upstream_);
-  if (is_readable && phase_ != Phase::Over) pump(down_, upstream_, client_);
+  if ((is_readable || isLeft(down_, upstream_)) && phase_ != Phase::Over)
+    pump(down_, upstream_, client_);
   if ((events & EPOLLERR) != 0 && phase_ != Phase::Over) broken(upstream_);
 }
 
@@ -237,10 +238,17 @@ void TcpFlow::onEvents(std::uint32_t events) noexcept {
   }
   if (phase_ == Phase::Open) {
     if ((events & EPOLLOUT) != 0) pump(down_, upstream_, client_);
-    if (is_readable && phase_ != Phase::Over) pump(up_, client_, upstream_);
+    if ((is_readable || isLeft(up_, client_)) && phase_ != Phase::Over)
+      pump(up_, client_, upstream_);
     if (phase_ == Phase::Over) return;
   }
   if ((events & EPOLLERR) != 0) broken(client_);
+}
+
+/// True if a turn ended over bytes that the target would have taken. They may all be inside of a
+/// TLS session, and the socket has none that it could tell of.
+bool TcpFlow::isLeft(const Direction& way, const Side& from) noexcept {
+  return from.readable && way.queue.empty() && !way.pipe;
 }
 
 void TcpFlow::pump(Direction& way, Side& from, Side& to) noexcept {

@@ -84,6 +84,7 @@ class TcpFlow final : public net::EventHandler {
   void shakeHands() noexcept;
   void open() noexcept;
   [[nodiscard]] bool sendProxyHeader() noexcept;
+  [[nodiscard]] static bool isLeft(const Direction& way, const Side& from) noexcept;
   void pump(Direction& way, Side& from, Side& to) noexcept;
   void watch(Side& side, std::uint32_t events) noexcept;
   void mute(const Direction& way, Side& from) noexcept;

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -259,6 +260,35 @@ class Choice(TcpCase):
             threading.Thread(target=client.sendall, args=(send,), daemon=True).start()
             self.assertEqual(read_exactly(client, len(send)), send)
         self.assertEqual((set(context.names), set(offered)), ({"app.example"}, {None}))
+
+    def test_what_a_turn_leaves_inside_of_tls_follows(self):
+        # A turn moves 4 MiB of what waits in the kernel, and all of the rest fits into the session's buffer.
+        sizes = [(4 << 20) + rest for rest in (1, 4096, 8192, 16384, 30000)]
+        gate = threading.Semaphore(0)
+
+        def burst(connection, _):
+            connection.sendall(b"w" * (32 << 20))  # The kernel makes its buffers large.
+            for size in sizes:
+                gate.acquire(timeout=20)
+                connection.sendall(b"x" * size)
+            connection.recv(1)
+
+        def take(client, size):
+            while size > 0:
+                got = len(client.recv(min(size, 1 << 20)))
+                self.assertTrue(got, f"ended {size} bytes early")
+                size -= got
+        server = self.use(Server(burst, tls=tls.server_context(CERTIFICATE)))
+        port = self.start(*app("app", server), anchors("ca", AUTHORITY.certificate), tls_policy(), tcp_route())
+        with connect(port, timeout=5 * patience()) as client:
+            take(client, 32 << 20)
+            for size in sizes:
+                with self.subTest(size=size):
+                    os.kill(self.gateway.pid, signal.SIGSTOP)
+                    gate.release()
+                    time.sleep(0.5)
+                    os.kill(self.gateway.pid, signal.SIGCONT)
+                    take(client, size)
 
     def test_a_backend_whose_certificate_is_not_good_is_not_used(self):
         server = self.use(Server(named("secure"), tls=tls.server_context(tls.self_signed("app.example"))))
