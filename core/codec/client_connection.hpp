@@ -44,6 +44,9 @@ class ClientConnection : public net::EventHandler {
   ClientConnection* next = nullptr;
   /// The pool's: which of its lists that is.
   std::uint8_t place = 0;
+  /// Closed because nobody waited for it any more: if it was not up by then, that says nothing
+  /// about the endpoint.
+  bool given_up = false;
   /// Sent once the connection is up, in front of everything, TLS too: a PROXY header. Whoever has
   /// one speaks for one client, and so serves one exchange.
   std::string preface;
@@ -74,7 +77,7 @@ class ClientHost {
     (void)connection;
     (void)exchange_over;
   }
-  /// The connection is closed; the host forgets and retires it. `used`: it had been up.
+  /// The connection is closed; the host forgets and retires it. `connected`: it had been up.
   virtual void onClientConnectionClosed(ClientConnection& connection, bool connected) noexcept = 0;
   /// TLS with the backend failed, in the handshake or by an alert behind it;
   /// onClientConnectionClosed follows. `reason` is static text.

@@ -70,7 +70,7 @@ void H1ClientConnection::onEvents(std::uint32_t events) noexcept {
     if ((events & (EPOLLERR | EPOLLHUP)) != 0 || net::socketError(transport_.fd()) != 0)
       return broken(Broken::Refused, http::HttpError::None);
     if ((events & EPOLLOUT) == 0) return;
-    connected();
+    socketUp();
     if (phase_ == Phase::Closed) return;
   } else if ((events & EPOLLOUT) != 0 && phase_ == Phase::Handshake) {
     shakeHands();
@@ -100,7 +100,7 @@ void H1ClientConnection::onEvents(std::uint32_t events) noexcept {
 }
 
 /// The socket is up.
-void H1ClientConnection::connected() noexcept {
+void H1ClientConnection::socketUp() noexcept {
   if (!sendPreface(transport_)) return broken(Broken::Refused, http::HttpError::None);
   if (security_ == nullptr) return established();
   phase_ = Phase::Handshake;
@@ -431,7 +431,7 @@ void H1ClientConnection::setReading(bool on) noexcept {
 
 void H1ClientConnection::cancel() noexcept {
   events_ = nullptr;
-  connected_ = true;  // says nothing against the endpoint
+  given_up = true;
   close();
 }
 
@@ -493,7 +493,7 @@ void H1ClientConnection::close() noexcept {
 
 void H1ClientConnection::closeNow() noexcept {
   events_ = nullptr;
-  connected_ = true;  // says nothing against the endpoint
+  given_up = true;
   close();
 }
 

@@ -43,6 +43,7 @@ class H1ClientConnection final : public ClientConnection, public ClientLink, pri
   [[nodiscard]] std::size_t queued() const noexcept override { return out_.size(); }
   void setReading(bool on) noexcept override;
   void cancel() noexcept override;
+  [[nodiscard]] bool connected() const noexcept override { return connected_; }
   [[nodiscard]] bool reused() const noexcept override { return exchanges_ > 1; }
   [[nodiscard]] std::uint64_t spliceableResponse() const noexcept override;
   void beginSpliceResponse() noexcept override { raw_ = true; }
@@ -54,7 +55,7 @@ class H1ClientConnection final : public ClientConnection, public ClientLink, pri
   enum class Phase : std::uint8_t { Connecting, Handshake, Idle, Head, Body, Tunnel, Closed };
 
   void onTimer() noexcept override;
-  void connected() noexcept;
+  void socketUp() noexcept;
   void shakeHands() noexcept;
   void established() noexcept;
   void tellTlsFailure() noexcept;

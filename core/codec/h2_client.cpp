@@ -423,7 +423,7 @@ void H2ClientConnection::closeNow() noexcept {
     pump();
     write();
   }
-  connected_ = true;  // says nothing against the endpoint
+  given_up = true;
   close();
   while (list_ != nullptr) (void)list_->release();
 }

@@ -46,6 +46,8 @@ class H2ClientConnection final : public ClientConnection, private net::Timer {
   [[nodiscard]] ClientLink& begin(ResponseEvents& events) noexcept;
   /// Exchanges under way.
   [[nodiscard]] std::uint32_t exchanges() const noexcept { return count_; }
+  /// True once it is up, TLS included.
+  [[nodiscard]] bool isUp() const noexcept { return connected_; }
   void closeNow() noexcept override;
   void fail() noexcept override;
 

@@ -99,6 +99,10 @@ std::size_t H2Exchange::queued() const noexcept {
   return pending_.size() + (connection_->blocked() ? 1 : 0);
 }
 
+bool H2Exchange::connected() const noexcept {
+  return connection_ != nullptr && connection_->isUp();
+}
+
 void H2Exchange::setReading(bool on) noexcept {
   if (reading_ == on) return;
   reading_ = on;

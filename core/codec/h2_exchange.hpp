@@ -33,6 +33,7 @@ class H2Exchange final : public ClientLink, private net::Timer {
   [[nodiscard]] std::size_t queued() const noexcept override;
   void setReading(bool on) noexcept override;
   void cancel() noexcept override;
+  [[nodiscard]] bool connected() const noexcept override;
   /// False: an HTTP/2 backend may say at any time that it did not process a request, so whoever can
   /// repeat it keeps what that takes.
   [[nodiscard]] bool reused() const noexcept override { return false; }

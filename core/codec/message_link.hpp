@@ -155,6 +155,8 @@ class ClientLink {
   virtual void setReading(bool on) noexcept = 0;
   /// The stream no longer wants the answer; the link is not to be used after this.
   virtual void cancel() noexcept = 0;
+  /// True once the connection is up, TLS included: before, nothing of the request was delivered.
+  [[nodiscard]] virtual bool connected() const noexcept = 0;
   /// True if this exchange uses a connection that served another before.
   [[nodiscard]] virtual bool reused() const noexcept = 0;
   /// Bytes of the response body that can be moved by splice from now on: plain socket, known

@@ -287,8 +287,13 @@ void Stream::onAttemptTimer() noexcept {
   }
   if (response_sent_) return failResponse("backend_timeout");
   if (response_begun_) bypass_filters_ = true;  // one of them waits, perhaps for ever
+  // Nothing was delivered where the connection never was up, and the endpoint is to be avoided as
+  // after timeouts.connect.
+  const bool unreached = up_ != nullptr && !up_->connected();
+  if (unreached) worker_.upstreams().late(*endpoint_);
   dropAttempt();
-  if (!retryAfter(codec::Broken::Timeout)) respondLocal(504, "backend_timeout");
+  const auto how = unreached ? codec::Broken::Unreachable : codec::Broken::Timeout;
+  if (!retryAfter(how)) respondLocal(504, unreached ? "connect_timeout" : "backend_timeout");
 }
 
 void Stream::startMirrors() noexcept {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "codec/h1_client.hpp"
 #include "codec/h2_client.hpp"
@@ -131,7 +132,8 @@ EndpointState* UpstreamSet::acquire(PoolKey key) {
 
 void UpstreamSet::release(EndpointState* endpoint) noexcept {
   if (--endpoint->users != 0) return;
-  leaving_.push_back(endpoint);
+  // A session may have brought it back since it was listed, and nobody has looked at the list.
+  if (!std::exchange(endpoint->leaving, true)) leaving_.push_back(endpoint);
   for (codec::ClientConnection *next = nullptr, *idle = endpoint->idle; idle != nullptr;
        idle = next) {
     next = idle->next;
@@ -144,7 +146,10 @@ void UpstreamSet::release(EndpointState* endpoint) noexcept {
 
 void UpstreamSet::forgetLeft() {
   std::erase_if(leaving_, [this](EndpointState* endpoint) {
-    if (endpoint->users != 0) return true;  // it came back
+    if (endpoint->users != 0) {  // it came back
+      endpoint->leaving = false;
+      return true;
+    }
     if (endpoint->idle != nullptr || endpoint->busy != nullptr || endpoint->raw != 0) return false;
     endpoints_.erase(endpoints_.find(*endpoint->key));
     return true;
@@ -317,7 +322,7 @@ void UpstreamSet::onClientConnectionRoom(codec::ClientConnection& connection,
   auto& shared = static_cast<codec::H2ClientConnection&>(connection);
   if (exchange_over) {
     --endpoint.active;
-    endpoint.failures = 0;
+    if (shared.isUp()) endpoint.failures = 0;
   } else if (const std::uint32_t allowed = shared.allowed(); allowed != 0) {
     endpoint.allowed = allowed;
   }
@@ -339,7 +344,7 @@ void UpstreamSet::onClientConnectionClosed(codec::ClientConnection& connection,
   counters_.upstream_connections.subtract();
   if (connected) {
     endpoint.failures = 0;
-  } else {
+  } else if (!connection.given_up) {
     eject(endpoint);
   }
   loop.retire(&connection);

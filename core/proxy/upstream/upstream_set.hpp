@@ -61,6 +61,7 @@ struct EndpointState {
   std::uint32_t failures = 0;               ///< Connects that failed in a row.
   std::uint32_t allowed = 0;                ///< Exchanges on one of HTTP/2, as it said; 0: not yet.
   std::uint32_t users = 0;                  ///< Upstreams that list it; 0: leaving.
+  bool leaving = false;                     ///< In the set's list of those that may go.
   net::TimePoint ejected_until{};           ///< Not chosen before, if there is another.
   std::string_view failure;      ///< Why TLS or HTTP/2 failed, as last logged; static text.
   std::string_view tls_failure;  ///< The same, TLS only.
@@ -143,6 +144,11 @@ class UpstreamSet final : public codec::ClientHost {
   }
   /// Nobody is there, as ICMP says of a UDP session: the endpoint is not chosen for a while.
   void eject(EndpointState& endpoint) noexcept;
+  /// An exchange has waited for a connection to it for as long as it could. Counts once while the
+  /// endpoint is ejected: others may have begun to wait at the same time.
+  void late(EndpointState& endpoint) noexcept {
+    if (usable(endpoint)) eject(endpoint);
+  }
   /// It has answered a UDP session.
   static void well(EndpointState& endpoint) noexcept { endpoint.failures = 0; }
   /// Changes with what is adopted for the upstream with this slot.
@@ -154,6 +160,8 @@ class UpstreamSet final : public codec::ClientHost {
   /// Appends the endpoints of the upstream with this slot that were ever in use, as long as there
   /// are fewer than `most` in `out`.
   void report(std::uint32_t slot, std::size_t most, std::vector<EndpointReport>& out) const;
+  /// Endpoints that no upstream has any more, and that wait for their last exchanges. For tests.
+  [[nodiscard]] std::size_t leaving() const noexcept { return leaving_.size(); }
   /// Closes all connections, and tells exchanges under way that theirs broke.
   void closeAll() noexcept;
 

@@ -156,6 +156,48 @@ TEST_CASE("proxy: an endpoint that leaves keeps its connections until their exch
   CHECK(fixture.counters.upstream_connections.get() == 0);
 }
 
+TEST_CASE("proxy: an endpoint that leaves, is asked for by a session and leaves again goes once") {
+  Fixture fixture(route::UpstreamProtocol::Http1);
+  Waiting one;
+  fixture.connect(one);
+  EndpointState& endpoint = *fixture.set.choose(0, 0, nullptr);
+  auto draining = std::make_shared<route::Upstream>(*fixture.model);
+  draining->draining = std::exchange(draining->endpoints, {});
+  auto gone = std::make_shared<route::Upstream>(*draining);
+  gone->draining.clear();
+  for (int round = 0; round < 2; ++round) {
+    fixture.set.adopt(0, draining, nullptr);
+    CHECK(fixture.set.find(0, 0, endpoint.address) == &endpoint);
+    fixture.set.adopt(0, gone, nullptr);
+    CHECK(fixture.set.leaving() == 1);
+  }
+  std::exchange(one.link, nullptr)->cancel();
+  fixture.set.adopt(0, gone, nullptr);
+  CHECK(fixture.set.leaving() == 0);
+}
+
+TEST_CASE("proxy: who gives up waiting for a connection says nothing of its endpoint") {
+  for (const bool http2 : {true, false}) {
+    CAPTURE(http2);
+    Fixture fixture(http2 ? route::UpstreamProtocol::Http2 : route::UpstreamProtocol::Http1);
+    EndpointState& endpoint = *fixture.set.choose(0, 0, nullptr);
+    fixture.set.late(endpoint);
+    fixture.set.late(endpoint);
+    CHECK(endpoint.failures == 1);
+    Waiting one;
+    fixture.connect(one);
+    CHECK_FALSE(one.link->connected());
+    std::exchange(one.link, nullptr)->cancel();
+    CHECK(endpoint.failures == 1);
+    Waiting other;
+    fixture.connect(other);
+    for (int i = 0; i < 100 && !other.link->connected(); ++i) fixture.loop.turn(10);
+    CHECK(other.link->connected());
+    std::exchange(other.link, nullptr)->cancel();
+    CHECK(endpoint.failures == 0);
+  }
+}
+
 TEST_CASE("proxy: what is spoken to an address keeps its connections apart") {
   Fixture fixture(route::UpstreamProtocol::Http2);
   auto other = std::make_shared<route::Upstream>(*fixture.model);
