@@ -85,7 +85,7 @@ class BodyChunk {
     data_ = {};
     return out;
   }
-  /// True once the content is no longer the bytes received.
+  /// True once the content lies in memory of its own; drain() alone does not do that.
   [[nodiscard]] bool edited() const noexcept { return edited_; }
 
  private:

@@ -220,14 +220,18 @@ void FilterChain::responseHead(bool end) noexcept {
 
 void FilterChain::answerFrom(std::size_t index, bool end) noexcept {
   response_limit_ = std::min(response_limit_, index);
-  // What a filter held of an earlier response is not part of this one.
+  forgetResponse();  // what a filter held of an earlier response is not part of this one
+  responseHead(end);
+}
+
+void FilterChain::forgetResponse() noexcept {
+  ++answers_;
   constexpr std::uint32_t kResponse = kResponseHead | kResponseBody | kResponseTrailers;
   for (Slot* slot : slots_) {
     slot->sides[1] = {};
     slot->paused &= ~kResponse;
     slot->resumes &= ~kResponse;
   }
-  responseHead(end);
 }
 
 void FilterChain::responseBody(std::span<char> data, bool end) noexcept {
@@ -262,13 +266,27 @@ void FilterChain::headAt(Direction direction, std::size_t position) noexcept {
     owner_.responseHeadThrough(*this, end_with_head_[1]);
 }
 
+/// True if no body follows the head that filters see: bytes of a tunnel go past them.
+bool FilterChain::isWhole(Direction direction) noexcept {
+  if (end_with_head_[static_cast<int>(direction)]) return true;
+  if (direction == Direction::Request) return false;
+  const http::ResponseHead* const head = owner_.filterResponseHead();
+  return head != nullptr && head->framing.kind == http::BodyKind::Tunnel;
+}
+
+/// True if the message that a caller was busy with is over: its stream ended, or an answer took its
+/// place (`answers`: how many there were when it began).
+bool FilterChain::isOver(Direction direction, unsigned answers) const noexcept {
+  return ended_ || (direction == Direction::Request ? request_dead_ : answers_ != answers);
+}
+
 /// True if the head goes on.
 bool FilterChain::headVerdict(Direction direction, std::size_t position, Flow verdict) noexcept {
   Slot& slot = at(direction, position);
   switch (verdict) {
     case Flow::Continue: return true;
     case Flow::Hold:
-      if (end_with_head_[static_cast<int>(direction)]) return true;  // there is nothing to wait for
+      if (isWhole(direction)) return true;  // there is nothing to wait for
       slot.sides[static_cast<int>(direction)].head_held = true;
       if (direction == Direction::Request) owner_.requestHeadHeld();
       return false;
@@ -336,6 +354,8 @@ bool FilterChain::runBody(Direction direction, std::size_t position, std::span<c
     if (!held.empty() || chunk.edited()) {
       carried = chunk.release();
       data = carried;
+    } else {
+      data = chunk.edit();  // less what was drained
     }
     return true;
   }
@@ -372,6 +392,7 @@ void FilterChain::runHeldHead(Direction direction, std::size_t position) noexcep
   Slot& slot = at(direction, position);
   Slot::Side& side = slot.sides[static_cast<int>(direction)];
   const bool end = side.end;
+  const unsigned answers = answers_;
   std::span<char> data;
   std::string carried;
   if ((slot.hooks & hooksOf(direction).body) != 0) {
@@ -383,7 +404,8 @@ void FilterChain::runHeldHead(Direction direction, std::size_t position) noexcep
   }
   side.end = false;
   headPassed(direction, position);
-  if (!data.empty() || end) bodyAt(direction, position + 1, data, end);
+  if ((!data.empty() || end) && !isOver(direction, answers))
+    bodyAt(direction, position + 1, data, end);
 }
 
 void FilterChain::keep(Direction direction, std::size_t position, std::span<char> data,
@@ -399,6 +421,7 @@ void FilterChain::keep(Direction direction, std::size_t position, std::span<char
 void FilterChain::trailersAt(Direction direction, std::size_t position,
                              http::HeaderMap& trailers) noexcept {
   const bool request = direction == Direction::Request;
+  const unsigned answers = answers_;
   trailers_[static_cast<int>(direction)] = &trailers;
   for (; position < (request ? slots_.size() : response_limit_); ++position) {
     if (ended_ || (request && request_dead_)) return;
@@ -416,10 +439,12 @@ void FilterChain::trailersAt(Direction direction, std::size_t position,
         return;
       }
       if (!side.head_done) headPassed(direction, position);
-      if (!rest.empty()) bodyAt(direction, position + 1, rest, false);
+      if (!rest.empty() && !isOver(direction, answers))
+        bodyAt(direction, position + 1, rest, false);
+      if (isOver(direction, answers)) return;
     } else if (side.head_held && (slot.hooks & hooks.body) == 0) {
       runHeldHead(direction, position);  // without a body hook nothing else will let it go
-      if (ended_ || (request && request_dead_)) return;
+      if (isOver(direction, answers)) return;
     } else if (!side.head_done || (slot.paused & hooks.body) != 0) {
       side.trailers = trailers;
       return;
@@ -437,6 +462,14 @@ void FilterChain::trailersAt(Direction direction, std::size_t position,
     owner_.requestTrailersThrough(*this, trailers);
   else
     owner_.responseTrailersThrough(*this, trailers);
+}
+
+/// Takes the trailers that wait at a filter, to where they came in: filters look at them there for
+/// the rest of the stream.
+http::HeaderMap& FilterChain::keptTrailers(Slot& slot, Direction direction) noexcept {
+  const auto at = static_cast<int>(direction);
+  *trailers_[at] = *std::exchange(slot.sides[at].trailers, std::nullopt);
+  return *trailers_[at];
 }
 
 void FilterChain::wake(std::size_t index, std::uint64_t token) noexcept {
@@ -468,19 +501,18 @@ void FilterChain::resumed(Slot& slot, std::uint32_t hook, Flow verdict) noexcept
   const std::size_t position = request ? slot.index : response_limit_ - 1 - slot.index;
   Slot::Side& side = slot.sides[static_cast<int>(direction)];
   const Hooks& hooks = hooksOf(direction);
+  const unsigned answers = answers_;
   if (hook == hooks.head) {
-    if (!headVerdict(direction, position, verdict)) {
-      if (verdict == Flow::Hold) {
-        if (!side.held.empty() || side.end) runHeldHead(direction, position);
-        pause(direction, false);
-      }
-      return;
+    if (headVerdict(direction, position, verdict)) {
+      const bool end = std::exchange(side.end, false);
+      std::string kept = std::move(side.held);
+      side.held.clear();
+      headPassed(direction, position);
+      if ((!kept.empty() || end) && !isOver(direction, answers))
+        bodyAt(direction, position, kept, end);
+    } else if (verdict == Flow::Hold && (!side.held.empty() || side.end)) {
+      runHeldHead(direction, position);
     }
-    const bool end = std::exchange(side.end, false);
-    std::string kept = std::move(side.held);
-    side.held.clear();
-    headPassed(direction, position);
-    if (!kept.empty() || end) bodyAt(direction, position, kept, end);
   } else if (hook == hooks.body) {
     const bool end = std::exchange(side.end, false);
     if (verdict != Flow::Continue) {
@@ -490,18 +522,16 @@ void FilterChain::resumed(Slot& slot, std::uint32_t hook, Flow verdict) noexcept
       side.held.clear();
       side.hooked = false;
       if (!side.head_done) headPassed(direction, position);
-      bodyAt(direction, position + 1, kept, end);
+      if (!isOver(direction, answers)) bodyAt(direction, position + 1, kept, end);
     }
   } else if (verdict != Flow::Continue) {
     return fault(slot, 500);
   } else if (side.trailers) {
-    http::HeaderMap trailers = *std::exchange(side.trailers, std::nullopt);
-    trailersAt(direction, position + 1, trailers);
+    trailersAt(direction, position + 1, keptTrailers(slot, direction));
   }
-  if (side.trailers && !ended_ && slot.paused == 0) {
-    http::HeaderMap trailers = *std::exchange(side.trailers, std::nullopt);
-    trailersAt(direction, position, trailers);
-  }
+  if (side.trailers && !isOver(direction, answers) &&
+      (slot.paused & (hooks.head | hooks.body | hooks.trailers)) == 0)
+    trailersAt(direction, position, keptTrailers(slot, direction));
   if (!ended_) pause(direction, false);
 }
 

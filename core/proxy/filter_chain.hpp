@@ -112,16 +112,20 @@ class FilterChain {
   void requestHead(bool end, bool preflight = false, std::size_t from = 0) noexcept;
   /// Sends body bytes in.
   void requestBody(std::span<char> data, bool end) noexcept;
-  /// Sends trailers in.
+  /// Sends trailers in; they must stay where they are for the rest of the stream.
   void requestTrailers(http::HeaderMap& trailers) noexcept;
-  /// Sends a response head in, through the filters that saw the request.
+  /// Sends a response head in, through the filters that saw the request. None can hold that of a
+  /// tunnel.
   void responseHead(bool end) noexcept;
   /// Sends another answer in: that of filter `index`, which only the filters before it see, or (an
   /// index beyond the last) the gateway's own. What was held of an earlier response is dropped.
   void answerFrom(std::size_t index, bool end) noexcept;
+  /// An answer that does not come through here takes the place of the response: nothing of this
+  /// comes out any more.
+  void forgetResponse() noexcept;
   /// Sends body bytes in.
   void responseBody(std::span<char> data, bool end) noexcept;
-  /// Sends trailers in.
+  /// Sends trailers in; as for the request.
   void responseTrailers(http::HeaderMap& trailers) noexcept;
   /// A waker of filter `index` fired.
   void wake(std::size_t index, std::uint64_t token) noexcept;
@@ -140,6 +144,8 @@ class FilterChain {
                               bool last) noexcept;
   [[nodiscard]] Flow callTrailers(Direction direction, Slot& slot) noexcept;
   void headAt(Direction direction, std::size_t position) noexcept;
+  [[nodiscard]] bool isWhole(Direction direction) noexcept;
+  [[nodiscard]] bool isOver(Direction direction, unsigned answers) const noexcept;
   [[nodiscard]] bool headVerdict(Direction direction, std::size_t position, Flow verdict) noexcept;
   void headPassed(Direction direction, std::size_t position) noexcept;
   void bodyAt(Direction direction, std::size_t position, std::span<char> data, bool end) noexcept;
@@ -149,6 +155,7 @@ class FilterChain {
                                  bool end) noexcept;
   void runHeldHead(Direction direction, std::size_t position) noexcept;
   void trailersAt(Direction direction, std::size_t position, http::HeaderMap& trailers) noexcept;
+  [[nodiscard]] http::HeaderMap& keptTrailers(Slot& slot, Direction direction) noexcept;
   void keep(Direction direction, std::size_t position, std::span<char> data, bool end) noexcept;
   void pause(Direction direction, bool on) noexcept;
   void settleResumes() noexcept;
@@ -162,6 +169,7 @@ class FilterChain {
   std::size_t response_limit_ = 0;  // the response passes the filters below this index only
   http::HeaderMap* trailers_[2] = {};
   int depth_ = 0;
+  unsigned answers_ = 0;  // how often another answer took the place of a response
   bool any_resume_ = false;
   bool end_with_head_[2] = {};
   bool preflight_ = false;

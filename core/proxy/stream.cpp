@@ -136,7 +136,7 @@ void Stream::onRequestTrailers(http::HeaderMap& trailers) noexcept {
 void Stream::onRequestFlush() noexcept {
   const Guard guard(*this);
   if (up_ != nullptr) {
-    up_->flush();
+    if (!request_pipe_) up_->flush();  // as in onResponseFlush()
     updateReading();
     if (!request_ended_ && !request_pipe_) trySpliceRequest();
   }

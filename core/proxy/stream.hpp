@@ -152,6 +152,7 @@ class Stream final : public codec::RequestEvents,
   void offerSession() noexcept;
   // towards the client
   void respondLocal(std::uint16_t status, std::string_view why) noexcept;
+  void closeTunnel() noexcept;
   [[nodiscard]] bool isGrpc() const noexcept;
   void storeGrpcAnswer(std::uint16_t status, std::string_view message) noexcept;
   void sendStored(FilterChain* chain, std::optional<std::size_t> index) noexcept;
@@ -222,6 +223,7 @@ class Stream final : public codec::RequestEvents,
   std::uint16_t attempts_ = 0;
   std::uint16_t free_retries_ = 0;
   std::uint16_t status_ = 0;
+  std::uint16_t answers_ = 0;  // that took the place of another response, or of none
   int depth_ = 0;
   std::uint8_t request_pauses_ = 0;
   std::uint8_t response_pauses_ = 0;

@@ -31,11 +31,7 @@ void Stream::onResponseHead(bool end) noexcept {
   replay_.clear(worker_.pool);
   keep_replay_ = false;
   tunnel_ = response_.framing.kind == http::BodyKind::Tunnel;
-  if (tunnel_) {
-    request_ended_ = request_through_ = false;
-    request_timer_.cancel();
-    attempt_timer_.cancel();
-  }
+  if (tunnel_) request_ended_ = request_through_ = false;
   std::uint32_t interest = 0;
   if (rule_chain_) interest |= rule_chain_->interest();
   if (backend_chain_) interest |= backend_chain_->interest();
@@ -81,7 +77,9 @@ void Stream::onResponseTrailers(http::HeaderMap& trailers) noexcept {
 void Stream::onResponseFlush() noexcept {
   const Guard guard(*this);
   if (finished_ || client_gone_ || !response_sent_) return;
-  down_->flush();
+  // A body that is spliced is not gathered: onClientDrained() goes on with it, of which the codec
+  // would know no more.
+  if (!response_pipe_) down_->flush();
   updateReading();
   if (up_ != nullptr && !response_pipe_) trySpliceResponse();
 }
@@ -132,6 +130,7 @@ void Stream::responseTrailersThrough(FilterChain& chain, http::HeaderMap& traile
 void Stream::answered(FilterChain& chain, std::size_t index) noexcept {
   if (finished_) return;
   dropAttempt();
+  closeTunnel();
   local_ = response_begun_ = true;
   why_ = "filter_answer";
   sendStored(&chain, index);
@@ -159,6 +158,7 @@ void Stream::respondLocal(std::uint16_t status, std::string_view why) noexcept {
   if (finished_) return;
   if (response_sent_) return failResponse(why);
   dropAttempt();
+  closeTunnel();
   backoff_ = false;
   why_ = why;
   local_ = response_begun_ = true;
@@ -177,6 +177,13 @@ void Stream::respondLocal(std::uint16_t status, std::string_view why) noexcept {
     (void)storeAnswer(status, {&type, 1}, {body, reason.size() + 5});
   }
   sendStored(rule_chain_ && !bypass_filters_ ? &*rule_chain_ : nullptr, std::nullopt);
+}
+
+/// The backend's 101 does not reach the client, who goes on with HTTP.
+void Stream::closeTunnel() noexcept {
+  if (!tunnel_) return;
+  tunnel_ = false;
+  request_ended_ = request_through_ = true;
 }
 
 /// True if the client speaks gRPC: what the gateway itself has to say, it says so too.
@@ -205,13 +212,17 @@ void Stream::sendStored(FilterChain* chain, std::optional<std::size_t> index) no
   if (request_.method_id == http::Method::Head && response_.framing.kind == http::BodyKind::Length)
     response_.framing = {http::BodyKind::None,
                          response_.framing.length + 1};  // see writeResponseHead()
-  if (!end && chain != nullptr && (chain->interest() & kResponseResize) != 0)
-    response_.framing = {http::BodyKind::Chunked, 0};
+  std::uint32_t interest = chain != nullptr ? chain->interest() : 0;
+  // The answer of a backend's filter goes on through those of the rule.
+  if (chain != nullptr && rule_chain_ && !bypass_filters_) interest |= rule_chain_->interest();
+  if (!end && (interest & kResponseResize) != 0) response_.framing = {http::BodyKind::Chunked, 0};
+  if (backend_chain_ && chain != &*backend_chain_) backend_chain_->forgetResponse();
+  const std::uint16_t answer = ++answers_;
   if (chain == nullptr)
     clientHead(end);
   else
     chain->answerFrom(index.value_or(std::numeric_limits<std::size_t>::max()), end);
-  if (end || finished_) return;
+  if (end || finished_ || answer != answers_) return;  // answered again, on the head's way
   const std::span<char> body(const_cast<char*>(answer_body_.data()), answer_body_.size());
   if (chain == nullptr)
     clientBody(body, true);
@@ -223,6 +234,10 @@ void Stream::clientHead(bool end) noexcept {
   if (finished_ || client_gone_) return;
   response_sent_ = true;
   status_ = response_.status;
+  if (tunnel_) {  // it may take as long as it likes from here
+    request_timer_.cancel();
+    attempt_timer_.cancel();
+  }
   if (session_ != nullptr && !local_) offerSession();
   down_->sendHead(response_, end);
   if (client_gone_ || finished_) return;

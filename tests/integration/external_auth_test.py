@@ -28,6 +28,11 @@ class AuthCase(GatewayCase):
         return []
 
     @classmethod
+    def objects(cls):
+        """What the rules refer to."""
+        return []
+
+    @classmethod
     def server(cls):
         """The authorization server."""
         return cls.backend("auth")
@@ -35,7 +40,7 @@ class AuthCase(GatewayCase):
     @classmethod
     def make(cls):
         return gw.Gateway(gateway_class(), gateway(), *app("app", cls.backend("app")),
-                          *app("auth", cls.server()), route(rules=cls.rules()))
+                          *app("auth", cls.server()), *cls.objects(), route(rules=cls.rules()))
 
     @property
     def auth(self):
@@ -50,13 +55,18 @@ class AuthCase(GatewayCase):
 
 class Http(AuthCase):
     @classmethod
+    def objects(cls):
+        return [filter_object("mask", "json_mask", {"fields": ["name"], "replacement": "***"})]
+
+    @classmethod
     def rules(cls):
         def guarded(prefix, **settings):
             return rule(matches=[path_match(prefix)], filters=[auth(**settings)])
         return [guarded("/plain"), guarded("/under", path="/check/"),
                 guarded("/some", allowedHeaders=["X-In", "cookie"], allowedResponseHeaders=["X-User", "X-Many"]),
                 guarded("/body", body=16),
-                rule([backend_ref("app", filters=[auth(path="/b")])], [path_match("/backend")])]
+                rule([backend_ref("app", filters=[auth(path="/b")])], [path_match("/backend")]),
+                rule([backend_ref("app", filters=[auth()])], [path_match("/masked")], [extension("mask")])]
 
     def allow(self, *fields, status=200, body=b""):
         """From now on the server says this."""
@@ -169,6 +179,15 @@ class Http(AuthCase):
             client.send("abc")
             self.assertEqual(client.response("POST").status, 200)
         self.assertEqual(self.auth.last().body, b"abc")
+
+    def test_what_a_filter_of_a_backend_answers_goes_through_those_of_the_rule(self):
+        self.allow(("Content-Type", "application/json"), status=403, body=b'{"name": "a name that is long"}')
+        with Client(self.port) as client:
+            for _ in range(2):
+                client.request("GET", "/masked")
+                got = client.response()
+                self.refused(got)
+                self.assertEqual(got.body, b'{"name": "***"}')
 
     def test_a_filter_of_a_backend_asks_too(self):
         self.allow(status=401)

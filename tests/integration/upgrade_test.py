@@ -8,7 +8,9 @@ from harness import probes
 from harness.backend import answer
 from harness.case import GatewayCase, until
 from harness.client import Client, ask
-from harness.upgrade import ACCEPT, SWITCH, WEBSOCKET, echo_tunnel
+from harness.frames import FrameClient, headers, request_lines
+from harness.manifests import app, extension, filter_object, gateway, gateway_class, route, rule
+from harness.upgrade import ACCEPT, SWITCH, WEBSOCKET, echo_tunnel, switch
 
 
 class Tunnels(GatewayCase):
@@ -173,6 +175,54 @@ class Tunnels(GatewayCase):
         self.app.script = None
         self.assertEqual(ask(self.port).status, 200)
         self.assertEqual([len(c.requests) for c in self.app.connections], [1, 1])
+
+
+class Refused(GatewayCase):
+    """A filter answers in the place of the backend's 101: JSON that is compressed cannot be masked."""
+
+    @classmethod
+    def make(cls):
+        return gw.Gateway(gateway_class(), gateway(), *app("app", cls.backend("app", script=cls.script)),
+                          filter_object("mask", "json_mask", {"fields": ["x"]}),
+                          route(rules=[rule(filters=[extension("mask")])]))
+
+    @staticmethod
+    def script(connection):
+        """Opens each tunnel so, and answers all that asks for none."""
+        while (request := connection.read_request()) is not None:
+            if not request.get("upgrade"):
+                connection.send(answer(200, b"{}"))
+                continue
+            connection.send(switch(request.get("sec-websocket-key"))[:-2]
+                            + b"Content-Type: application/json\r\nContent-Encoding: gzip\r\n\r\nbytes")
+            connection.wait_for_close(3)
+
+    def ended(self):
+        """No stream is left, and the tunnel's connection is closed."""
+        until(lambda: self.gateway.metric("hyperway_requests_active") == 0, message="no stream is left")
+        until(lambda: self.app.connections[0].closed.is_set(), message="backend side closed")
+
+    def test_the_client_goes_on_with_http1(self):
+        with Client(self.port) as client:
+            client.send(WEBSOCKET)
+            got = client.response()
+            self.assertEqual((got.status, got.body), (502, b"the response cannot be masked\n"))
+            self.ended()
+            client.request("GET", "/next")
+            self.assertEqual(client.response().status, 200)
+        self.assertEqual([len(c.requests) for c in self.app.connections], [1, 1])
+
+    def test_the_client_goes_on_with_http2(self):
+        client = self.use(FrameClient(self.port))
+        client.send(headers(1, [(":method", "CONNECT"), (":protocol", "websocket"), *request_lines()[1:],
+                                ("sec-websocket-version", "13")], end=False))
+        client.until(lambda c: 1 in c.answers and c.answers[1].ended)
+        got = client.answers[1]
+        self.assertEqual((got.status, bytes(got.body)), (502, b"the response cannot be masked\n"))
+        self.ended()
+        client.send(headers(3, request_lines(), end=True))
+        client.until(lambda c: 3 in c.answers and c.answers[3].ended)
+        self.assertEqual(client.answers[3].status, 200)
 
 
 if __name__ == "__main__":

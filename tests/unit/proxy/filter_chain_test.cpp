@@ -19,7 +19,7 @@ class ScriptedFilter final : public FilterBinding {
   ScriptedFilter(std::string name, std::uint32_t interest, std::vector<std::string>& calls)
       : FilterBinding(interest), name_(std::move(name)), calls_(calls) {}
 
-  std::function<Flow(FilterContext&)> request_head, response_head;
+  std::function<Flow(FilterContext&)> request_head, response_head, request_trailers;
   std::function<Flow(FilterContext&, BodyChunk&, bool)> request_body, response_body;
   std::function<void(FilterContext&)> wake;
   bool creates = true;
@@ -41,9 +41,9 @@ class ScriptedFilter final : public FilterBinding {
     return request_body ? request_body(context, chunk, (flags & kEndOfStream) != 0)
                         : Flow::Continue;
   }
-  Flow onRequestTrailers(void*, FilterContext&) const noexcept override {
+  Flow onRequestTrailers(void*, FilterContext& context) const noexcept override {
     calls_.push_back(name_ + ":request_trailers");
-    return Flow::Continue;
+    return request_trailers ? request_trailers(context) : Flow::Continue;
   }
   Flow onResponseHead(void*, FilterContext& context, std::uint32_t) const noexcept override {
     calls_.push_back(name_ + ":response_head");
@@ -55,7 +55,10 @@ class ScriptedFilter final : public FilterBinding {
     return response_body ? response_body(context, chunk, (flags & kEndOfStream) != 0)
                          : Flow::Continue;
   }
-  Flow onResponseTrailers(void*, FilterContext&) const noexcept override { return Flow::Continue; }
+  Flow onResponseTrailers(void*, FilterContext&) const noexcept override {
+    calls_.push_back(name_ + ":response_trailers");
+    return Flow::Continue;
+  }
   void onWake(void*, FilterContext& context, std::uint32_t, std::uint64_t) const noexcept override {
     if (wake) wake(context);
   }
@@ -80,8 +83,9 @@ class RecordingOwner final : public FilterChainOwner {
     out.push_back("trailers");
   }
   void responseHeadThrough(FilterChain&, bool) noexcept override { out.push_back("response"); }
-  void responseBodyThrough(FilterChain&, std::span<char> data, bool end) noexcept override {
+  void responseBodyThrough(FilterChain& chain, std::span<char> data, bool end) noexcept override {
     out.push_back("response_body:" + std::string(data.data(), data.size()) + (end ? "." : ""));
+    if (ends && end_at_body) chain.end(StreamEnd::ClientGone);
   }
   void responseTrailersThrough(FilterChain&, http::HeaderMap&) noexcept override {
     out.push_back("response_trailers");
@@ -92,6 +96,7 @@ class RecordingOwner final : public FilterChainOwner {
   void answered(FilterChain& chain, std::size_t index) noexcept override {
     out.push_back("answered");
     chain.answerFrom(index, true);
+    if (ends) chain.end(StreamEnd::Complete);
   }
   void filterFailed(FilterChain&, std::uint16_t status, std::string_view plugin) noexcept override {
     out.push_back("failed:" + std::to_string(status) + ":" + std::string(plugin));
@@ -117,6 +122,8 @@ class RecordingOwner final : public FilterChainOwner {
   StreamInfo info;
   std::vector<std::string> out;
   std::function<bool(FilterChain&)> on_head;  // asked once; true: the head went on otherwise
+  bool ends = false;                          // the stream is over with an answer…
+  bool end_at_body = false;                   // …or with the first bytes of the response
   int request_pauses = 0;
   int response_pauses = 0;
 };
@@ -387,6 +394,170 @@ TEST_CASE("a head that is held by a filter without body hook goes on before trai
   CHECK(f.owner.out == Lines{"held", "head", "trailers"});
   CHECK(f.calls ==
         Lines{"a:request_head", "b:request_head", "b:request_body:.", "b:request_trailers"});
+}
+
+/// Holds what comes until it hears that this was all.
+Flow untilLast(FilterContext&, BodyChunk&, bool last) { return last ? Flow::Continue : Flow::Hold; }
+
+TEST_CASE("trailers go no further where what was held before them is answered") {
+  for (const bool over : {true, false}) {
+    CAPTURE(over);
+    Fixture f;
+    f.owner.ends = over;
+    f.add("a").request_body = untilLast;
+    f.add("b").request_body = [](FilterContext& context, BodyChunk&, bool) {
+      CHECK(context.respond(403, {}, {}));
+      return Flow::Responded;
+    };
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(false);
+    body(chain, "held", false);
+    http::HeaderMap trailers(f.owner.arena);
+    trailers.add("x-sum", "1");
+    chain.requestTrailers(trailers);
+    CHECK(f.calls == Lines{"a:request_head", "b:request_head", "a:request_body:held",
+                           "a:request_body:held.", "b:request_body:held", "a:response_head"});
+    CHECK(f.owner.out == Lines{"head", "answered", "response"});
+  }
+}
+
+TEST_CASE("trailers go no further where the stream ends with what was held before them") {
+  Fixture f;
+  f.owner.ends = f.owner.end_at_body = true;
+  f.add("a").response_body = untilLast;
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(true);
+  chain.responseHead(false);
+  std::string data = "held";
+  chain.responseBody({data.data(), data.size()}, false);
+  http::HeaderMap trailers(f.owner.arena);
+  trailers.add("x-sum", "1");
+  chain.responseTrailers(trailers);
+  CHECK(f.calls ==
+        Lines{"a:request_head", "a:response_head", "a:response_body:held", "a:response_body:held"});
+  CHECK(f.filters[0]->destroyed == 1);
+}
+
+TEST_CASE("nothing of a response comes behind the answer that takes its place") {
+  for (const bool with_trailers : {true, false}) {
+    CAPTURE(with_trailers);
+    Fixture f;
+    f.add("a").response_head = [](FilterContext&) { return Flow::Pause; };
+    f.add("b").response_head = [](FilterContext& context) {
+      CHECK(context.respond(502, {}, {}));
+      return Flow::Responded;
+    };
+    auto& c = f.add("c");
+    c.response_head = [](FilterContext&) { return Flow::Hold; };
+    c.response_body = untilLast;
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(true);
+    chain.responseHead(false);
+    std::string data = "held";
+    chain.responseBody({data.data(), data.size()}, !with_trailers);
+    http::HeaderMap trailers(f.owner.arena);
+    trailers.add("x-sum", "1");
+    if (with_trailers) chain.responseTrailers(trailers);
+    CHECK(f.calls.back() == "a:response_head");
+    CHECK(f.owner.out == Lines{"head", "answered"});
+  }
+}
+
+TEST_CASE("a paused head that is held then goes on with the trailers that came meanwhile") {
+  for (const bool with_body : {true, false}) {
+    CAPTURE(with_body);
+    Fixture f;
+    auto& a = f.add("a");
+    a.request_head = [](FilterContext&) { return Flow::Pause; };
+    a.request_body = untilLast;
+    a.wake = [](FilterContext& context) { CHECK(context.resume(kRequestHead, Flow::Hold)); };
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(false);
+    if (with_body) body(chain, "late", false);
+    http::HeaderMap trailers(f.owner.arena);
+    trailers.add("x-sum", "1");
+    chain.requestTrailers(trailers);
+    CHECK(f.owner.out.empty());
+    chain.wake(0, 0);
+    CHECK(f.owner.out == (with_body ? Lines{"held", "head", "body:late", "trailers"}
+                                    : Lines{"held", "head", "trailers"}));
+    CHECK(f.owner.request_pauses == 0);
+  }
+}
+
+TEST_CASE("a pause that ends with another one counts once") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.request_head = [](FilterContext&) { return Flow::Pause; };
+  Flow verdict = Flow::Pause;
+  a.wake = [&](FilterContext& context) { CHECK(context.resume(kRequestHead, verdict)); };
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  chain.wake(0, 0);
+  CHECK(f.owner.request_pauses == 1);
+  verdict = Flow::Continue;
+  chain.wake(0, 0);
+  CHECK(f.owner.request_pauses == 0);
+  CHECK(f.owner.out == Lines{"head"});
+}
+
+TEST_CASE("trailers that waited stay where filters find them") {
+  Fixture f;
+  auto& a = f.add("a");
+  a.request_trailers = [](FilterContext&) { return Flow::Pause; };
+  a.wake = [](FilterContext& context) { CHECK(context.resume(kRequestTrailers, Flow::Continue)); };
+  const http::HeaderMap* seen = nullptr;
+  a.response_head = [&](FilterContext& context) {
+    seen = context.requestTrailers();
+    return Flow::Continue;
+  };
+  FilterChain chain(f.owner, f.bindings);
+  chain.requestHead(false);
+  http::HeaderMap trailers(f.owner.arena);
+  trailers.add("x-sum", "1");
+  chain.requestTrailers(trailers);
+  chain.wake(0, 0);
+  CHECK(f.owner.out == Lines{"head", "trailers"});
+  chain.responseHead(true);
+  CHECK(seen == &trailers);
+}
+
+TEST_CASE("what a body hook drains does not go on") {
+  for (const bool request : {true, false}) {
+    CAPTURE(request);
+    Fixture f;
+    auto& a = f.add("a");
+    a.request_body = a.response_body = [](FilterContext&, BodyChunk& chunk, bool) {
+      chunk.drain(3);
+      return Flow::Continue;
+    };
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(!request);
+    chain.responseHead(request);
+    std::string data = "one,two";
+    if (request)
+      chain.requestBody({data.data(), data.size()}, true);
+    else
+      chain.responseBody({data.data(), data.size()}, true);
+    CHECK(f.owner.out.back() == (request ? "body:,two." : "response_body:,two."));
+  }
+}
+
+TEST_CASE("the head of a tunnel cannot be held") {
+  for (const bool paused : {false, true}) {
+    CAPTURE(paused);
+    Fixture f;
+    auto& a = f.add("a");
+    a.response_head = [&](FilterContext&) { return paused ? Flow::Pause : Flow::Hold; };
+    a.wake = [](FilterContext& context) { CHECK(context.resume(kResponseHead, Flow::Hold)); };
+    FilterChain chain(f.owner, f.bindings);
+    chain.requestHead(true);
+    f.owner.response.framing.kind = http::BodyKind::Tunnel;
+    chain.responseHead(false);
+    if (paused) chain.wake(0, 0);
+    CHECK(f.owner.out == Lines{"head", "response"});
+    CHECK(f.owner.response_pauses == 0);
+  }
 }
 
 TEST_CASE("ignore() drops a hook for the rest of the stream") {

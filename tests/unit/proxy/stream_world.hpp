@@ -26,7 +26,8 @@ class CreditLink final : public codec::ServerLink {
 
   void grant(std::size_t credits) {
     credits_ += credits;
-    const bool waited = !queue_.empty();
+    const bool waited = blocked_ || !queue_.empty();
+    blocked_ = false;
     move();
     if (waited && queue_.empty() && events != nullptr) events->onClientDrained();
   }
@@ -35,6 +36,7 @@ class CreditLink final : public codec::ServerLink {
   void sendInterim(const http::ResponseHead&) noexcept override {}
   void sendHead(http::ResponseHead& head, bool end) noexcept override {
     status = head.status;
+    framing = head.framing.kind;
     if (const http::Field* field = head.fields.find("set-cookie")) cookie = field->value();
     complete = end;
   }
@@ -46,25 +48,44 @@ class CreditLink final : public codec::ServerLink {
   }
   void sendTrailers(const http::HeaderMap&) noexcept override { complete = true; }
   void abort() noexcept override { aborted = true; }
-  void flush() noexcept override { move(); }
+  void flush() noexcept override {
+    move();
+    blocked_ = !queue_.empty();  // as the codec of HTTP/1: nothing gathered, nobody waits
+  }
   std::size_t queued() const noexcept override { return queue_.size(); }
   void setReading(bool on) noexcept override { reading = on; }
   void streamDone() noexcept override { events = nullptr; }
   const codec::ConnectionInfo& connection() const noexcept override { return info_; }
-  bool canSpliceResponse() const noexcept override { return false; }
-  std::size_t spliceResponse(int, std::size_t, bool) noexcept override { return 0; }
-  std::uint64_t spliceableRequest() const noexcept override { return 0; }
+  bool canSpliceResponse() const noexcept override { return splices && queue_.empty(); }
+  std::size_t spliceResponse(int pipe, std::size_t size, bool end) noexcept override {
+    std::string bytes(std::min(size, credits_), '\0');
+    CHECK(::read(pipe, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    received.append(bytes);
+    credits_ -= bytes.size();
+    blocked_ = bytes.size() < size;
+    complete = end && !blocked_;
+    return bytes.size();
+  }
+  std::uint64_t spliceableRequest() const noexcept override { return upload; }
   void beginSpliceRequest() noexcept override {}
-  codec::SpliceResult spliceRequest(int, std::size_t) noexcept override { return {}; }
+  codec::SpliceResult spliceRequest(int pipe, std::size_t size) noexcept override {
+    const std::string bytes(std::min<std::size_t>({size, upload, 64 * 1024}), 'x');
+    CHECK(::write(pipe, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    upload -= bytes.size();
+    return {bytes.size(), upload == 0};
+  }
 
   codec::RequestEvents* events = nullptr;
   std::uint16_t status = 0;
+  http::BodyKind framing = http::BodyKind::None;
   std::string cookie;  // the answer's Set-Cookie
   std::string received;
   std::size_t most_queued = 0;
   bool complete = false;
   bool aborted = false;
   bool reading = true;
+  bool splices = false;    // takes what is spliced, as far as its credits go
+  std::size_t upload = 0;  // bytes of the request body that can be spliced
 
  private:
   void move() {
@@ -79,6 +100,7 @@ class CreditLink final : public codec::ServerLink {
   std::string queue_;
   std::size_t credits_;
   bool ended_ = false;
+  bool blocked_ = false;
 };
 
 /// A worker without a thread, a table with one route, and a listening socket that stands for the
@@ -92,7 +114,8 @@ class World {
     environment_.reclaim = [](std::shared_ptr<const void>) {};
     worker_ = std::make_unique<Worker>(environment_, 0);
     net::Fd front = *net::listenTcp(*net::SocketAddress::parse("127.0.0.1", 0), false, 8);
-    const route::Bind bind{"127.0.0.1", net::localAddress(front.get()).port()};
+    front_ = net::localAddress(front.get());
+    const route::Bind bind{"127.0.0.1", front_.port()};
     route::ModelBatch batch;
     batch.full = true;
     batch.listeners.push_back(
@@ -129,16 +152,18 @@ class World {
     worker_->adoptTable(compiler_.apply(batch).table);
   }
 
-  /// A request that is complete with its head.
-  void open(CreditLink& link, std::string_view path, std::string_view cookie = {}) {
+  /// A request that is complete with its head, or of which `length` bytes follow.
+  void open(CreditLink& link, std::string_view path, std::string_view cookie = {},
+            std::size_t length = 0) {
     link.events = worker_->openStream(link);
     http::RequestHead& head = link.events->requestHead();
-    head.method = "GET";
-    head.method_id = http::Method::Get;
+    head.method = length == 0 ? "GET" : "POST";
+    head.method_id = length == 0 ? http::Method::Get : http::Method::Post;
     head.authority = head.host = "a.test";
     head.path = path;
+    if (length != 0) head.framing = {http::BodyKind::Length, length};
     if (!cookie.empty()) head.fields.add("cookie", cookie);
-    link.events->onRequestHead(true);
+    link.events->onRequestHead(length == 0);
     if (link.events != nullptr) link.events->onRequestFlush();
   }
 
@@ -168,6 +193,23 @@ class World {
     return connection;
   }
 
+  /// A client of the HTTP/1 codec.
+  net::Fd connect() {
+    net::Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    ::connect(client.get(), front_.data(), front_.size());
+    return client;
+  }
+
+  /// Reads what is there now; false at the end.
+  static bool read(const net::Fd& fd, std::string& to) {
+    char bytes[64 * 1024];
+    for (;;) {
+      const ssize_t got = ::recv(fd.get(), bytes, sizeof bytes, 0);
+      if (got <= 0) return got < 0 && errno == EAGAIN;
+      to.append(bytes, static_cast<std::size_t>(got));
+    }
+  }
+
   /// Writes all that the socket takes now; returns how much.
   static std::size_t write(const net::Fd& fd, std::string_view bytes) {
     const ssize_t put = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -181,6 +223,7 @@ class World {
   route::Route route_;
   std::int64_t edition_ = 0;
   net::Fd backend_;
+  net::SocketAddress front_;
   std::unique_ptr<Worker> worker_;
 };
 
