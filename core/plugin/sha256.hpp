@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <openssl/types.h>
-
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
+
+struct evp_md_ctx_st;  // OpenSSL's
 
 namespace hyperway::plugin {
 
@@ -16,15 +16,16 @@ namespace hyperway::plugin {
 class Sha256 {
  public:
   Sha256();
+  /// Goes on with these bytes.
   void add(std::span<const std::byte> bytes);
   /// 64 lower-case hex digits, of all that was added. Once.
   [[nodiscard]] std::string hex();
 
  private:
   struct Free {
-    void operator()(EVP_MD_CTX* context) const noexcept;
+    void operator()(evp_md_ctx_st* context) const noexcept;
   };
-  std::unique_ptr<EVP_MD_CTX, Free> context_;
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
 /// The same of one piece of memory.

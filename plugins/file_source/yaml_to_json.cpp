@@ -173,7 +173,6 @@ class Converter {
     if (frames_.size() >= kMaxDepth) return failAt(line_, "nested more than 64 levels deep");
     if (!frames_.empty() && frames_.back().want_key)
       return failAt(line_, "a mapping key must be a scalar");
-    if (namesObject()) return failAt(line_, frames_.back().key + " must be a text");
     Frame frame;
     frame.mapping = frame.want_key = mapping;
     frame.anchor = anchor;
@@ -218,7 +217,7 @@ class Converter {
     remember(frame.anchor, frame.begin);
     keys_.resize(frame.keys_begin);
     frames_.pop_back();
-    return true;
+    return !namesObject() || failAt(line_, frames_.back().key + " must be a text");
   }
 
   void remember(std::string_view anchor, std::size_t begin) {

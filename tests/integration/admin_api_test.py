@@ -57,6 +57,16 @@ class Lists(GatewayCase):
         """The row of a list that has this value."""
         return next(row for row in self.get(name, filter=value)["rows"] if row[key] == value)
 
+    def have(self, *items):
+        """Objects for this test; behind it, what there was before is there again."""
+        before = self.get("summary")["objects"]
+
+        def end():
+            self.gateway.delete(*items)
+            until(lambda: self.get("summary")["objects"] == before, message="gone again")
+        self.gateway.apply(*items)
+        self.addCleanup(end)
+
     def test_the_summary_tells_state_traffic_and_what_needs_attention(self):
         before = sum(self.get("summary")["traffic"]["codes"])
         for _ in range(5):
@@ -118,8 +128,7 @@ class Lists(GatewayCase):
     def test_an_endpoint_that_refuses_is_shown_as_ejected(self):
         items = [service("dead"), endpoints("dead", [("127.0.0.1", ports.free_port())]),
                  route("dead", [rule(["dead"], [path_match("/dead")])])]
-        self.gateway.apply(*items)
-        self.addCleanup(self.gateway.delete, *items)
+        self.have(*items)
         until(lambda: ask(self.port, "GET", "/dead").status == 502)
 
         def ejected():
@@ -133,8 +142,7 @@ class Lists(GatewayCase):
 
     def test_a_backend_without_endpoints_is_told(self):
         items = [service("empty"), route("empty", [rule(["empty"], [path_match("/empty")])])]
-        self.gateway.apply(*items)
-        self.addCleanup(self.gateway.delete, *items)
+        self.have(*items)
         until(lambda: self.get("summary")["backends"]["failing"] == 1)
         self.assertEqual([row["backend"] for row in self.get("backends", failing=1)["rows"]], ["default/empty:8080"])
         self.assertEqual(self.gateway.metric("hyperway_backends_without_endpoints"), 1)
@@ -159,8 +167,7 @@ class Lists(GatewayCase):
 
     def test_the_last_changes_are_told_with_what_is_wrong_with_them(self):
         bad = route("late", [rule([backend_ref("missing")], [path_match("/late")])])
-        self.gateway.apply(bad)
-        self.addCleanup(self.gateway.delete, bad)
+        self.have(bad)
         note = until(lambda: [one for one in self.get("summary")["changes"] if "HTTPRoute default/late" in one["names"]])[0]
         self.assertEqual(note["objects"], 1)
         self.assertLess(abs(note["at_ms"] / 1000 - time.time()), 60)
