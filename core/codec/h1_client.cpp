@@ -28,7 +28,7 @@ H1ClientConnection::~H1ClientConnection() {
 
 bool H1ClientConnection::start() noexcept {
   arm(host_.timeouts.connect);
-  return host_.loop.add(transport_.fd(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this);
+  return host_.loop.add(transport_.fd(), net::kConnectionEvents, *this);
 }
 
 void H1ClientConnection::arm(std::chrono::milliseconds limit) noexcept {

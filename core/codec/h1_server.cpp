@@ -18,7 +18,6 @@ constexpr std::uint32_t kFirstHeadBytes =
 constexpr std::size_t kGatherBytes = 12 * 1024;  // up to here copying beats a second vector
 constexpr std::size_t kLingerBytes = 1024 * 1024;
 constexpr std::uint32_t kTurnRequests = 64;  // begun before others get their turn
-constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";  // RFC 9113 §3.4
 
 /// True for a first line of three words without a slash in any, which HTTP's would have: whoever
@@ -89,7 +88,7 @@ void H1ServerConnection::onEvents(std::uint32_t events) noexcept {
 /// What is answered at once lets the next request in, within the same turn, and who pipelines fast
 /// enough would keep all others waiting. Asking for events anew brings us back in the next turn.
 void H1ServerConnection::comeBack() noexcept {
-  if (!host_.loop.modify(transport_.fd(), kEvents, *this)) gone();
+  if (!host_.loop.modify(transport_.fd(), net::kConnectionEvents, *this)) gone();
 }
 
 void H1ServerConnection::process() noexcept {

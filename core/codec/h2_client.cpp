@@ -41,7 +41,7 @@ bool H2ClientConnection::start() noexcept {
   // A host that is gone is noticed while streams are silent, without a word to the backend.
   net::keepAlive(transport_.fd());
   arm(host_.timeouts.connect);
-  return host_.loop.add(transport_.fd(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this);
+  return host_.loop.add(transport_.fd(), net::kConnectionEvents, *this);
 }
 
 void H2ClientConnection::arm(std::chrono::milliseconds limit) noexcept {

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kLingerBytes = 1024 * 1024;
 constexpr std::size_t kTurnBytes = 4 * BlockPool::kBlockBytes;  // read before others get their turn
-constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 constexpr std::chrono::milliseconds kDrainWait{1000};  // for the client's answer to our PING
 
 }  // namespace
@@ -77,7 +76,7 @@ void H2ServerConnection::process() noexcept {
     // What frames set off (resets, above all) is sent and counted at the turn's end only, and who
     // sends fast enough would put that off for ever. Asking for events anew brings us back.
     if (taken >= kTurnBytes) {
-      if (!host_.loop.modify(transport_.fd(), kEvents, *this)) gone();
+      if (!host_.loop.modify(transport_.fd(), net::kConnectionEvents, *this)) gone();
       break;
     }
     const Transport::Outcome got = transport_.read(block, BlockPool::kBlockBytes);

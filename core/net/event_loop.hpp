@@ -15,6 +15,10 @@
 
 namespace hyperway::net {
 
+/// What a connection asks its loop for, once and for all: bytes, room, the peer's half-close, each
+/// told when it comes (edge triggered).
+inline constexpr std::uint32_t kConnectionEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
 /// Gets the readiness of one descriptor. Must stay alive until the end of the turn in which it was
 /// removed from the loop: destroy it through EventLoop::retire().
 class EventHandler {

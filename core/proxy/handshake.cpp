@@ -36,8 +36,7 @@ void Handshake::begin(Worker& worker, net::Fd socket, const codec::ConnectionInf
                       route::Protocol protocol, bool wants_header) noexcept {
   auto* const handshake = new Handshake(worker, std::move(socket), info, protocol);
   worker.handshakeBegun(*handshake);
-  if (!worker.loop.add(handshake->socket_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                       *handshake))
+  if (!worker.loop.add(handshake->socket_.get(), net::kConnectionEvents, *handshake))
     return handshake->closeNow();
   handshake->set(worker.loop.timers(), worker.loop.now() + worker.settings().tls_handshake);
   if (wants_header) {

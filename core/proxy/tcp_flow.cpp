@@ -25,8 +25,6 @@ constexpr std::size_t kBulkRead = 32 * 1024;
 constexpr std::uint64_t kSmallTurn = 16 * 1024;
 constexpr std::uint8_t kMostSmallTurns = 4;
 
-constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-
 }  // namespace
 
 /// The connection to a backend, on its way or up.
@@ -64,8 +62,8 @@ void TcpFlow::begin(Worker& worker, codec::Transport client, const codec::Connec
   auto* const flow = new TcpFlow(worker, std::move(client), info, kind, name);
   flow->info_.sni = {};  // name_ is what lives as long as the flow
   worker.flowBegun(*flow, registered);
-  const bool watched =
-      registered ? worker.loop.modify(fd, kEvents, *flow) : worker.loop.add(fd, kEvents, *flow);
+  const bool watched = registered ? worker.loop.modify(fd, net::kConnectionEvents, *flow)
+                                  : worker.loop.add(fd, net::kConnectionEvents, *flow);
   flow->client_.readable = registered;
   if (!watched) return flow->finish(FlowOutcome::Unserved, "not_watched");
   flow->route();
@@ -130,7 +128,7 @@ void TcpFlow::startAttempt() noexcept {
     phase_ = Phase::Connecting;
     connect_timer_.set(worker_.loop.timers(),
                        worker_.loop.now() + worker_.settings().upstream.connect);
-    if (worker_.loop.add(fd, kEvents, *backend_)) return;
+    if (worker_.loop.add(fd, net::kConnectionEvents, *backend_)) return;
     failure_ = "not_watched";
     dropBackend(false);
   }
@@ -261,7 +259,8 @@ void TcpFlow::pump(Direction& way, Side& from, Side& to) noexcept {
     }
     if (!from.readable) break;
     if (way.bytes - before >= kTurnBytes) {
-      watch(from, kEvents);  // others first: asking for events anew brings us back in the next turn
+      // Others first: asking for events anew brings us back in the next turn.
+      watch(from, net::kConnectionEvents);
       break;
     }
     taken = take(way, from, to);
@@ -285,9 +284,9 @@ void TcpFlow::mute(const Direction& way, Side& from) noexcept {
   const bool is_held = !way.queue.empty() || way.pipe;
   if (is_held && way.bulk && !way.ended && from.transport->tls() == nullptr) {
     from.readable = true;  // for all that we will hear
-    if (!from.muted) watch(from, kEvents & ~std::uint32_t{EPOLLIN});
+    if (!from.muted) watch(from, net::kConnectionEvents & ~std::uint32_t{EPOLLIN});
   } else if (from.muted && !from.readable) {
-    watch(from, kEvents);  // tells, too, of what has come since we looked
+    watch(from, net::kConnectionEvents);  // tells, too, of what has come since we looked
   }
 }
 

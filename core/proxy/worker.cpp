@@ -240,11 +240,10 @@ void Worker::serve(codec::Transport transport, const codec::ConnectionInfo& info
   const int fd = transport.fd();
   const bool http2 = transport.tls() != nullptr && transport.tls()->alpn() == "h2";
   if (!registered) counters_.connections.add();
-  constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   const auto begin = [&](auto* connection, auto&&... arguments) {
     pushFront<codec::ServerConnection>(connections_, *connection);
-    const bool watched =
-        registered ? loop.modify(fd, kEvents, *connection) : loop.add(fd, kEvents, *connection);
+    const bool watched = registered ? loop.modify(fd, net::kConnectionEvents, *connection)
+                                    : loop.add(fd, net::kConnectionEvents, *connection);
     if (!watched) return connection->closeNow();
     connection->start(arguments..., readable);
   };
@@ -261,8 +260,7 @@ void Worker::onPreface(const codec::ServerConnection& from, codec::Transport tra
       new codec::H2ServerConnection(*this, std::move(transport), from.connection());
   pushFront<codec::ServerConnection>(connections_, *connection);
   counters_.connections.add();
-  if (!loop.modify(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *connection))
-    return connection->closeNow();
+  if (!loop.modify(fd, net::kConnectionEvents, *connection)) return connection->closeNow();
   connection->start(read, readable);
 }
 
