@@ -23,7 +23,13 @@ function(hyperway_add_plugin)
   endif()
 
   set(target plugin_${arg_NAME})
-  add_library(${target} MODULE ${arg_SOURCES})
+  set(sources ${arg_SOURCES})
+  if(arg_STATIC)
+    add_library(${target}_objects OBJECT ${arg_SOURCES})
+    _hyperway_plugin_compile(${target}_objects "${arg_LIBS}")
+    set(sources $<TARGET_OBJECTS:${target}_objects>)
+  endif()
+  add_library(${target} MODULE ${sources})
   _hyperway_plugin_compile(${target} "${arg_LIBS}")
 
   set(exports "${HYPERWAY_PLUGIN_CMAKE_DIR}/plugin.map")
@@ -47,10 +53,14 @@ function(hyperway_add_plugin)
   set_property(GLOBAL APPEND PROPERTY HYPERWAY_PLUGIN_TARGETS ${target})
 
   if(arg_STATIC)
-    add_library(${target}_static STATIC ${arg_SOURCES})
+    add_library(${target}_static STATIC ${sources})
     _hyperway_plugin_compile(${target}_static "${arg_LIBS}")
-    target_compile_definitions(${target}_static PRIVATE
-      HYPERWAY_PLUGIN_SYMBOL=hyperway_plugin_v1_${arg_NAME})
+    # The same objects: nothing is compiled twice, and what is tested is what is shipped.
+    add_custom_command(TARGET ${target}_static POST_BUILD
+      COMMAND "${CMAKE_OBJCOPY}"
+              --redefine-sym hyperway_plugin_v1=hyperway_plugin_v1_${arg_NAME}
+              "$<TARGET_FILE:${target}_static>"
+      VERBATIM)
   endif()
 endfunction()
 

@@ -38,7 +38,9 @@ function(hyperway_add_unit_test name)
   target_compile_definitions(${name} PRIVATE "HYPERWAY_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
   # Only what is tested is worth optimising: test code takes twice as long to compile with -O2, instrumented three times.
   target_compile_options(${name} PRIVATE -O0 -U_FORTIFY_SOURCE)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests"
+    EXCLUDE_FROM_ALL ${HYPERWAY_UNIT_TESTS_ON_DEMAND})
   foreach(label threads unit)
     if(label IN_LIST arg_LABELS)
       add_dependencies(${label}_tests ${name})
