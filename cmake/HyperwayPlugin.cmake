@@ -55,10 +55,13 @@ function(hyperway_add_plugin)
   if(arg_STATIC)
     add_library(${target}_static STATIC ${sources})
     _hyperway_plugin_compile(${target}_static "${arg_LIBS}")
-    # The same objects: nothing is compiled twice, and what is tested is what is shipped.
+    # The same objects: nothing is compiled twice, and what is tested is what is shipped. With
+    # AddressSanitizer each global has a mark beside it, whose name clang and g++ spell differently.
     add_custom_command(TARGET ${target}_static POST_BUILD
       COMMAND "${CMAKE_OBJCOPY}"
               --redefine-sym hyperway_plugin_v1=hyperway_plugin_v1_${arg_NAME}
+              --redefine-sym __odr_asan_gen_hyperway_plugin_v1=__odr_asan_gen_hyperway_plugin_v1_${arg_NAME}
+              --redefine-sym __odr_asan.hyperway_plugin_v1=__odr_asan.hyperway_plugin_v1_${arg_NAME}
               "$<TARGET_FILE:${target}_static>"
       VERBATIM)
   endif()
