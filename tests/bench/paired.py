@@ -22,6 +22,7 @@ import sys
 sys.dont_write_bytecode = True
 import drivers  # noqa: E402
 import measure  # noqa: E402
+import report  # noqa: E402
 import scenarios  # noqa: E402
 from paths import BACKEND_PORT, BASE_PORT, TLS_BACKEND_PORT, WORK  # noqa: E402
 from run import build_tools, enter_namespace  # noqa: E402
@@ -32,7 +33,7 @@ ROUTES_MOST = 1.05  # 10,000 routes against 10, whether 64 of them are asked for
 READY_SECONDS = 0.5
 # Two workers take connections as the kernel deals them: from round to round of run.py that alone is worth a quarter.
 CONNECTIONS = ["S4", "S4@nginx", "S4@nginx-new", "S4@haproxy", "S4@haproxy-new"]
-CONNECTIONS_MOST = 1.0
+CONNECTIONS_LIMIT = scenarios.Limit("S4", "cpu_us", 1.0, workers=2)
 
 
 def scenario_of(text):
@@ -126,24 +127,21 @@ def in_turns(names, workers, cycles, requests=None):
     return sides, rows
 
 
-def verdict(holds, text):
-    print(f"{'pass' if holds else 'FAIL'} {text}", flush=True)
-    return holds
-
-
 def limits(cycles):
     """True if all hold."""
     sides, rows = in_turns(ROUTES, 1, cycles)
     most = max(statistics.median(row[i] / row[0] for row in rows) for i in range(len(ROUTES)))
     ready = max(side.ready_s for side in sides)
-    holds = verdict(most <= ROUTES_MOST and ready <= READY_SECONDS,
-                    f"10,000 routes {most:.3f} x 10, limit {ROUTES_MOST}; "
-                    f"ready in {ready:.2f} s, limit {READY_SECONDS}")
+    holds = most <= ROUTES_MOST and ready <= READY_SECONDS
+    print(f"{'pass' if holds else 'FAIL'} 10,000 routes {most:.3f} x 10, limit {ROUTES_MOST}; "
+          f"ready in {ready:.2f} s, limit {READY_SECONDS}", flush=True)
     _, rows = in_turns(CONNECTIONS, 2, cycles)
-    best = min(range(1, len(CONNECTIONS)), key=lambda i: statistics.median(row[i] for row in rows))
-    ratio = statistics.median(row[0] / row[best] for row in rows)
-    return verdict(ratio <= CONNECTIONS_MOST, f"two workers, {CONNECTIONS[0]} {ratio:.3f} x {CONNECTIONS[best]}, "
-                                              f"limit {CONNECTIONS_MOST}") and holds
+    figures = [{"scenario": "S4", "workers": 2, "proxy": text.partition("@")[2] or report.OURS,
+                "round": cycle, "cpu_us": cost}
+               for cycle, row in enumerate(rows) for text, cost in zip(CONNECTIONS, row)]
+    least, text = report.judge(figures, CONNECTIONS_LIMIT, 2)
+    print(text)
+    return holds and least
 
 
 def main(argv):
