@@ -7,12 +7,15 @@
 #   build.sh OUT helm            OUT/helm, of the version that helm/go.mod names
 #   build.sh OUT protocols       OUT/protocols/: what ../protocols tries the gateway with
 #
-# A Go of 1.26 or newer is on PATH (toolchain.sh finds or fetches one).
+# A Go of 1.26 or newer is on PATH (toolchain.sh finds or fetches one); it fetches the one that all.work names.
 set -eu
 out=$(mkdir -p "${1:?usage: build.sh OUT cluster|helm|suite}" && cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 # Kubernetes is large: more compilers at once than this need more than 4 GB.
 export GOFLAGS="-p=$(nproc | awk '{ print ($1 > 4) ? 4 : $1 }') -buildvcs=false"
+export GOTOOLCHAIN=auto
+# One list of versions for all, so that what two of them need is compiled once: half of it is Kubernetes.
+export GOWORK="$here/all.work"
 
 # Versions of the Gateway API beside those of the suites that are tried (crd_versions_test.py).
 definitions="1.1.0 1.4.0 1.6.3"
@@ -48,12 +51,10 @@ case ${2-} in
     to=$out/suite-$version
     mkdir -p "$to"
     cd "$here/conformance"
-    # The newest suite needs a newer Go than the cluster does; with "auto" the go
-    # command fetches the one that go.mod names.
-    export GOTOOLCHAIN=auto
     echo=sigs.k8s.io/gateway-api-conformance-images/echo-basic
     if [ -f "suite-$version.mod" ]; then
-      # Our own tests are for the newest suite.
+      # Our own tests are for the newest suite, and so is the list of versions.
+      GOWORK=off
       GOFLAGS="$GOFLAGS -modfile=suite-$version.mod -tags=without_own"
       echo=sigs.k8s.io/gateway-api/conformance/echo-basic
     elif ! grep -q "sigs.k8s.io/gateway-api v$version\$" go.mod; then
@@ -70,14 +71,12 @@ case ${2-} in
     ;;
   helm)
     cd "$here/helm"
-    export GOTOOLCHAIN=auto # as above
     go build -ldflags='-s -w' -o "$out/helm" helm.sh/helm/v4/cmd/helm
     ;;
   protocols)
     to=$out/protocols
     mkdir -p "$to"
     cd "$here/../protocols"
-    export GOTOOLCHAIN=auto # as above
     go build -ldflags='-s -w' -o "$to/h2spec" github.com/summerwind/h2spec/cmd/h2spec
     go build -ldflags='-s -w' -o "$to/grpc_client" google.golang.org/grpc/interop/client
     go build -ldflags='-s -w' -o "$to/grpc_server" google.golang.org/grpc/interop/server
