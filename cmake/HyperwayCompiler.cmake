@@ -9,7 +9,8 @@ if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(HYPERWAY_CCACHE ccache)
   if(HYPERWAY_CCACHE)
     set(CMAKE_C_COMPILER_LAUNCHER "${HYPERWAY_CCACHE}")
-    set(CMAKE_CXX_COMPILER_LAUNCHER "${HYPERWAY_CCACHE}")
+    # With what is precompiled ccache does not see the macros in it; they come from headers that it hashes.
+    set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros "${HYPERWAY_CCACHE}")
   endif()
 endif()
 
