@@ -37,8 +37,6 @@ endif()
 
 # What the tests labelled "threads" need; ThreadSanitizer builds are slow, so no more than that.
 add_custom_target(threads_tests)
-# What the tests labelled "unit" need: also built and run by the second compiler.
-add_custom_target(unit_tests)
 
 function(_hyperway_test_properties name labels)
   set_tests_properties(${name} PROPERTIES
@@ -67,13 +65,10 @@ function(hyperway_add_unit_test name)
     target_precompile_headers(${name} REUSE_FROM hyperway_test_headers)
   endif()
   set_target_properties(${name} PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests"
-    EXCLUDE_FROM_ALL ${HYPERWAY_UNIT_TESTS_ON_DEMAND})
-  foreach(label threads unit)
-    if(label IN_LIST arg_LABELS)
-      add_dependencies(${label}_tests ${name})
-    endif()
-  endforeach()
+    RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  if("threads" IN_LIST arg_LABELS)
+    add_dependencies(threads_tests ${name})
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   _hyperway_test_properties(${name} "${arg_LABELS}")
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
