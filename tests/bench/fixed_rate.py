@@ -77,12 +77,6 @@ def finalists(sides, rows):
     return [side for side in sides if not side.peer or side in peers[:FINALISTS]]
 
 
-def is_near(rows):
-    """True if more slices may decide otherwise."""
-    _, ratios = report.compare(rows, LIMIT, 1)
-    return bool(ratios) and abs(statistics.median(ratios) / LIMIT.most - 1) < report.TIE
-
-
 def show(sides, rows):
     """Prints each side's figures."""
     for side in sides:
@@ -119,7 +113,8 @@ def main(argv):
         rows = []
         for time in range(MOST_TIMES):
             rows += in_turns(last, range(time * options.cycles, (time + 1) * options.cycles))
-            if not is_near(rows):
+            _, ratios = report.compare(rows, LIMIT, 1)
+            if not report.is_near(ratios, LIMIT):
                 break
         show(last, rows)
         holds, text = report.judge(rows, LIMIT, 1) or (True, f"no {report.OURS}, nothing to judge")

@@ -60,6 +60,11 @@ def compare(rows, limit, workers):
     return best, [ours[n] / others[best][n] for n in ours if others[best].get(n)]
 
 
+def is_near(ratios, limit):
+    """True if their median is so near the limit, above or below, that more rounds may decide otherwise."""
+    return bool(ratios) and abs(statistics.median(ratios) / limit.most - 1) < TIE
+
+
 def undecided(rows):
     """[(workers, scenario)] whose ratio is so near its limit, above or below, that it needs more rounds."""
     found = []
@@ -68,8 +73,7 @@ def undecided(rows):
             if limit.workers not in (0, workers):
                 continue
             _, ratios = compare(rows, limit, workers)
-            if SCENARIOS[limit.scenario].kind in ("lg", "h2") and ratios and \
-                    abs(statistics.median(ratios) / limit.most - 1) < TIE:
+            if SCENARIOS[limit.scenario].kind in ("lg", "h2") and is_near(ratios, limit):
                 found.append((workers, limit.scenario))
     return found
 
