@@ -12,6 +12,7 @@
 //   -a FIELD   one more header field, "Name: value"
 //   -u BYTES   POST a body of this size
 //   -i SECS    open all connections, one request on each, and hold them
+//   -W N       windows of N requests: also the median of the windows' 99th percentiles, without the first
 //   -D SECS    hard time limit (60)
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -56,7 +57,7 @@ struct C {
 };
 
 static int port, nc = 64, tls, newc, routes = 1, wide, idle, ep, open_conns;
-static long total = 10000, issued, done, errs, bytes, upload, non2xx, next_route;
+static long total = 10000, issued, done, errs, bytes, upload, non2xx, next_route, window;
 static double rate, limit = 60;
 static const char *seg = "1k", *prefix;
 static char extra[8192], *big;
@@ -64,7 +65,7 @@ static SSL_CTX* ctx;
 static struct C* cs;
 static struct request* requests;  // one for each route
 static u64 T0;
-static unsigned* lat;  // latencies in units of 100 ns
+static unsigned* lat;  // latencies in units of 100 ns, as they ended
 static long nlat;
 
 static u64 now(void) {
@@ -290,7 +291,7 @@ static int cmp(const void* a, const void* b) {
 
 static int parse_options(int ac, char** av) {
   int o;
-  while ((o = getopt(ac, av, "p:c:n:R:txP:r:wb:a:u:i:D:")) > 0) switch (o) {
+  while ((o = getopt(ac, av, "p:c:n:R:txP:r:wb:a:u:i:W:D:")) > 0) switch (o) {
       case 'p': port = atoi(optarg); break;
       case 'c': nc = atoi(optarg); break;
       case 'n': total = atol(optarg); break;
@@ -307,6 +308,7 @@ static int parse_options(int ac, char** av) {
         break;
       case 'u': upload = atol(optarg); break;
       case 'i': idle = atoi(optarg); break;
+      case 'W': window = atol(optarg); break;
       case 'D': limit = atof(optarg); break;
       default: return 0;
     }
@@ -386,16 +388,34 @@ static void run(void) {
   }
 }
 
-static double quantile(double q) { return nlat ? lat[(long)((nlat - 1) * q)] / 10.0 : 0; }
+// Of sorted values, in microseconds.
+static double quantile(const unsigned* values, long count, double q) {
+  return count ? values[(long)((count - 1) * q)] / 10.0 : 0;
+}
+
+// The first window opens the connections and is left out. Sorts within the windows.
+static double median_of_windows(double q) {
+  long count = nlat / window, kept = 0;
+  unsigned* values = malloc(nlat * sizeof *values);
+  for (long i = 1; i < count; i++) {
+    qsort(lat + i * window, window, sizeof *lat, cmp);
+    values[kept++] = quantile(lat + i * window, window, q) * 10;
+  }
+  qsort(values, kept, sizeof *values, cmp);
+  double median = quantile(values, kept, .5);
+  free(values);
+  return median;
+}
 
 static void print_result(void) {
   double s = (now() - T0) / 1e9;
+  double window99 = window > 0 ? median_of_windows(.99) : 0;
   qsort(lat, nlat, sizeof *lat, cmp);
   printf(
       "{\"done\":%ld,\"errors\":%ld,\"non2xx\":%ld,\"secs\":%.4f,\"rps\":%.1f,\"bytes\":%ld,"
-      "\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f}\n",
-      nlat, errs, non2xx, s, nlat / s, bytes, quantile(.5), quantile(.9), quantile(.99),
-      quantile(.999), quantile(1));
+      "\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f,\"window99\":%.1f}\n",
+      nlat, errs, non2xx, s, nlat / s, bytes, quantile(lat, nlat, .5), quantile(lat, nlat, .9),
+      quantile(lat, nlat, .99), quantile(lat, nlat, .999), quantile(lat, nlat, 1), window99);
   fflush(stdout);
 }
 
