@@ -12,7 +12,7 @@
 //   -a FIELD   one more header field, "Name: value"
 //   -u BYTES   POST a body of this size
 //   -i SECS    open all connections, one request on each, and hold them
-//   -W N       windows of N requests: also the median of the windows' 99th percentiles, without the first
+//   -W N       windows of N requests: also the median of their 99th percentiles, without the first
 //   -D SECS    hard time limit (60)
 #define _GNU_SOURCE
 #include <arpa/inet.h>
