@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -25,9 +26,18 @@ namespace hyperway::proxy::udp_world {
 /// A UDP socket of the test.
 class Peer {
  public:
-  /// On a port of its own on 127.0.0.1.
-  Peer() : fd_(*net::bindUdp(*net::SocketAddress::parse("127.0.0.1", 0), false)) {}
+  /// On a port of its own.
+  Peer() : fd_(*net::bindUdp(*net::SocketAddress::parse(ip(), 0), false)) {}
 
+  /// Of this process alone: nobody else's socket gets a port of a peer that closed.
+  static const std::string& ip() {
+    static const std::string own = [] {
+      const auto id = static_cast<unsigned>(::getpid());
+      const auto byte = [id](unsigned shift) { return "." + std::to_string(id >> shift & 255); };
+      return "127." + std::to_string(64 + (id >> 16 & 63)) + byte(8) + byte(0);
+    }();
+    return own;
+  }
   [[nodiscard]] std::uint16_t port() const { return address_.port(); }
   [[nodiscard]] bool open() const { return static_cast<bool>(fd_); }
   /// Nobody is there any more.
@@ -90,7 +100,7 @@ class World {
   void service(const std::string& name, const std::vector<const Peer*>& backends) {
     route::Upstream upstream;
     upstream.key = "ns/" + name + ":53";
-    for (const Peer* each : backends) upstream.endpoints.push_back({"127.0.0.1", each->port()});
+    for (const Peer* each : backends) upstream.endpoints.push_back({Peer::ip(), each->port()});
     route::ModelBatch batch;
     batch.upstreams = {upstream};
     apply(batch);
