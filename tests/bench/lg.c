@@ -388,34 +388,36 @@ static void run(void) {
   }
 }
 
-// Of sorted values, in microseconds.
-static double quantile(const unsigned* values, long count, double q) {
-  return count ? values[(long)((count - 1) * q)] / 10.0 : 0;
+// Of sorted values, in their unit.
+static unsigned quantile(const unsigned* values, long count, double q) {
+  return count ? values[(long)((count - 1) * q)] : 0;
 }
 
 // The first window opens the connections and is left out. Sorts within the windows.
-static double median_of_windows(double q) {
+static unsigned median_of_windows(double q) {
   long count = nlat / window, kept = 0;
   unsigned* values = malloc(nlat * sizeof *values);
   for (long i = 1; i < count; i++) {
     qsort(lat + i * window, window, sizeof *lat, cmp);
-    values[kept++] = quantile(lat + i * window, window, q) * 10;
+    values[kept++] = quantile(lat + i * window, window, q);
   }
   qsort(values, kept, sizeof *values, cmp);
-  double median = quantile(values, kept, .5);
+  unsigned median = quantile(values, kept, .5);
   free(values);
   return median;
 }
 
+static double quantile_us(double q) { return quantile(lat, nlat, q) / 10.0; }
+
 static void print_result(void) {
   double s = (now() - T0) / 1e9;
-  double window99 = window > 0 ? median_of_windows(.99) : 0;
+  double window99 = window > 0 ? median_of_windows(.99) / 10.0 : 0;
   qsort(lat, nlat, sizeof *lat, cmp);
   printf(
       "{\"done\":%ld,\"errors\":%ld,\"non2xx\":%ld,\"secs\":%.4f,\"rps\":%.1f,\"bytes\":%ld,"
       "\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f,\"window99\":%.1f}\n",
-      nlat, errs, non2xx, s, nlat / s, bytes, quantile(lat, nlat, .5), quantile(lat, nlat, .9),
-      quantile(lat, nlat, .99), quantile(lat, nlat, .999), quantile(lat, nlat, 1), window99);
+      nlat, errs, non2xx, s, nlat / s, bytes, quantile_us(.5), quantile_us(.9), quantile_us(.99),
+      quantile_us(.999), quantile_us(1), window99);
   fflush(stdout);
 }
 

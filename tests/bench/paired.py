@@ -32,22 +32,26 @@ ROUTES = ["S7-10", "S7-10000", "S7w-10000"]  # with one worker; 64 of them are a
 # Two workers take connections as the kernel deals them: from round to round of run.py that alone is worth a quarter.
 CONNECTIONS = ["S4", "S4@nginx", "S4@nginx-new", "S4@haproxy", "S4@haproxy-new"]
 LIMITS = [
-    scenarios.Limit("S7-10000", "cpu_us", 1.05, "S7-10", workers=1),
-    scenarios.Limit("S7w-10000", "cpu_us", 1.05, "S7-10", workers=1),
-    scenarios.Limit("S7-10000", "ready_s", 0.5, "", "s", workers=1),
-    scenarios.Limit("S7w-10000", "ready_s", 0.5, "", "s", workers=1),
+    *(scenarios.Limit(name, "cpu_us", 1.05, ROUTES[0], workers=1) for name in ROUTES[1:]),
+    *(scenarios.Limit(name, "ready_s", 0.5, "", "s", workers=1) for name in ROUTES),
     scenarios.Limit("S4", "cpu_us", 1.0, workers=2),
 ]
 
 
+def parts(text):
+    """(scenario's name, binary or proxy or "") of SCENARIO, SCENARIO@BINARY or SCENARIO@PROXY."""
+    name, _, other = text.partition("@")
+    return name, other
+
+
 def scenario_of(text):
-    """The scenario of SCENARIO, SCENARIO@BINARY or SCENARIO@PROXY."""
-    return scenarios.SCENARIOS[text.partition("@")[0]]
+    """What it is loaded with."""
+    return scenarios.SCENARIOS[parts(text)[0]]
 
 
 def driver_of(text):
     """Who is loaded in it."""
-    other = text.partition("@")[2]
+    _, other = parts(text)
     if other in drivers.DRIVERS:
         return drivers.DRIVERS[other]
     driver = drivers.Hyperway()
@@ -128,9 +132,10 @@ def in_turns(names, workers, cycles, requests=None):
               f"{ratios[len(ratios) * 3 // 4]:.3f}), "
               f"user share {side.user / max(1, side.user + side.system):.3f}, "
               f"ready in {side.ready_s:.2f} s", flush=True)
-    return [{"scenario": side.text.partition("@")[0], "proxy": side.text.partition("@")[2] or report.OURS,
-             "workers": workers, "round": cycle, "cpu_us": cost, "ready_s": side.ready_s}
-            for cycle, row in enumerate(rows) for side, cost in zip(sides, row)]
+    return [{"scenario": name, "proxy": other or report.OURS, "workers": workers, "round": cycle,
+             "cpu_us": row[i], "ready_s": side.ready_s}
+            for i, side in enumerate(sides) for name, other in [parts(side.text)]
+            for cycle, row in enumerate(rows)]
 
 
 def limits(cycles):
